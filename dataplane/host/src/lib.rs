@@ -1,0 +1,39 @@
+//! The ports a process asks of its machine: [`Clock`], [`Entropy`], [`Disk`]; with the real
+//! implementations, and an in-memory disk that can crash.
+//!
+//! It must not know: what is stored or asked. The cores (`namespace`, `blockstore`, `journal`) take
+//! these ports as arguments, so that a simulation can drive them from one seed.
+//!
+//! Reading order: [`clock`], [`entropy`], [`disk`].
+
+pub mod clock;
+pub mod disk;
+pub mod entropy;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use disk::{Disk, DiskFile, FileFacts, OpenMode, RealDisk};
+pub use entropy::{Entropy, OsEntropy, SeededEntropy};
+
+use std::sync::Arc;
+
+/// The ports of one process. Cloning is cheap.
+#[derive(Clone)]
+pub struct Host {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Files of this machine.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl Host {
+    /// The machine that this process runs on.
+    pub fn real() -> Self {
+        Host {
+            clock: Arc::new(SystemClock::new()),
+            entropy: Arc::new(OsEntropy),
+            disk: Arc::new(RealDisk),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What the journal records: every change of the namespace, complete in itself.
+//!
+//! Ids and times are inside the entry, so that replay needs no clock and no counter: applying the
+//! same entries in the same order gives the same tree.
+
+use crate::{
+    FileKind, Fingerprint, InodeId, Mode, MountId, MountInfo, PersistenceState, TtlAction,
+    UnixMillis,
+};
+
+/// An inode as it is created, and as a checkpoint stores it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InodeRecord {
+    /// Its id.
+    pub id: InodeId,
+    /// The directory that holds it; the root holds itself.
+    pub parent: InodeId,
+    /// Its name there; empty for the root.
+    pub name: String,
+    /// File or directory.
+    pub kind: FileKind,
+    /// Owner's name.
+    pub owner: String,
+    /// Group's name.
+    pub group: String,
+    /// Permission bits.
+    pub mode: Mode,
+    /// When it was created.
+    pub created: UnixMillis,
+    /// When its bytes or names last changed.
+    pub modified: UnixMillis,
+    /// When it was last opened.
+    pub accessed: UnixMillis,
+    /// Bytes of a file; 0 for a directory.
+    pub length: u64,
+    /// Bytes of every block but the last; 0 for a directory.
+    pub block_size_bytes: u64,
+    /// Whether a file is complete; true for a directory.
+    pub completed: bool,
+    /// Whether its blocks must stay cached.
+    pub pinned: bool,
+    /// Where its bytes are safe.
+    pub persistence: PersistenceState,
+    /// UFS version it stands for.
+    pub fingerprint: Fingerprint,
+    /// Milliseconds after creation; `None` for ever.
+    pub ttl_ms: Option<u64>,
+    /// What happens then.
+    pub ttl_action: TtlAction,
+    /// Fewest cached copies wanted.
+    pub replication_min: u32,
+    /// Most cached copies wanted; `None` for no limit.
+    pub replication_max: Option<u32>,
+    /// Whether all names that the UFS has in this directory were loaded once.
+    pub children_loaded: bool,
+}
+
+/// Attributes to change; `None` keeps what is there.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AttributeChanges {
+    /// New owner.
+    pub owner: Option<String>,
+    /// New group.
+    pub group: Option<String>,
+    /// New permission bits.
+    pub mode: Option<Mode>,
+    /// New pin.
+    pub pinned: Option<bool>,
+    /// New time to live: `Some(None)` takes it away.
+    pub ttl_ms: Option<Option<u64>>,
+    /// New action at its end.
+    pub ttl_action: Option<TtlAction>,
+    /// New lower bound of copies.
+    pub replication_min: Option<u32>,
+    /// New upper bound of copies: `Some(None)` takes it away.
+    pub replication_max: Option<Option<u32>>,
+    /// New access time.
+    pub accessed: Option<UnixMillis>,
+    /// New modification time.
+    pub modified: Option<UnixMillis>,
+    /// New "children loaded" flag of a directory.
+    pub children_loaded: Option<bool>,
+}
+
+/// One change of the namespace.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// The first entry of every journal: whose it is.
+    Format {
+        /// Random id of the cluster.
+        cluster_id: String,
+        /// When it was formatted.
+        at: UnixMillis,
+    },
+    /// A new inode; also sets its parent's modification time to the inode's creation time, unless
+    /// the inode came from the UFS (`persistence` is `Persisted` and the parent's time is newer).
+    Create(Box<InodeRecord>),
+    /// A file is complete.
+    Complete {
+        /// Which.
+        id: InodeId,
+        /// Its length in bytes.
+        length: u64,
+        /// New modification time.
+        modified: UnixMillis,
+        /// `Persisted` when the write went through to the UFS.
+        persistence: PersistenceState,
+        /// UFS version, when persisted.
+        fingerprint: Fingerprint,
+    },
+    /// An inode and all below it are gone.
+    Delete {
+        /// Root of the subtree.
+        id: InodeId,
+        /// New modification time of its parent.
+        modified: UnixMillis,
+    },
+    /// An inode has a new name, a new parent, or both.
+    Rename {
+        /// Which.
+        id: InodeId,
+        /// New parent.
+        parent: InodeId,
+        /// New name.
+        name: String,
+        /// New modification time of both parents.
+        modified: UnixMillis,
+    },
+    /// Attributes of one inode.
+    SetAttributes {
+        /// Which.
+        id: InodeId,
+        /// What changes.
+        changes: AttributeChanges,
+    },
+    /// Where a file's bytes are safe has changed (persisted later, lost, or found again).
+    SetPersistence {
+        /// Which.
+        id: InodeId,
+        /// New state.
+        state: PersistenceState,
+        /// UFS version, when persisted.
+        fingerprint: Fingerprint,
+    },
+    /// A new row of the mount table.
+    Mount(MountInfo),
+    /// A row with other options; path and URI stay.
+    UpdateMount(MountInfo),
+    /// A row is gone. The inodes below it are deleted by an entry of their own, before this one.
+    Unmount {
+        /// Which.
+        id: MountId,
+    },
+    /// Containers below this are taken. Written ahead, so that an id handed out and never
+    /// journaled is not handed out again after a restart.
+    ReserveContainers {
+        /// First container that is still free.
+        next: u64,
+    },
+}

@@ -1,0 +1,34 @@
+//! The vocabulary of the data plane: ids, paths, facts about files, blocks, workers and mounts,
+//! the journal's [`Entry`], and the closed list of outcome [`Code`]s.
+//!
+//! It must not know: async, IO, clocks, protobuf, serialization of any kind. Every other crate
+//! speaks these words; `proto` translates them to the wire.
+//!
+//! Reading order: [`id`], [`path`], [`file`], [`block`], [`worker`], [`mount`], [`entry`], then
+//! [`code`].
+
+pub mod acl;
+pub mod block;
+pub mod code;
+pub mod entry;
+pub mod file;
+pub mod id;
+pub mod mount;
+pub mod path;
+pub mod size;
+pub mod time;
+pub mod worker;
+
+pub use acl::{Access, Identity, Mode};
+pub use block::{BlockInfo, BlockLocation, BlockRange};
+pub use code::{Code, Coded, Retry};
+pub use entry::{AttributeChanges, Entry, InodeRecord};
+pub use file::{
+    FileKind, FileStatus, Fingerprint, PersistenceState, ReadType, TtlAction, WriteType,
+};
+pub use id::{BlockId, InodeId, JournalSeq, MountId, Term, WorkerId};
+pub use mount::{MountInfo, MountOptions};
+pub use path::{AlluxioPath, PathError};
+pub use size::ByteSize;
+pub use time::{UnixMillis, format_duration, parse_duration};
+pub use worker::{MediumType, TierAlias, TierUsage, WorkerAddress, WorkerInfo, WorkerState};
