@@ -5,11 +5,49 @@
 //!
 //! Reading order: [`v1`] (generated), [`convert`], [`status`].
 
-/// Generated code, one module per `.proto` package.
-#[expect(missing_docs, clippy::all, reason = "generated; the .proto files are documented")]
-pub mod v1 {
-    /// Entries and checkpoints.
-    pub mod journal {
-        tonic::include_proto!("alluxio.journal.v1");
+pub mod convert;
+pub mod status;
+
+/// Generated code, nested as the packages are, because it refers to its siblings by position.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    reason = "generated; the .proto files are documented"
+)]
+mod generated {
+    pub mod block {
+        pub mod v1 {
+            tonic::include_proto!("alluxio.block.v1");
+        }
     }
+    pub mod common {
+        pub mod v1 {
+            tonic::include_proto!("alluxio.common.v1");
+        }
+    }
+    pub mod fs {
+        pub mod v1 {
+            tonic::include_proto!("alluxio.fs.v1");
+        }
+    }
+    pub mod journal {
+        pub mod v1 {
+            tonic::include_proto!("alluxio.journal.v1");
+        }
+    }
+    pub mod meta {
+        pub mod v1 {
+            tonic::include_proto!("alluxio.meta.v1");
+        }
+    }
+}
+
+/// Messages and services, one module per `.proto` package.
+pub mod v1 {
+    pub use crate::generated::block::v1 as block;
+    pub use crate::generated::common::v1 as common;
+    pub use crate::generated::fs::v1 as fs;
+    pub use crate::generated::journal::v1 as journal;
+    pub use crate::generated::meta::v1 as meta;
 }
