@@ -158,3 +158,22 @@ pub enum Entry {
         next: u64,
     },
 }
+
+/// One item of a checkpoint: the whole namespace as of one journal position, in the order cluster,
+/// next container, mounts, inodes with every directory before what it holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CheckpointRecord {
+    /// Whose journal it is; first in every checkpoint.
+    Cluster {
+        /// Random id of the cluster.
+        cluster_id: String,
+        /// When it was formatted.
+        formatted: UnixMillis,
+    },
+    /// Containers below this are taken.
+    NextContainer(u64),
+    /// One row of the mount table.
+    Mount(MountInfo),
+    /// One inode, exactly as it is: applying it changes nothing else, its parent's times included.
+    Inode(Box<InodeRecord>),
+}

@@ -22,7 +22,7 @@ pub mod worker;
 pub use acl::{Access, Identity, Mode};
 pub use block::{BlockInfo, BlockLocation, BlockRange};
 pub use code::{Code, Coded, Retry};
-pub use entry::{AttributeChanges, Entry, InodeRecord};
+pub use entry::{AttributeChanges, CheckpointRecord, Entry, InodeRecord};
 pub use file::{
     FileKind, FileStatus, Fingerprint, PersistenceState, ReadType, TtlAction, WriteType,
 };
