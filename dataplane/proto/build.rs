@@ -23,6 +23,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         // Bodies stay reference counted: a block list or a checkpoint chunk is never copied twice.
         .bytes(".")
+        // Stored bytes must be repeatable: maps in key order.
+        .btree_map(".alluxio.journal")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Translation between messages and [`alluxio_types`], one file per package.
 
 pub mod common;
+pub mod journal;
 
 use alluxio_types::{Code, Coded, PathError};
 
