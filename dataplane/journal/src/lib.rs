@@ -1,1 +1,23 @@
-//! Not built yet.
+//! The journal: every change of the namespace, durable before it is acknowledged, and checkpoints
+//! that bound how much of it a start has to read.
+//!
+//! It must not know: what an entry means, who is primary and why, how a namespace is built. It
+//! keeps bytes in order, tells how far they are durable, and refuses to hand out a wrong one.
+//!
+//! Main types: [`JournalStore`] is what a master is handed; [`EntryBatch`] goes in, [`Commits`]
+//! tells what is durable, a [`Replay`] receives checkpoint and entries at a start.
+//!
+//! Reading order: [`store`], [`batch`], [`commits`], [`error`].
+
+pub mod batch;
+pub mod commits;
+pub mod error;
+pub mod store;
+
+pub use batch::EntryBatch;
+pub use commits::{CommitPublisher, Commits};
+pub use error::JournalError;
+pub use store::{
+    AppendFuture, CheckpointInfo, CheckpointSink, Flush, JournalStore, Observer, Record, Recovered,
+    Replay, Truncated,
+};

@@ -1,0 +1,200 @@
+//! What can go wrong with a journal.
+
+use alluxio_proto::convert::journal::EntryError;
+use alluxio_types::{Code, Coded, JournalSeq, Term};
+use std::io;
+use std::path::PathBuf;
+
+/// Why the journal refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The folder is missing, empty, or half formatted.
+    #[error("journal {} is not formatted: run `alluxio formatMaster`", folder.display())]
+    NotFormatted {
+        /// The journal's folder.
+        folder: PathBuf,
+    },
+    /// It was formatted by a version that this one does not know.
+    #[error(
+        "journal {} has format version {found}, this version reads {supported}: \
+         start the version that wrote it, or run `alluxio formatMaster` to begin an empty one",
+        folder.display()
+    )]
+    FormatVersion {
+        /// The journal's folder.
+        folder: PathBuf,
+        /// The version on disk.
+        found: u32,
+        /// The version we know.
+        supported: u32,
+    },
+    /// It belongs to another cluster, as a whole or one file of it.
+    #[error(
+        "{} belongs to another cluster (id {found}, expected {expected}): point \
+         alluxio.master.journal.folder at this cluster's journal, or run `alluxio formatMaster` \
+         to begin an empty one",
+        path.display()
+    )]
+    Foreign {
+        /// The folder, or the file in it.
+        path: PathBuf,
+        /// The cluster id found there.
+        found: String,
+        /// The cluster id that was expected.
+        expected: String,
+    },
+    /// Formatting would delete a file that is not a journal's.
+    #[error(
+        "{} holds {name:?}, which is no file of a journal: \
+         set alluxio.master.journal.folder to an empty folder, or move that file away",
+        folder.display()
+    )]
+    FolderNotEmpty {
+        /// The folder that was to be formatted.
+        folder: PathBuf,
+        /// The first foreign name in it.
+        name: String,
+    },
+    /// Another process uses it.
+    #[error("journal {} is in use by another master", folder.display())]
+    Locked {
+        /// The journal's folder.
+        folder: PathBuf,
+    },
+    /// A file does not hold what was written to it.
+    #[error(
+        "{} is damaged at byte {offset}: {what}; restore the journal from a backup, inspect it \
+         with `alluxio readJournal -inputDir {}`, or run `alluxio formatMaster` to begin an empty one",
+        file.display(), file.parent().unwrap_or(file).display()
+    )]
+    Corrupt {
+        /// The damaged file.
+        file: PathBuf,
+        /// Where the damage begins, in bytes from the start of the file.
+        offset: u64,
+        /// What is wrong there.
+        what: Damage,
+    },
+    /// Entries between two files, or between a checkpoint and the first file, are gone.
+    #[error(
+        "journal {} misses entries {from} to {to}: a file was removed; restore it, or run \
+         `alluxio formatMaster` to begin an empty journal", folder.display()
+    )]
+    Gap {
+        /// The journal's folder.
+        folder: PathBuf,
+        /// First missing position.
+        from: JournalSeq,
+        /// Last missing position.
+        to: JournalSeq,
+    },
+    /// A primary of an earlier term tried to append.
+    #[error("term {term} is over: the journal has seen term {newest}")]
+    Fenced {
+        /// The caller's term.
+        term: Term,
+        /// The newest term.
+        newest: Term,
+    },
+    /// A batch does not continue where the journal ends.
+    #[error("batch starts at {given}, the journal continues at {expected}")]
+    NotContiguous {
+        /// First position of the batch.
+        given: JournalSeq,
+        /// The position that was expected.
+        expected: JournalSeq,
+    },
+    /// One entry is larger than a record may be.
+    #[error("entry {seq} has {length_bytes} bytes, the limit is {limit_bytes}")]
+    EntryTooLarge {
+        /// Its position.
+        seq: JournalSeq,
+        /// Its length.
+        length_bytes: u64,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// A checkpoint was asked for at a position that is not durable.
+    #[error("checkpoint at {at} is ahead of the last durable entry {committed}")]
+    CheckpointAhead {
+        /// The position asked for.
+        at: JournalSeq,
+        /// The last durable position.
+        committed: JournalSeq,
+    },
+    /// A call that needs [`crate::JournalStore::load`] or [`crate::JournalStore::fence`] first.
+    #[error("journal used out of order: {call} needs {needs} first")]
+    OutOfOrder {
+        /// The call.
+        call: &'static str,
+        /// What was missing.
+        needs: &'static str,
+    },
+    /// The disk failed. After a failed write or sync nothing is committed any more, until the
+    /// process starts again and reads what is really there.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The journal was shut down.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+/// What is wrong with a file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// Its header is not one of ours, or fails its checksum.
+    #[error("bad file header")]
+    Header,
+    /// A record that is followed by valid ones fails its checksum or makes no sense.
+    #[error("bad record, with valid records after it")]
+    Record,
+    /// A record has the wrong position.
+    #[error("entry {found} where {expected} was expected")]
+    Order {
+        /// The position found.
+        found: JournalSeq,
+        /// The position expected.
+        expected: JournalSeq,
+    },
+    /// A record's term is older than one before it.
+    #[error("term {found} after term {newest}")]
+    Term {
+        /// The term found.
+        found: Term,
+        /// The newest term before it.
+        newest: Term,
+    },
+    /// A record's bytes are intact and no known entry.
+    #[error("entry cannot be decoded: {0}")]
+    Entry(#[from] EntryError),
+    /// A checkpoint is shorter or longer than its trailer says, or its checksum fails.
+    #[error("checkpoint is incomplete or fails its checksum")]
+    Checkpoint,
+}
+
+impl Coded for JournalError {
+    fn code(&self) -> Code {
+        match self {
+            JournalError::NotFormatted { .. }
+            | JournalError::FormatVersion { .. }
+            | JournalError::Foreign { .. }
+            | JournalError::FolderNotEmpty { .. }
+            | JournalError::Locked { .. } => Code::FailedPrecondition,
+            JournalError::Corrupt { .. } | JournalError::Gap { .. } => Code::DataLoss,
+            JournalError::Fenced { .. } => Code::NotPrimary,
+            JournalError::NotContiguous { .. }
+            | JournalError::CheckpointAhead { .. }
+            | JournalError::OutOfOrder { .. } => Code::Internal,
+            JournalError::EntryTooLarge { .. } => Code::ResourceExhausted,
+            JournalError::Io { .. } | JournalError::Closed => Code::Unavailable,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What a master asks of its journal.
+
+use crate::{Commits, EntryBatch, JournalError};
+use alluxio_types::{CheckpointRecord, Entry, JournalSeq, Term, UnixMillis};
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// Ends when a batch has its place in the queue; see [`JournalStore::append`].
+pub type AppendFuture<'a> = Pin<Box<dyn Future<Output = Result<(), JournalError>> + Send + 'a>>;
+
+/// One entry as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Its position.
+    pub seq: JournalSeq,
+    /// The reign it was written under.
+    pub term: Term,
+    /// The bytes of `alluxio_proto::convert::journal::encode_entry`.
+    pub payload: &'a [u8],
+}
+
+/// Receives a journal's content at a start: the items of one checkpoint, then the entries after it.
+pub trait Replay {
+    /// Forget everything: what follows starts from nothing. Called first, and again when a
+    /// checkpoint turned out to be damaged half way through and an older one takes its place.
+    fn restart(&mut self);
+
+    /// One item of the checkpoint.
+    fn checkpoint(&mut self, record: CheckpointRecord);
+
+    /// One entry. Positions grow by one.
+    fn entry(&mut self, seq: JournalSeq, entry: Entry);
+}
+
+/// What [`JournalStore::load`] found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recovered {
+    /// Position of the last entry; 0 for an empty journal.
+    pub last: JournalSeq,
+    /// Newest term seen.
+    pub term: Term,
+    /// The checkpoint that was used, if any.
+    pub checkpoint: Option<CheckpointInfo>,
+    /// Number of entries after it.
+    pub entries: u64,
+    /// Newer checkpoints that were damaged and passed over.
+    pub damaged_checkpoints: u32,
+    /// Bytes of unfinished records that a crash left at the end, and that were cut off.
+    pub torn_bytes: u64,
+}
+
+/// A finished checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointInfo {
+    /// It holds the effect of all entries up to and including this one.
+    pub at: JournalSeq,
+    /// Number of items.
+    pub records: u64,
+    /// Size of its file.
+    pub length_bytes: u64,
+    /// What its writer computed over the namespace; whoever loads it may compute it again.
+    pub state_hash: u64,
+    /// When it was written.
+    pub created: UnixMillis,
+}
+
+/// A checkpoint being written. Dropping it without [`CheckpointSink::finish`] leaves no trace.
+/// Blocking: call from a blocking task.
+pub trait CheckpointSink: Send {
+    /// Adds one item; see [`CheckpointRecord`] for the order.
+    fn put(&mut self, record: &CheckpointRecord) -> Result<(), JournalError>;
+
+    /// Makes it durable and visible. `state_hash` is stored as it is.
+    fn finish(self: Box<Self>, state_hash: u64) -> Result<CheckpointInfo, JournalError>;
+}
+
+/// What [`JournalStore::truncate`] removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Truncated {
+    /// Log files (or keys) removed.
+    pub segments: u64,
+    /// Checkpoints removed.
+    pub checkpoints: u64,
+}
+
+/// A totally ordered, durable log of entries with checkpoints.
+///
+/// Order of use: [`load`](Self::load), then [`fence`](Self::fence) with the term won, then
+/// [`append`](Self::append) for as long as the tenure lasts. All calls but `append` and `commits`
+/// block and belong on a blocking task.
+///
+/// Implementations MUST hold:
+/// 1. A position that [`Commits`] shows survives any crash, and `load` returns it for ever after.
+/// 2. `load` returns a prefix of what was appended, byte for byte, or an error; never a wrong entry.
+/// 3. After a failed write or sync, `Commits` never moves again.
+/// 4. After `fence(t)` returns, no append under a term below `t` becomes durable.
+pub trait JournalStore: Send + Sync + 'static {
+    /// Hands the newest sound checkpoint and all entries after it to `replay`. Repairs an end that
+    /// a crash left torn.
+    ///
+    /// **Errors**: `Corrupt` and `Gap` when content is lost; `Io`; `OutOfOrder` once appending.
+    fn load(&self, replay: &mut dyn Replay) -> Result<Recovered, JournalError>;
+
+    /// Begins to append under `term`. Calling it again with a later term is allowed.
+    ///
+    /// **Errors**: `Fenced` when a newer term was seen; `OutOfOrder` before `load`.
+    fn fence(&self, term: Term) -> Result<(), JournalError>;
+
+    /// Queues a batch, and waits only while the queue is full. Durability is told by
+    /// [`JournalStore::commits`]. An empty batch is fine and does nothing.
+    ///
+    /// **Errors**: `Fenced`, `NotContiguous`, `EntryTooLarge`, `OutOfOrder`: nothing was queued. After a
+    /// failure of the disk, that failure. **Cancel safety**: dropped before its end, nothing was queued.
+    fn append(&self, term: Term, batch: EntryBatch) -> AppendFuture<'_>;
+
+    /// How far entries are durable.
+    fn commits(&self) -> Commits;
+
+    /// Visits the stored entries from `from` on, oldest first, until the visitor breaks or the
+    /// last durable entry is passed. Returns the position after the last one visited.
+    ///
+    /// **Errors**: `Gap` when `from` was truncated away; `Corrupt`; `Io`.
+    fn read(
+        &self,
+        from: JournalSeq,
+        visit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
+    ) -> Result<JournalSeq, JournalError>;
+
+    /// Begins a checkpoint of the state after entry `at`; appends go on meanwhile.
+    ///
+    /// **Errors**: `CheckpointAhead` when `at` is not durable; `Io`.
+    fn begin_checkpoint(&self, at: JournalSeq) -> Result<Box<dyn CheckpointSink>, JournalError>;
+
+    /// Removes all but the newest two checkpoints, and the entries that the older of the two
+    /// covers: should the newest be damaged, the older one and the log after it still give
+    /// everything.
+    fn truncate(&self) -> Result<Truncated, JournalError>;
+
+    /// Makes all queued batches durable and ends the writing. Later appends get `Closed`.
+    ///
+    /// **Errors**: the failure that kept a batch from becoming durable.
+    fn close(&self) -> Result<(), JournalError>;
+}
+
+/// One group commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flush {
+    /// Entries made durable.
+    pub entries: u64,
+    /// Bytes written, framing included.
+    pub bytes: u64,
+    /// Time for the write and the sync.
+    pub took: Duration,
+}
+
+/// Hears of what the journal does, for metrics. Calls come from the journal's own threads and must
+/// be quick.
+pub trait Observer: Send + Sync + 'static {
+    /// A group of batches became durable.
+    fn flushed(&self, _flush: &Flush) {}
+    /// The number of entries that wait in the queue has changed.
+    fn queue_depth(&self, _entries: u64) {}
+    /// An append had to wait because the queue was full.
+    fn queue_full(&self) {}
+    /// A checkpoint is finished, `took` after it was begun.
+    fn checkpointed(&self, _checkpoint: &CheckpointInfo, _took: Duration) {}
+    /// The journal failed; nothing is committed any more.
+    fn failed(&self, _error: &JournalError) {}
+}
+
+/// Hears nothing.
+impl Observer for () {}
