@@ -1,1 +1,30 @@
-//! Not built yet.
+//! The metadata tree: inodes, names, mounts and the rules for changing them.
+//!
+//! One writer calls [`Namespace::plan`], which reads and never changes anything, and
+//! [`Namespace::apply`], which is the only mutator and cannot fail. Any number of threads read at
+//! the same time through `&self`, without path locks. Every answer says, in [`Seen`] or
+//! [`Refusal`], which journal position it depends on, so that the caller can hold it back until
+//! that position is committed.
+//!
+//! It must not know: async, clocks, randomness, IO, block locations, sessions, the journal's or the
+//! network's formats. Time, identity and ids are arguments or derive from the entries applied.
+//!
+//! Reading order: [`request`] (what can be asked), [`error`], [`namespace`] (the structure and its
+//! locks), `shard` and `record` (how an inode lies in memory), `apply`, `plan`, `read`,
+//! [`checkpoint`].
+
+pub mod checkpoint;
+pub mod error;
+pub mod namespace;
+mod read;
+pub mod request;
+
+pub use checkpoint::{Checkpoint, Restorer};
+pub use error::{Error, Refusal};
+pub use namespace::{Namespace, Stats};
+pub use read::{FreeCandidates, Lookup, Page, Seen, Walk};
+pub use request::{
+    CompleteFile, Context, CreateDirectory, CreateFile, Delete, Format, LoadMetadata, LoadSummary,
+    Mount, Outcome, Plan, Policy, Rename, Request, SetAttributes, SetPersistence, UfsFacts,
+    Unmount, UpdateMount,
+};
