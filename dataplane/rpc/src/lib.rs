@@ -1,1 +1,27 @@
-//! Not built yet.
+//! gRPC plumbing in both directions: finding the primary master, retrying, deadlines, who calls,
+//! and serving with a counter for every request.
+//!
+//! It must not know: what the calls mean. Retry lives here and in `ufs` only; whoever calls above
+//! never loops.
+//!
+//! Reading order: [`error`], [`auth`], [`retry`], [`primary`], [`peer`], [`server`].
+
+pub mod auth;
+pub mod error;
+pub mod metrics;
+pub mod peer;
+pub mod primary;
+pub mod retry;
+pub mod server;
+
+pub use auth::{Caller, UserName};
+pub use error::RpcError;
+pub use metrics::ServerMetrics;
+pub use peer::Peers;
+pub use primary::{HostPort, Primary};
+pub use retry::{Repeat, RetryPolicy};
+pub use server::{RpcServer, serve};
+
+/// Largest message that either side accepts, in bytes. Lists and block reports are cut into
+/// batches far below it; a peer that sends more is refused before it is buffered.
+pub const MESSAGE_BYTES_MAX: usize = 16 << 20;

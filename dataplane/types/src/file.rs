@@ -248,7 +248,8 @@ mod tests {
     #[test]
     fn blocks_tile_the_file() {
         for (length, size) in [(0, 4), (1, 4), (4, 4), (5, 4), (12, 4)] {
-            let total: u64 = (0..block_count(length, size)).map(|i| block_length(length, size, i)).sum();
+            let total: u64 =
+                (0..block_count(length, size)).map(|i| block_length(length, size, i)).sum();
             assert_eq!(total, length);
             assert_eq!(block_length(length, size, block_count(length, size)), 0);
         }
