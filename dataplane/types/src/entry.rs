@@ -157,6 +157,9 @@ pub enum Entry {
         /// First container that is still free.
         next: u64,
     },
+    /// Changes that belong together, in order: after a crash all of them are there, or none. Holds
+    /// no other group.
+    Group(Vec<Entry>),
 }
 
 /// One item of a checkpoint: the whole namespace as of one journal position, in the order cluster,

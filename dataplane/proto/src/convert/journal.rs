@@ -42,6 +42,10 @@ pub enum EntryError {
 
 /// Appends the bytes of `entry` to `out`. The same entry always gives the same bytes.
 pub fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
+    entry_to_pb(entry).encode(out).expect("a Vec grows as needed");
+}
+
+fn entry_to_pb(entry: &Entry) -> pb::JournalEntry {
     use pb::journal_entry::Entry as Pb;
     let entry = match entry {
         Entry::Format { cluster_id, at } => {
@@ -80,16 +84,22 @@ pub fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
         Entry::ReserveContainers { next } => {
             Pb::ReserveContainers(pb::ReserveContainersEntry { next: *next })
         }
+        Entry::Group(entries) => {
+            Pb::Group(pb::GroupEntry { entries: entries.iter().map(entry_to_pb).collect() })
+        }
     };
-    pb::JournalEntry { entry: Some(entry) }.encode(out).expect("a Vec grows as needed");
+    pb::JournalEntry { entry: Some(entry) }
 }
 
 /// Reads what [`encode_entry`] wrote. `bytes` may be anything at all.
 ///
 /// **Errors**: every variant of [`EntryError`].
 pub fn decode_entry(bytes: &[u8]) -> Result<Entry, EntryError> {
+    entry_from_pb(decode(bytes)?)
+}
+
+fn entry_from_pb(message: pb::JournalEntry) -> Result<Entry, EntryError> {
     use pb::journal_entry::Entry as Pb;
-    let message: pb::JournalEntry = decode(bytes)?;
     Ok(match message.entry.ok_or(EntryError::UnknownKind)? {
         Pb::Format(e) => Entry::Format { cluster_id: e.cluster_id, at: UnixMillis(e.at_unix_ms) },
         Pb::Create(inode) => Entry::Create(Box::new(inode_from_pb(inode)?)),
@@ -119,6 +129,14 @@ pub fn decode_entry(bytes: &[u8]) -> Result<Entry, EntryError> {
         Pb::UpdateMount(mount) => Entry::UpdateMount(mount_from_pb(mount)?),
         Pb::Unmount(e) => Entry::Unmount { id: MountId(e.id) },
         Pb::ReserveContainers(e) => Entry::ReserveContainers { next: e.next },
+        Pb::Group(e) => {
+            let entries: Vec<Entry> =
+                e.entries.into_iter().map(entry_from_pb).collect::<Result<_, _>>()?;
+            if entries.iter().any(|entry| matches!(entry, Entry::Group(_))) {
+                return Err(bad("group", "a group inside a group"));
+            }
+            Entry::Group(entries)
+        }
     })
 }
 
