@@ -4,15 +4,17 @@
 //! It must not know: what is stored or asked. The cores (`namespace`, `blockstore`, `journal`) take
 //! these ports as arguments, so that a simulation can drive them from one seed.
 //!
-//! Reading order: [`clock`], [`entropy`], [`disk`].
+//! Reading order: [`clock`], [`entropy`], [`disk`], [`memory_disk`].
 
 pub mod clock;
 pub mod disk;
 pub mod entropy;
+pub mod memory_disk;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use disk::{Disk, DiskFile, FileFacts, OpenMode, RealDisk};
 pub use entropy::{Entropy, OsEntropy, SeededEntropy};
+pub use memory_disk::{Fault, FaultKind, MemoryDisk, Operation};
 
 use std::sync::Arc;
 
