@@ -191,12 +191,8 @@ pub struct ClientConfig {
     pub cache_partially_read_block: bool,
     /// Whether the local worker copies what is read remotely.
     pub passive_cache: bool,
-    /// Fewest copies of new files.
-    pub replication_min: u32,
-    /// Most copies of new files; `None` = no limit.
-    pub replication_max: Option<u32>,
-    /// Copies before an asynchronous write is acknowledged.
-    pub replication_durable: u32,
+    /// Copies of new files.
+    pub replication: ReplicationConfig,
     /// Time to live of new files; `None` = for ever.
     pub create_ttl: Option<Duration>,
     /// What happens then.
@@ -209,18 +205,8 @@ pub struct ClientConfig {
     pub delete_unchecked: bool,
     /// Bytes that streams buffer.
     pub buffer_bytes: usize,
-    /// Worker of a new block.
-    pub write_policy: LocationPolicy,
-    /// Worker of a block that `copyFromLocal` writes.
-    pub copy_from_local_policy: LocationPolicy,
-    /// Worker that fetches from the UFS.
-    pub ufs_read_policy: LocationPolicy,
-    /// Workers that the hash policy chooses among.
-    pub hash_shards: usize,
-    /// Bytes that the policy which avoids eviction leaves free.
-    pub avoid_eviction_reserve_bytes: u64,
-    /// Worker of [`LocationPolicy::SpecificHost`] (`alluxio.worker.hostname`).
-    pub specific_host: Option<String>,
+    /// Which workers get blocks.
+    pub policies: PolicyConfig,
     /// Pauses and patience of calls.
     pub rpc_retry: RetryConfig,
     /// Pauses and patience of block reads.
@@ -237,22 +223,57 @@ pub struct ClientConfig {
     pub metadata_cache: Option<MetadataCacheConfig>,
     /// How long the worker list is believed.
     pub worker_list_refresh: Duration,
+    /// Sizes and deadlines of data streams.
+    pub streams: StreamConfig,
+    /// Places of this process by locality tier.
+    pub locality: BTreeMap<String, String>,
+    /// Java date pattern of the command line.
+    pub date_pattern: String,
+}
+
+/// How many copies of a new file there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplicationConfig {
+    /// Fewest cached copies.
+    pub min: u32,
+    /// Most cached copies; `None` = no limit.
+    pub max: Option<u32>,
+    /// Copies before an asynchronous write is acknowledged.
+    pub durable: u32,
+}
+
+/// Which worker gets a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyConfig {
+    /// For a new block.
+    pub write: LocationPolicy,
+    /// For a new block that `copyFromLocal` writes.
+    pub copy_from_local: LocationPolicy,
+    /// For fetching a block from the UFS.
+    pub ufs_read: LocationPolicy,
+    /// Workers that the hash policy chooses among.
+    pub hash_shards: usize,
+    /// Bytes that the policy which avoids eviction leaves free.
+    pub avoid_eviction_reserve_bytes: u64,
+    /// Worker of [`LocationPolicy::SpecificHost`] (`alluxio.worker.hostname`).
+    pub specific_host: Option<String>,
+}
+
+/// Sizes and deadlines of data streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamConfig {
     /// Bytes of a frame of a remote read.
     pub reader_chunk_bytes: usize,
     /// Bytes of a frame of a remote write.
     pub writer_chunk_bytes: usize,
-    /// Frames of a stream in flight.
-    pub stream_buffer_frames: usize,
+    /// Frames in flight.
+    pub buffer_frames: usize,
     /// How long a read waits for data.
     pub read_timeout: Duration,
     /// How long a write waits for room.
     pub write_timeout: Duration,
     /// How long a close waits for the UFS.
     pub close_timeout: Duration,
-    /// Places of this process by locality tier.
-    pub locality: BTreeMap<String, String>,
-    /// Java date pattern of the command line.
-    pub date_pattern: String,
 }
 
 /// Exponential pauses, and when to give up.
@@ -312,20 +333,11 @@ pub(crate) fn section(r: &mut Reader<'_>) -> ClientConfig {
         entries_max: r.count(&META_CACHE_SIZE),
         expiration: r.duration(&META_CACHE_EXPIRATION),
     };
-    let (replication_min, replication_max) = replication(r);
     let hostname = r.text_or(&USER_HOSTNAME, |machine| machine.hostname.clone());
-    let mut locality: BTreeMap<String, String> = r.below("alluxio.locality.");
-    locality.remove("order");
-    locality.entry("node".to_owned()).or_insert_with(|| hostname.clone());
-    let specific_host = r.set_text(&worker::HOSTNAME);
-    let write_policy = policy(r, &WRITE_POLICY, &specific_host);
-    let copy_from_local_policy = policy(r, &COPY_POLICY, &specific_host);
-    let ufs_read_policy = policy(r, &UFS_READ_POLICY, &specific_host);
     ClientConfig {
         general: general::section(r),
         security: security::section(r),
         masters: masters(r),
-        hostname,
         impersonation_user: r
             .set_text(&security::IMPERSONATION_USERNAME)
             .filter(|name| !matches!(name.as_str(), "_HDFS_USER_" | "_NONE_" | "")),
@@ -341,9 +353,7 @@ pub(crate) fn section(r: &mut Reader<'_>) -> ClientConfig {
         },
         cache_partially_read_block: r.bool(&CACHE_PARTIAL),
         passive_cache: r.bool(&PASSIVE_CACHE),
-        replication_min,
-        replication_max,
-        replication_durable: u32::try_from(r.int(&REPLICATION_DURABLE)).unwrap_or(1),
+        replication: replication(r),
         create_ttl: r.duration_or_off(&CREATE_TTL),
         create_ttl_action: match r.text(&CREATE_TTL_ACTION).as_str() {
             "DELETE" => TtlAction::Delete,
@@ -354,12 +364,7 @@ pub(crate) fn section(r: &mut Reader<'_>) -> ClientConfig {
         persist_on_rename: r.bool(&PERSIST_ON_RENAME),
         delete_unchecked: r.bool(&DELETE_UNCHECKED),
         buffer_bytes: r.size_usize(&BUFFER_BYTES),
-        write_policy,
-        copy_from_local_policy,
-        ufs_read_policy,
-        hash_shards: r.count(&HASH_SHARDS),
-        avoid_eviction_reserve_bytes: r.size(&AVOID_EVICTION_RESERVE),
-        specific_host,
+        policies: policies(r),
         rpc_retry: rpc_retry(r),
         read_retry: retry(r, &READ_RETRY_BASE, &READ_RETRY_MAX, &READ_RETRY_DURATION),
         connect_timeout: r.duration(&general::CONNECT_TIMEOUT),
@@ -371,13 +376,9 @@ pub(crate) fn section(r: &mut Reader<'_>) -> ClientConfig {
             .map(PathBuf::from),
         metadata_cache: r.bool(&META_CACHE).then_some(cache),
         worker_list_refresh: r.duration(&WORKER_LIST_REFRESH),
-        reader_chunk_bytes: r.size_usize(&READER_CHUNK),
-        writer_chunk_bytes: r.size_usize(&WRITER_CHUNK),
-        stream_buffer_frames: r.count(&STREAM_BUFFER),
-        read_timeout: r.duration(&READ_TIMEOUT),
-        write_timeout: r.duration(&WRITE_TIMEOUT),
-        close_timeout: r.duration(&CLOSE_TIMEOUT),
-        locality,
+        streams: streams(r),
+        locality: locality(r, &hostname),
+        hostname,
         date_pattern: r.text(&DATE_PATTERN),
     }
 }
@@ -423,18 +424,48 @@ fn retry(
     config
 }
 
-fn replication(r: &mut Reader<'_>) -> (u32, Option<u32>) {
+fn replication(r: &mut Reader<'_>) -> ReplicationConfig {
     let min = u32::try_from(r.int(&REPLICATION_MIN)).unwrap_or(0);
     let max = u32::try_from(r.int(&REPLICATION_MAX)).ok();
-    if max.is_some_and(|max| max < min) {
+    if let Some(max) = max.filter(|max| *max < min) {
         r.conflict(format!(
-            "{}={min} must not be above {}={}",
-            REPLICATION_MIN.name,
-            REPLICATION_MAX.name,
-            max.unwrap_or(0)
+            "{}={min} must not be above {}={max}",
+            REPLICATION_MIN.name, REPLICATION_MAX.name
         ));
     }
-    (min, max)
+    let durable = u32::try_from(r.int(&REPLICATION_DURABLE)).unwrap_or(1);
+    ReplicationConfig { min, max, durable }
+}
+
+fn policies(r: &mut Reader<'_>) -> PolicyConfig {
+    let specific_host = r.set_text(&worker::HOSTNAME);
+    PolicyConfig {
+        write: policy(r, &WRITE_POLICY, &specific_host),
+        copy_from_local: policy(r, &COPY_POLICY, &specific_host),
+        ufs_read: policy(r, &UFS_READ_POLICY, &specific_host),
+        hash_shards: r.count(&HASH_SHARDS),
+        avoid_eviction_reserve_bytes: r.size(&AVOID_EVICTION_RESERVE),
+        specific_host,
+    }
+}
+
+fn streams(r: &mut Reader<'_>) -> StreamConfig {
+    StreamConfig {
+        reader_chunk_bytes: r.size_usize(&READER_CHUNK),
+        writer_chunk_bytes: r.size_usize(&WRITER_CHUNK),
+        buffer_frames: r.count(&STREAM_BUFFER),
+        read_timeout: r.duration(&READ_TIMEOUT),
+        write_timeout: r.duration(&WRITE_TIMEOUT),
+        close_timeout: r.duration(&CLOSE_TIMEOUT),
+    }
+}
+
+/// Places by tier; `node` is the host name unless somebody says otherwise.
+fn locality(r: &Reader<'_>, hostname: &str) -> BTreeMap<String, String> {
+    let mut places = r.below("alluxio.locality.");
+    places.remove("order");
+    places.entry("node".to_owned()).or_insert_with(|| hostname.to_owned());
+    places
 }
 
 fn write_type(r: &mut Reader<'_>) -> WriteType {

@@ -33,7 +33,10 @@ pub mod ufs;
 mod value;
 pub mod worker;
 
-pub use client::{ClientConfig, LocationPolicy, MetadataCacheConfig, MetadataLoad, RetryConfig};
+pub use client::{
+    ClientConfig, LocationPolicy, MetadataCacheConfig, MetadataLoad, PolicyConfig,
+    ReplicationConfig, RetryConfig, StreamConfig,
+};
 pub use error::{ConfigError, Fault};
 pub use general::{GeneralConfig, HostPort, LogFormat};
 pub use load::{Config, Setting, Warning};

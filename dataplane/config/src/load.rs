@@ -463,3 +463,7 @@ fn substitute(
     out.push_str(rest);
     Ok(out)
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -68,7 +68,7 @@ pub enum SiteFile {
 }
 
 /// Everything that a configuration is made from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Sources {
     /// Environment variables; only those that start with `ALLUXIO_` count.
     pub environment: BTreeMap<String, String>,
@@ -82,6 +82,20 @@ pub struct Sources {
     pub machine: Machine,
     /// Whose `ALLUXIO_<ROLE>_JAVA_OPTS` are read for `-D` options.
     pub roles: Roles,
+}
+
+impl fmt::Debug for Sources {
+    /// Names only: values may be credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |pairs: &[(String, String)]| -> Vec<String> {
+            pairs.iter().map(|(key, _)| key.clone()).collect()
+        };
+        f.debug_struct("Sources")
+            .field("arguments", &names(&self.arguments))
+            .field("runtime", &names(&self.runtime))
+            .field("site_file", &self.site_file)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Sources {
