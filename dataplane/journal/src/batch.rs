@@ -26,7 +26,10 @@ impl EntryBatch {
     }
 
     /// Adds one entry that is encoded already; returns its position.
+    ///
+    /// **Panics** when `entry` is empty, which no encoded entry is.
     pub fn push_encoded(&mut self, entry: &[u8]) -> JournalSeq {
+        assert!(!entry.is_empty(), "an encoded entry has bytes");
         self.bytes.extend_from_slice(entry);
         self.end()
     }

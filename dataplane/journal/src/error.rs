@@ -4,6 +4,7 @@ use alluxio_proto::convert::journal::EntryError;
 use alluxio_types::{Code, Coded, JournalSeq, Term};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Why the journal refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +143,13 @@ pub enum JournalError {
         #[source]
         source: io::Error,
     },
+    /// The disk failed earlier.
+    #[error("the journal failed earlier: {cause}")]
+    Failed {
+        /// The first failure.
+        #[source]
+        cause: Arc<JournalError>,
+    },
     /// The journal was shut down.
     #[error("the journal is closed")]
     Closed,
@@ -194,7 +202,9 @@ impl Coded for JournalError {
             | JournalError::CheckpointAhead { .. }
             | JournalError::OutOfOrder { .. } => Code::Internal,
             JournalError::EntryTooLarge { .. } => Code::ResourceExhausted,
-            JournalError::Io { .. } | JournalError::Closed => Code::Unavailable,
+            JournalError::Io { .. } | JournalError::Failed { .. } | JournalError::Closed => {
+                Code::Unavailable
+            }
         }
     }
 }

@@ -7,16 +7,20 @@
 //! Main types: [`JournalStore`] is what a master is handed; [`EntryBatch`] goes in, [`Commits`]
 //! tells what is durable, a [`Replay`] receives checkpoint and entries at a start.
 //!
-//! Reading order: [`store`], [`batch`], [`commits`], [`error`].
+//! Reading order: [`store`], [`batch`], [`commits`], [`error`],
+//! `record`, [`folder`].
 
 pub mod batch;
 pub mod commits;
 pub mod error;
+pub mod folder;
+mod record;
 pub mod store;
 
 pub use batch::EntryBatch;
 pub use commits::{CommitPublisher, Commits};
-pub use error::JournalError;
+pub use error::{Damage, JournalError};
+pub use folder::{FolderJournal, FolderOptions};
 pub use store::{
     AppendFuture, CheckpointInfo, CheckpointSink, Flush, JournalStore, Observer, Record, Recovered,
     Replay, Truncated,
