@@ -6,9 +6,17 @@
 //! Reading order: [`message`] (what is said), `codec` (in which bytes), [`service`] (what a
 //! worker implements), `server`, `client`, and `sys` (the only unsafe code).
 
+pub mod checksum;
+pub mod client;
+pub mod codec;
 pub mod error;
+pub mod frame;
+mod link;
 pub mod message;
+pub mod server;
 pub mod service;
+mod socket;
+mod sys;
 
 pub use error::{Error, ProtocolError, Refusal};
 pub use message::{
