@@ -12,15 +12,21 @@
 pub mod error;
 pub mod facts;
 pub mod fault;
+pub mod local;
 pub mod location;
 pub mod memory;
+mod options;
 pub mod registry;
 pub mod under_fs;
 
 pub use error::{Error, Result};
 pub use facts::{Capabilities, Space, UfsAttributes, UfsEntry, UfsFacts, UfsKind};
 pub use fault::{FaultPlan, FaultyUfs};
+pub use local::LocalUfs;
 pub use location::Location;
 pub use memory::MemoryUfs;
 pub use registry::{UfsSettings, UnderFsRegistry};
 pub use under_fs::{ByteStream, CreateOptions, EntryStream, MkdirOptions, UfsWriter, UnderFs};
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;

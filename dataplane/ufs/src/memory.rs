@@ -256,7 +256,12 @@ impl UnderFs for MemoryUfs {
 
     async fn create(&self, path: &str, options: CreateOptions) -> Result<Box<dyn UfsWriter>> {
         let relative = self.root.relative(path)?;
-        self.tree().check_file_target(&self.root, &relative)?;
+        let now = self.clock.now();
+        {
+            let mut tree = self.tree();
+            tree.check_file_target(&self.root, &relative)?;
+            tree.make_parents(&relative, now);
+        }
         Ok(Box::new(MemoryWriter {
             ufs: self.clone(),
             path: relative,
@@ -355,4 +360,17 @@ impl UfsWriter for MemoryWriter {
     async fn abort(self: Box<Self>) -> Result<()> {
         Ok(())
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::Fixture;
+
+    async fn fixture() -> Fixture {
+        let clock = Arc::new(alluxio_host::SystemClock::new());
+        Fixture::new(Arc::new(MemoryUfs::new("memory://test/root", clock).unwrap()))
+    }
+
+    crate::conformance_tests!(fixture);
 }

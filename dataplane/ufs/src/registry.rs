@@ -1,8 +1,10 @@
 //! From a URI and options to a store.
 
 use crate::error::{Error, Result};
+use crate::local::LocalUfs;
 use crate::location::Location;
 use crate::memory::MemoryUfs;
+use crate::options::Options;
 use crate::under_fs::UnderFs;
 use alluxio_host::{Clock, SystemClock};
 use alluxio_types::MountOptions;
@@ -59,6 +61,15 @@ impl UnderFsRegistry {
             "memory",
             Arc::new(move |location, _options| {
                 Ok(Arc::new(MemoryUfs::new(location.as_str(), clock.clone())?))
+            }),
+        );
+        let defaults = settings.defaults;
+        registry.add(
+            "file",
+            Arc::new(move |location, options| {
+                let options = Options::resolve(location, options, &defaults, &[])?;
+                let tolerate = options.flag("alluxio.underfs.allow.set.owner.failure")?;
+                Ok(Arc::new(LocalUfs::new(location.clone(), tolerate)))
             }),
         );
         registry

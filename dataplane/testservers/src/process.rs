@@ -1,0 +1,99 @@
+//! Child processes that end with us.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a server may take to start: a JVM on a busy machine with two cores needs 20 s.
+pub const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// A server and its directory.
+pub struct Server {
+    child: Child,
+    /// Its end is what ends the server; also the way to send it commands.
+    stdin: Option<ChildStdin>,
+    log: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+impl Server {
+    /// Runs `command`, which MUST end when its standard input does, with its output in a log file
+    /// in `dir`.
+    pub fn start(mut command: Command, dir: tempfile::TempDir) -> Server {
+        let log = dir.path().join("server.log");
+        let file = File::create(&log).expect("a file can be made in a new directory");
+        let copy = file.try_clone().expect("a descriptor can be copied");
+        let spawned = command.stdin(Stdio::piped()).stdout(file).stderr(copy).spawn();
+        let mut child = spawned.unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+        let stdin = child.stdin.take();
+        Server { child, stdin, log, dir }
+    }
+
+    /// A command that runs `program` and kills it when standard input ends.
+    pub fn supervised(program: &Path) -> Command {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(r#""$@" & cat >/dev/null; kill -9 $!; wait"#).arg("sh").arg(program);
+        command
+    }
+
+    /// The server's directory.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Waits until `ready` yields something, looking at the log as it grows.
+    ///
+    /// **Panics** with the log when the server ends, or after [`START_LIMIT`].
+    pub fn wait_until<T>(&mut self, ready: impl Fn(&str) -> Option<T>) -> T {
+        let start = Instant::now();
+        loop {
+            let log = self.log_text();
+            if let Some(value) = ready(&log) {
+                return value;
+            }
+            let ended = self.child.try_wait().expect("our child can be asked");
+            let late = start.elapsed() > START_LIMIT;
+            assert!(ended.is_none() && !late, "the server did not start ({ended:?}):\n{log}");
+            // Polling: nothing tells that a port is open.
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+
+    /// Sends one line to the server.
+    pub fn send(&mut self, line: &str) {
+        use std::io::Write;
+        let stdin = self.stdin.as_mut().expect("taken only on drop");
+        writeln!(stdin, "{line}").expect("the server reads its commands");
+    }
+
+    /// The last 64 KiB of what the server printed.
+    pub fn log_text(&self) -> String {
+        const TAIL: u64 = 64 * 1024;
+        let mut text = Vec::new();
+        if let Ok(mut file) = File::open(&self.log) {
+            let length = file.metadata().map_or(0, |metadata| metadata.len());
+            if file.seek(SeekFrom::Start(length.saturating_sub(TAIL))).is_ok() {
+                // An unreadable log is an empty log: the caller decides by what it finds.
+                let _ = file.read_to_end(&mut text);
+            }
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        // The end of the pipe ends it; waiting keeps its directory from being removed under it.
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that nobody listens on right now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
