@@ -1,0 +1,180 @@
+//! What the primary holds: the tree, its writer and gate, the workers, the open stores. Operations
+//! (`ops`) and metadata sync (`sync`) are methods on it; services translate messages to them.
+
+use crate::error::MasterError;
+use crate::gate::Gate;
+use crate::identity::Identities;
+use crate::metrics::MasterMetrics;
+use crate::sync::SyncState;
+use crate::ufs_table::UfsTable;
+use crate::workers::Workers;
+use crate::writer::{Done, Writer};
+use alluxio_config::MasterConfig;
+use alluxio_host::Host;
+use alluxio_journal::JournalStore;
+use alluxio_namespace::{Context, Namespace, Policy, Refusal, Request, Seen};
+use alluxio_types::{FileStatus, Identity, JournalSeq, UnixMillis};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The primary.
+pub struct Core {
+    pub(crate) host: Host,
+    pub(crate) config: MasterConfig,
+    pub(crate) policy: Policy,
+    pub(crate) namespace: Arc<Namespace>,
+    pub(crate) journal: Arc<dyn JournalStore>,
+    pub(crate) writer: Writer,
+    pub(crate) gate: Gate,
+    pub(crate) workers: Workers,
+    pub(crate) ufs: UfsTable,
+    pub(crate) identities: Identities,
+    pub(crate) sync: SyncState,
+    pub(crate) metrics: MasterMetrics,
+    /// The master itself, when it acts on nobody's behalf.
+    pub(crate) itself: Arc<Identity>,
+    pub(crate) started: UnixMillis,
+    pub(crate) started_at: Duration,
+    /// Grows with every change of the set of pinned files.
+    pub(crate) pin_version: AtomicU64,
+    pub(crate) checkpoint_at: AtomicU64,
+    pub(crate) properties: Vec<Property>,
+}
+
+/// One line of the configuration, credentials masked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Property {
+    /// Its name.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// Where the value comes from.
+    pub source: String,
+}
+
+/// A caller of an operation, and the moment of the call.
+pub(crate) struct Call {
+    pub(crate) who: Arc<Identity>,
+    pub(crate) now: UnixMillis,
+}
+
+impl Core {
+    pub(crate) fn call(&self, user: &str) -> Call {
+        Call { who: self.identities.of(user), now: self.host.clock.now() }
+    }
+
+    pub(crate) fn context<'a>(&'a self, call: &'a Call) -> Context<'a> {
+        Context { now: call.now, who: &call.who, policy: &self.policy }
+    }
+
+    /// Makes a change and waits until it is durable.
+    pub(crate) async fn commit(
+        &self,
+        request: impl Into<Request>,
+        who: &Arc<Identity>,
+    ) -> Result<Done, MasterError> {
+        match self.writer.change(request, who).await {
+            Ok(done) => {
+                self.gate.pass(done.seen).await?;
+                Ok(done)
+            }
+            Err(error) => Err(self.hold(error).await),
+        }
+    }
+
+    /// Asks whether a change would be made now.
+    pub(crate) async fn check(
+        &self,
+        request: impl Into<Request>,
+        who: &Arc<Identity>,
+    ) -> Result<Done, MasterError> {
+        match self.writer.check(request, who).await {
+            Ok(done) => Ok(done),
+            Err(error) => Err(self.hold(error).await),
+        }
+    }
+
+    /// Holds a refusal back until what it saw is durable: "exists already" must not be said of a
+    /// file that a crash can still take away.
+    pub(crate) async fn hold(&self, error: MasterError) -> MasterError {
+        match &error {
+            MasterError::Refused(refusal) => match self.gate.pass(refusal.seen).await {
+                Ok(()) => error,
+                Err(gate) => gate,
+            },
+            _ => error,
+        }
+    }
+
+    /// Lets the result of a read out when what it saw is durable.
+    pub(crate) async fn release<T>(
+        &self,
+        read: Result<Seen<T>, Refusal>,
+    ) -> Result<T, MasterError> {
+        match read {
+            Ok(seen) => {
+                self.gate.pass(seen.seq).await?;
+                Ok(seen.value)
+            }
+            Err(refusal) => Err(self.hold(refusal.into()).await),
+        }
+    }
+
+    /// Adds locations, or takes the blocks out.
+    pub(crate) fn dress(&self, status: &mut FileStatus, without_blocks: bool) {
+        if status.is_directory() {
+            return;
+        }
+        self.workers.locate_all(status);
+        if without_blocks {
+            status.blocks = Vec::new();
+        }
+    }
+
+    /// Whether workers may still be missing: the primary started less than
+    /// `alluxio.master.worker.connect.wait.time` ago.
+    pub(crate) fn in_safe_mode(&self) -> bool {
+        let up = self.host.clock.monotonic().saturating_sub(self.started_at);
+        up < self.config.safe_mode_wait
+    }
+
+    /// Frees the blocks of files that a committed change removed. The lengths are gone with the
+    /// inodes, so the workers' own reports say which blocks there are.
+    pub(crate) fn drop_blocks(&self, removed: &[alluxio_types::InodeId]) {
+        for &id in removed {
+            self.workers.free_file(id);
+        }
+        if !removed.is_empty() {
+            // A pinned file may be among them.
+            self.pins_changed();
+        }
+    }
+
+    pub(crate) fn pins_changed(&self) {
+        self.pin_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Takes a checkpoint now, while serving. Returns the position it stands for.
+    ///
+    /// **Errors**: `CheckpointRunning`, and what the journal says.
+    pub async fn checkpoint(&self) -> Result<JournalSeq, MasterError> {
+        let checkpoint = self.writer.begin_checkpoint().await?;
+        let at = checkpoint.seq();
+        self.gate.pass(at).await?;
+        if at.0 == 0 || at.0 == self.checkpoint_at.load(Ordering::Acquire) {
+            return Ok(at);
+        }
+        let journal = self.journal.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            crate::recover::write_checkpoint(&*journal, checkpoint)
+        })
+        .await
+        .map_err(|_| MasterError::Stopping)?;
+        let at = written?;
+        self.checkpoint_at.store(at.0, Ordering::Release);
+        self.metrics.journal_checkpoint.set(at.0 as i64);
+        tracing::info!(seq = at.0, "checkpoint is written");
+        Ok(at)
+    }
+}

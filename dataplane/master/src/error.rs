@@ -1,0 +1,143 @@
+//! What a master's operation can end with.
+
+use alluxio_journal::JournalError;
+use alluxio_namespace::Refusal;
+use alluxio_proto::convert::ConvertError;
+use alluxio_proto::status::status_of;
+use alluxio_types::{Code, Coded, PathError, Retry, WorkerId};
+use std::sync::Arc;
+
+/// Why a call was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum MasterError {
+    /// The namespace refused.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// The under store failed or refused.
+    #[error(transparent)]
+    Ufs(#[from] alluxio_ufs::Error),
+    /// The journal failed: nothing can be acknowledged any more.
+    #[error("the journal failed, the master stops: {0}")]
+    Journal(Arc<JournalError>),
+    /// A message that makes no sense.
+    #[error(transparent)]
+    Message(#[from] ConvertError),
+    /// A path that is not one.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A number out of its bounds.
+    #[error("{what} {value} is not between {min} and {max}")]
+    OutOfBounds {
+        /// What is counted.
+        what: &'static str,
+        /// What was given.
+        value: i64,
+        /// Least allowed.
+        min: i64,
+        /// Most allowed.
+        max: i64,
+    },
+    /// Known, and not built.
+    #[error("{what} is not available in this version; {instead}")]
+    Unimplemented {
+        /// What was asked for.
+        what: &'static str,
+        /// What can be done instead.
+        instead: &'static str,
+    },
+    /// A worker that never registered, or was forgotten.
+    #[error("worker {id} is not registered")]
+    UnknownWorker {
+        /// Which.
+        id: WorkerId,
+    },
+    /// Storage of another cluster.
+    #[error(
+        "the worker's storage belongs to cluster {theirs}, this is cluster {ours}; run \
+         `alluxio formatWorker` on the worker if its cached data can go"
+    )]
+    ForeignWorker {
+        /// The id on the worker's disks.
+        theirs: String,
+        /// This cluster's id.
+        ours: String,
+    },
+    /// This master is not the primary, or not any more.
+    #[error("this master is not the primary")]
+    NotPrimary,
+    /// The master is stopping.
+    #[error("the master is stopping")]
+    Stopping,
+}
+
+impl Coded for MasterError {
+    fn code(&self) -> Code {
+        match self {
+            MasterError::Refused(refusal) => refusal.code(),
+            MasterError::Ufs(error) => error.code(),
+            MasterError::Journal(_) | MasterError::Stopping => Code::Unavailable,
+            MasterError::Message(error) => error.code(),
+            MasterError::Path(error) => error.code(),
+            MasterError::OutOfBounds { .. } => Code::InvalidArgument,
+            MasterError::Unimplemented { .. } => Code::Unimplemented,
+            MasterError::UnknownWorker { .. } => Code::NotFound,
+            MasterError::ForeignWorker { .. } => Code::FailedPrecondition,
+            MasterError::NotPrimary => Code::NotPrimary,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            MasterError::Refused(refusal) => refusal.retry(),
+            MasterError::Ufs(error) => error.retry(),
+            MasterError::NotPrimary => Retry::OnNewPrimary,
+            _ => Retry::Never,
+        }
+    }
+}
+
+impl From<Arc<JournalError>> for MasterError {
+    fn from(error: Arc<JournalError>) -> Self {
+        MasterError::Journal(error)
+    }
+}
+
+impl From<JournalError> for MasterError {
+    fn from(error: JournalError) -> Self {
+        MasterError::Journal(Arc::new(error))
+    }
+}
+
+impl From<MasterError> for tonic::Status {
+    fn from(error: MasterError) -> Self {
+        status_of(&error)
+    }
+}
+
+/// Why a master did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A port cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A metric is registered twice: two masters share one registry.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The web server did not start.
+    #[error("web server: {0}")]
+    Web(String),
+    /// The first entries of a new journal were refused.
+    #[error("the new namespace cannot be set up: {0}")]
+    Setup(MasterError),
+    /// Another master is the primary.
+    #[error("another master is the primary")]
+    NotElected,
+}

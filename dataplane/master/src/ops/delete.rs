@@ -1,0 +1,110 @@
+//! Files and directories that go away.
+
+use crate::core::{Call, Core};
+use crate::error::MasterError;
+use crate::sync::{Freshness, is_moved};
+use alluxio_namespace::Delete;
+use alluxio_types::{AlluxioPath, FileStatus, InodeId, PersistenceState};
+
+/// How often a delete is tried anew when the tree moves under it.
+const ATTEMPTS: u32 = 5;
+
+/// What to delete, and how.
+pub(crate) struct DeleteOptions {
+    pub(crate) recursive: bool,
+    pub(crate) alluxio_only: bool,
+    /// Do not look at what the under store has below it first.
+    pub(crate) unchecked: bool,
+    pub(crate) delete_mount_points: bool,
+    pub(crate) expected: Option<InodeId>,
+}
+
+impl Core {
+    /// Deletes a path here, and in the under store unless told otherwise. The store comes first: a
+    /// crash in between leaves a name whose bytes are gone, which the next look takes away; the
+    /// reverse would bring back a file that was acknowledged to be deleted.
+    pub(crate) async fn delete(
+        &self,
+        path: &AlluxioPath,
+        options: DeleteOptions,
+        call: &Call,
+    ) -> Result<u64, MasterError> {
+        self.refresh(path, Freshness::ANY, call).await?;
+        let mut attempt = 0;
+        loop {
+            match self.try_delete(path, &options, call).await {
+                Err(error)
+                    if is_moved(&error) && options.expected.is_none() && attempt < ATTEMPTS =>
+                {
+                    attempt += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_delete(
+        &self,
+        path: &AlluxioPath,
+        options: &DeleteOptions,
+        call: &Call,
+    ) -> Result<u64, MasterError> {
+        let status = self.release(self.namespace.status(path, &self.context(call))).await?;
+        let request = Delete {
+            path: path.clone(),
+            recursive: options.recursive,
+            alluxio_only: options.alluxio_only,
+            delete_mount_points: options.delete_mount_points,
+            expected: Some(options.expected.unwrap_or(status.id)),
+        };
+        let checked = status.is_directory() && !options.unchecked && !options.alluxio_only;
+        if checked && options.recursive {
+            // Rights are checked on what is really there, not on the part that is known.
+            self.refresh_tree(path, Freshness::NOW, call).await?;
+        } else if checked {
+            self.refresh_children(path, Freshness::NOW, call).await?;
+        }
+        self.check(request.clone(), &call.who).await?;
+        if !options.alluxio_only {
+            self.delete_in_ufs(path, &status, options.recursive).await?;
+        }
+        let done = self.commit(request, &call.who).await?;
+        self.drop_blocks(&done.removed);
+        self.ufs_mounts_may_have_changed(options.delete_mount_points);
+        Ok(done.removed.len() as u64)
+    }
+
+    fn ufs_mounts_may_have_changed(&self, unmounted: bool) {
+        if unmounted {
+            self.ufs.changed();
+        }
+    }
+
+    async fn delete_in_ufs(
+        &self,
+        path: &AlluxioPath,
+        status: &FileStatus,
+        recursive: bool,
+    ) -> Result<(), MasterError> {
+        let Some(mount) = self.namespace.mount_of(path) else { return Ok(()) };
+        // A mount point itself: only its name here goes away.
+        if mount.path == *path {
+            return Ok(());
+        }
+        let Some(uri) = mount.ufs_path(path) else { return Ok(()) };
+        // A directory may hold persisted files although nobody made it there by name.
+        if !status.is_directory() && status.persistence != PersistenceState::Persisted {
+            return Ok(());
+        }
+        let ufs = self.ufs.of(&mount)?;
+        let deleted = if status.is_directory() {
+            ufs.delete_dir(&uri, recursive).await
+        } else {
+            ufs.delete_file(&uri).await
+        };
+        match deleted {
+            Err(error) if !error.is_not_found() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! New names.
+
+use crate::core::{Call, Core};
+use crate::error::MasterError;
+use crate::sync::{Freshness, LoadType, is_moved};
+use alluxio_namespace::{Rename, SetPersistence};
+use alluxio_types::{AlluxioPath, FileStatus, PersistenceState};
+use alluxio_ufs::MkdirOptions;
+
+/// How often a rename is tried anew when the tree moves under it.
+const ATTEMPTS: u32 = 5;
+
+impl Core {
+    /// Renames here and in the under store. The store comes first; a crash in between leaves the
+    /// old name here until the next look at the store, and no byte is lost.
+    pub(crate) async fn rename(
+        &self,
+        source: &AlluxioPath,
+        target: &AlluxioPath,
+        call: &Call,
+    ) -> Result<(), MasterError> {
+        self.refresh(source, Freshness::ANY, call).await?;
+        let mut attempt = 0;
+        loop {
+            match self.try_rename(source, target, call).await {
+                Err(error) if is_moved(&error) && attempt < ATTEMPTS => attempt += 1,
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_rename(
+        &self,
+        source: &AlluxioPath,
+        target: &AlluxioPath,
+        call: &Call,
+    ) -> Result<(), MasterError> {
+        let status = self.release(self.namespace.status(source, &self.context(call))).await?;
+        let in_ufs = status.is_directory() || status.persistence == PersistenceState::Persisted;
+        if in_ufs {
+            // A file in the store that nobody here has seen must not be written over.
+            let always = Freshness { sync_interval: None, load: LoadType::Always };
+            self.refresh(target, always, call).await?;
+        }
+        let request =
+            Rename { source: source.clone(), target: target.clone(), expected: Some(status.id) };
+        self.check(request.clone(), &call.who).await?;
+        let moved = if in_ufs { self.rename_in_ufs(source, target, &status).await? } else { None };
+        self.commit(request, &call.who).await?;
+        self.sync.forget(source);
+        self.sync.forget(target);
+        if let Some(facts) = moved {
+            // The store may show the same bytes as another version under the new name.
+            let state = PersistenceState::Persisted;
+            let change = SetPersistence { id: status.id, state, fingerprint: facts.fingerprint };
+            self.commit(change, &self.itself).await?;
+        }
+        Ok(())
+    }
+
+    async fn rename_in_ufs(
+        &self,
+        source: &AlluxioPath,
+        target: &AlluxioPath,
+        status: &FileStatus,
+    ) -> Result<Option<alluxio_ufs::UfsFacts>, MasterError> {
+        let Some(mount) = self.namespace.mount_of(source) else { return Ok(None) };
+        let (Some(from), Some(to)) = (mount.ufs_path(source), mount.ufs_path(target)) else {
+            return Ok(None);
+        };
+        let ufs = self.ufs.of(&mount)?;
+        // The target's directory may be one that only Alluxio has.
+        if let Some(parent) = target.parent().and_then(|parent| mount.ufs_path(&parent)) {
+            match ufs.mkdir(&parent, MkdirOptions::recursive()).await {
+                Err(error)
+                    if alluxio_types::Coded::code(&error) != alluxio_types::Code::AlreadyExists =>
+                {
+                    return Err(error.into());
+                }
+                _ => {}
+            }
+        }
+        if !status.is_directory() {
+            return Ok(Some(ufs.rename_file(&from, &to).await?));
+        }
+        match ufs.rename_dir(&from, &to).await {
+            Err(error) if !error.is_not_found() => Err(error.into()),
+            // A directory that only Alluxio has.
+            _ => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What clients ask about workers and blocks.
+
+use super::user;
+use crate::core::Core;
+use crate::error::MasterError;
+use alluxio_proto::v1::block as pb;
+use alluxio_proto::v1::block::block_master_client_server::BlockMasterClient;
+use alluxio_types::BlockId;
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+/// The service.
+pub struct BlockService {
+    core: Arc<Core>,
+}
+
+impl BlockService {
+    /// Serves `core`.
+    pub fn new(core: Arc<Core>) -> Self {
+        BlockService { core }
+    }
+}
+
+#[tonic::async_trait]
+impl BlockMasterClient for BlockService {
+    async fn get_workers(
+        &self,
+        request: Request<pb::GetWorkersRequest>,
+    ) -> Result<Response<pb::GetWorkersResponse>, Status> {
+        user(&request)?;
+        let workers = self.core.workers.list(request.into_inner().include_lost);
+        let workers = workers.iter().map(Into::into).collect();
+        Ok(Response::new(pb::GetWorkersResponse { workers }))
+    }
+
+    async fn get_block_info(
+        &self,
+        request: Request<pb::GetBlockInfoRequest>,
+    ) -> Result<Response<pb::GetBlockInfoResponse>, Status> {
+        user(&request)?;
+        let block = BlockId(request.into_inner().block_id);
+        let status = self.core.status_by_id(block.inode()).await?;
+        let known = status.blocks.iter().find(|info| info.id == block);
+        let Some(info) = known else {
+            return Err(MasterError::OutOfBounds {
+                what: "block index",
+                value: block.index() as i64,
+                min: 0,
+                max: status.blocks.len() as i64 - 1,
+            }
+            .into());
+        };
+        let response =
+            pb::GetBlockInfoResponse { info: Some(info.into()), path: status.path.clone() };
+        Ok(Response::new(response))
+    }
+}

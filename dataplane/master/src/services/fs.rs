@@ -1,0 +1,372 @@
+//! What clients ask of the file system.
+
+use super::{freshness, path, user};
+use crate::core::{Call, Core};
+use crate::error::MasterError;
+use crate::ops::create::{Written, persistence_after, ttl_of};
+use crate::ops::delete::DeleteOptions;
+use crate::ops::mount::kind_name;
+use crate::ops::read::List;
+use crate::sync::Freshness;
+use alluxio_namespace::{CompleteFile, CreateDirectory, CreateFile, Mount, SetAttributes};
+use alluxio_proto::convert::ConvertError;
+use alluxio_proto::convert::common::mode as mode_of;
+use alluxio_proto::v1::common as common_pb;
+use alluxio_proto::v1::fs as pb;
+use alluxio_proto::v1::fs::file_system_master_server::FileSystemMaster;
+use alluxio_types::{
+    Access, Coded, FileStatus, Fingerprint, InodeId, Mode, MountOptions, WorkerId, WriteType,
+};
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status};
+
+/// Paths of one batched status call: their replies stay below the message limit.
+const PATHS_MAX: usize = 10_000;
+/// Pages of a listing that wait for a slow client, about 200 kB each.
+const PAGES_IN_FLIGHT: usize = 4;
+
+/// The service.
+pub struct FsService {
+    core: Arc<Core>,
+}
+
+impl FsService {
+    /// Serves `core`.
+    pub fn new(core: Arc<Core>) -> Self {
+        FsService { core }
+    }
+
+    fn call<T>(&self, request: &Request<T>) -> Result<Call, Status> {
+        Ok(self.core.call(&user(request)?))
+    }
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+fn message(status: FileStatus) -> common_pb::FileStatus {
+    status.into()
+}
+
+fn write_type(value: i32) -> Result<WriteType, MasterError> {
+    let bad = ConvertError::BadValue { field: "write_type", value: value.into() };
+    let wire = common_pb::WriteType::try_from(value).map_err(|_| bad)?;
+    Ok(WriteType::try_from(wire)?)
+}
+
+fn optional_mode(bits: Option<u32>) -> Result<Option<Mode>, MasterError> {
+    Ok(bits.map(mode_of).transpose()?)
+}
+
+fn options(map: HashMap<String, String>) -> MountOptions {
+    MountOptions(map.into_iter().collect())
+}
+
+#[tonic::async_trait]
+impl FileSystemMaster for FsService {
+    async fn get_status(
+        &self,
+        request: Request<pb::GetStatusRequest>,
+    ) -> Answer<pb::GetStatusResponse> {
+        let call = self.call(&request)?;
+        let request = request.into_inner();
+        let path = path(&request.path)?;
+        let fresh = freshness(request.sync);
+        let status = self.core.get_status(&path, fresh, request.without_blocks, &call).await?;
+        if request.for_read {
+            self.core.note_read(&path, &status, &call).await?;
+        }
+        Ok(Response::new(pb::GetStatusResponse { status: Some(message(status)) }))
+    }
+
+    async fn get_statuses(
+        &self,
+        request: Request<pb::GetStatusesRequest>,
+    ) -> Answer<pb::GetStatusesResponse> {
+        let call = self.call(&request)?;
+        let request = request.into_inner();
+        if request.paths.len() > PATHS_MAX {
+            return Err(MasterError::OutOfBounds {
+                what: "number of paths",
+                value: request.paths.len() as i64,
+                min: 0,
+                max: PATHS_MAX as i64,
+            }
+            .into());
+        }
+        let fresh = freshness(request.sync);
+        let mut results = Vec::with_capacity(request.paths.len());
+        for text in &request.paths {
+            let result = match path(text) {
+                Ok(path) => self.core.get_status(&path, fresh, request.without_blocks, &call).await,
+                Err(error) => Err(error),
+            };
+            results.push(match result {
+                Ok(status) => {
+                    pb::StatusOrError { status: Some(message(status)), ..Default::default() }
+                }
+                Err(error) => pb::StatusOrError {
+                    status: None,
+                    code: error.code().name().to_owned(),
+                    message: error.to_string(),
+                },
+            });
+        }
+        Ok(Response::new(pb::GetStatusesResponse { results }))
+    }
+
+    type ListStatusStream =
+        Pin<Box<dyn Stream<Item = Result<pb::ListStatusResponse, Status>> + Send>>;
+
+    async fn list_status(
+        &self,
+        request: Request<pb::ListStatusRequest>,
+    ) -> Answer<Self::ListStatusStream> {
+        let call = self.call(&request)?;
+        let request = request.into_inner();
+        let list = List {
+            path: path(&request.path)?,
+            freshness: freshness(request.sync),
+            recursive: request.recursive,
+            without_blocks: request.without_blocks,
+            start_after: Some(request.start_after).filter(|name| !name.is_empty()),
+            limit: Some(request.limit).filter(|limit| *limit > 0),
+        };
+        let (sender, receiver) = mpsc::channel(PAGES_IN_FLIGHT);
+        let core = self.core.clone();
+        tokio::spawn(async move {
+            if let Err(error) = core.list_status(list, &call, &sender).await {
+                // The client may be gone: then nobody misses the error.
+                let _ = sender.send(Err(error)).await;
+            }
+        });
+        let pages = ReceiverStream::new(receiver).map(|page| {
+            let statuses = page.map_err(Status::from)?;
+            let statuses = statuses.into_iter().map(message).collect();
+            Ok(pb::ListStatusResponse { statuses })
+        });
+        Ok(Response::new(Box::pin(pages)))
+    }
+
+    async fn create_file(
+        &self,
+        request: Request<pb::CreateFileRequest>,
+    ) -> Answer<pb::CreateFileResponse> {
+        let call = self.call(&request)?;
+        let request = request.into_inner();
+        let ttl_action = request.ttl_action().into();
+        let create = CreateFile {
+            path: path(&request.path)?,
+            recursive: request.recursive,
+            overwrite: request.overwrite,
+            mode: optional_mode(request.mode)?,
+            block_size_bytes: request.block_size_bytes,
+            ttl_ms: request.ttl_ms,
+            ttl_action,
+            replication_min: request.replication_min,
+            replication_max: request.replication_max,
+            write_type: write_type(request.write_type)?,
+        };
+        let status = self.core.create_file(create, &call).await?;
+        Ok(Response::new(pb::CreateFileResponse { status: Some(message(status)) }))
+    }
+
+    async fn complete_file(
+        &self,
+        request: Request<pb::CompleteFileRequest>,
+    ) -> Answer<pb::CompleteFileResponse> {
+        let call = self.call(&request)?;
+        let request = request.into_inner();
+        let written = request.blocks.iter().map(|block| Written {
+            index: block.index,
+            worker: WorkerId(block.worker_id),
+            // Deeper than any worker's tiers: shown as the last one.
+            tier: u8::try_from(block.tier).unwrap_or(u8::MAX),
+        });
+        let written = written.collect();
+        let complete = CompleteFile {
+            id: InodeId(request.id),
+            length: request.length,
+            persistence: persistence_after(request.persisted),
+            fingerprint: Fingerprint(request.fingerprint),
+        };
+        let status = self.core.complete_file(complete, written, &call).await?;
+        Ok(Response::new(pb::CompleteFileResponse { status: Some(message(status)) }))
+    }
+
+    async fn create_directory(
+        &self,
+        request: Request<pb::CreateDirectoryRequest>,
+    ) -> Answer<pb::CreateDirectoryResponse> {
+        let call = self.call(&request)?;
+        let request = request.into_inner();
+        let create = CreateDirectory {
+            recursive: request.recursive,
+            allow_exists: request.allow_exists,
+            mode: optional_mode(request.mode)?,
+            write_type: write_type(request.write_type)?,
+            ..CreateDirectory::new(path(&request.path)?)
+        };
+        let status = self.core.create_directory(create, &call).await?;
+        Ok(Response::new(pb::CreateDirectoryResponse { status: Some(message(status)) }))
+    }
+
+    async fn delete(&self, request: Request<pb::DeleteRequest>) -> Answer<pb::DeleteResponse> {
+        let call = self.call(&request)?;
+        let request = request.into_inner();
+        let options = DeleteOptions {
+            recursive: request.recursive,
+            alluxio_only: request.alluxio_only,
+            unchecked: request.unchecked,
+            delete_mount_points: request.delete_mount_points,
+            expected: Some(InodeId(request.expected_id)).filter(|id| id.0 != 0),
+        };
+        let deleted = self.core.delete(&path(&request.path)?, options, &call).await?;
+        Ok(Response::new(pb::DeleteResponse { deleted }))
+    }
+
+    async fn rename(&self, request: Request<pb::RenameRequest>) -> Answer<pb::RenameResponse> {
+        let call = self.call(&request)?;
+        let request = request.into_inner();
+        self.core.rename(&path(&request.source)?, &path(&request.destination)?, &call).await?;
+        Ok(Response::new(pb::RenameResponse {}))
+    }
+
+    async fn set_attributes(
+        &self,
+        request: Request<pb::SetAttributesRequest>,
+    ) -> Answer<pb::SetAttributesResponse> {
+        let call = self.call(&request)?;
+        let request = request.into_inner();
+        let ttl_action = request.ttl_action.is_some().then(|| request.ttl_action().into());
+        let set = SetAttributes {
+            path: Some(path(&request.path)?),
+            recursive: request.recursive,
+            owner: request.owner,
+            group: request.group,
+            mode: optional_mode(request.mode)?,
+            pinned: request.pinned,
+            ttl_ms: request.ttl_ms.map(ttl_of),
+            ttl_action,
+            replication_min: request.replication_min,
+            replication_max: request.replication_max.map(|max| u32::try_from(max).ok()),
+            expected: None,
+        };
+        let changed = self.core.set_attributes(set, &call).await?;
+        Ok(Response::new(pb::SetAttributesResponse { changed }))
+    }
+
+    async fn check_access(
+        &self,
+        request: Request<pb::CheckAccessRequest>,
+    ) -> Answer<pb::CheckAccessResponse> {
+        let call = self.call(&request)?;
+        let request = request.into_inner();
+        let access = match u16::try_from(request.access) {
+            Ok(bits) if bits <= 7 => Access(bits),
+            _ => {
+                let value = request.access.into();
+                return Err(
+                    MasterError::OutOfBounds { what: "access", value, min: 0, max: 7 }.into()
+                );
+            }
+        };
+        self.core.check_access(&path(&request.path)?, access, &call).await?;
+        Ok(Response::new(pb::CheckAccessResponse {}))
+    }
+
+    async fn free(&self, request: Request<pb::FreeRequest>) -> Answer<pb::FreeResponse> {
+        let call = self.call(&request)?;
+        let request = request.into_inner();
+        let path = path(&request.path)?;
+        let (files, blocks) =
+            self.core.free(&path, request.recursive, request.forced, &call).await?;
+        Ok(Response::new(pb::FreeResponse { files, blocks }))
+    }
+
+    async fn load_metadata(
+        &self,
+        request: Request<pb::LoadMetadataRequest>,
+    ) -> Answer<pb::LoadMetadataResponse> {
+        let call = self.call(&request)?;
+        let request = request.into_inner();
+        let path = path(&request.path)?;
+        let fresh = if request.force { Freshness::NOW } else { Freshness::ANY };
+        // Naming a path that is nowhere is an error, loading one that is known is not.
+        self.core.get_status(&path, fresh, true, &call).await?;
+        let changed = if request.recursive {
+            self.core.refresh_tree(&path, fresh, &call).await?
+        } else {
+            self.core.refresh_children(&path, fresh, &call).await?;
+            1
+        };
+        Ok(Response::new(pb::LoadMetadataResponse { changed }))
+    }
+
+    async fn complete_persist(
+        &self,
+        request: Request<pb::CompletePersistRequest>,
+    ) -> Answer<pb::CompletePersistResponse> {
+        let call = self.call(&request)?;
+        let request = request.into_inner();
+        let fingerprint = Fingerprint(request.fingerprint);
+        let id = InodeId(request.id);
+        self.core.complete_persist(id, request.length, fingerprint, &call).await?;
+        Ok(Response::new(pb::CompletePersistResponse {}))
+    }
+
+    async fn mount(&self, request: Request<pb::MountRequest>) -> Answer<pb::MountResponse> {
+        let call = self.call(&request)?;
+        let request = request.into_inner();
+        let mount = Mount {
+            path: path(&request.path)?,
+            ufs_uri: request.ufs_uri,
+            read_only: request.read_only,
+            shared: request.shared,
+            options: options(request.options),
+            facts: None,
+        };
+        self.core.mount(mount, &call).await?;
+        Ok(Response::new(pb::MountResponse {}))
+    }
+
+    async fn update_mount(
+        &self,
+        request: Request<pb::UpdateMountRequest>,
+    ) -> Answer<pb::UpdateMountResponse> {
+        let call = self.call(&request)?;
+        let request = request.into_inner();
+        let path = path(&request.path)?;
+        let options = options(request.options);
+        self.core.update_mount(path, request.read_only, request.shared, options, &call).await?;
+        Ok(Response::new(pb::UpdateMountResponse {}))
+    }
+
+    async fn unmount(&self, request: Request<pb::UnmountRequest>) -> Answer<pb::UnmountResponse> {
+        let call = self.call(&request)?;
+        self.core.unmount(path(&request.into_inner().path)?, &call).await?;
+        Ok(Response::new(pb::UnmountResponse {}))
+    }
+
+    async fn get_mount_table(
+        &self,
+        request: Request<pb::GetMountTableRequest>,
+    ) -> Answer<pb::GetMountTableResponse> {
+        let points = self.core.mount_table(request.into_inner().with_usage).await?;
+        let mounts = points.into_iter().map(|point| pb::MountPoint {
+            ufs_type: kind_name(point.kind, &point.info.ufs_uri),
+            info: Some((&point.info).into()),
+            capacity_bytes: point.space.map_or(-1, |space| bytes(space.total_bytes)),
+            used_bytes: point.space.map_or(-1, |space| bytes(space.used_bytes)),
+        });
+        Ok(Response::new(pb::GetMountTableResponse { mounts: mounts.collect() }))
+    }
+}
+
+fn bytes(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,142 @@
+//! What workers ask. Commands ride on the replies.
+
+use crate::core::Core;
+use crate::error::MasterError;
+use crate::workers::{Heartbeat, HeartbeatReply, Registration};
+use alluxio_proto::convert::ConvertError;
+use alluxio_proto::v1::block as pb;
+use alluxio_proto::v1::block::block_master_worker_server::BlockMasterWorker;
+use alluxio_types::{BlockId, InodeId, MountId, TierUsage, WorkerId};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Blocks that one registration may bring: 16 bytes each while it runs.
+const BLOCKS_PER_WORKER_MAX: usize = 50_000_000;
+
+/// The service.
+pub struct WorkerService {
+    core: Arc<Core>,
+}
+
+impl WorkerService {
+    /// Serves `core`.
+    pub fn new(core: Arc<Core>) -> Self {
+        WorkerService { core }
+    }
+
+    /// Whether a file still is, or may yet be, in the namespace.
+    fn alive(&self) -> impl Fn(InodeId) -> bool + '_ {
+        |id| self.core.namespace.status_by_id(id).is_ok()
+    }
+}
+
+fn fact(block: &pb::BlockFact) -> (BlockId, u8) {
+    (BlockId(block.id), u8::try_from(block.tier).unwrap_or(u8::MAX))
+}
+
+fn tiers(tiers: Vec<alluxio_proto::v1::common::TierUsage>) -> Vec<TierUsage> {
+    tiers.into_iter().map(Into::into).collect()
+}
+
+#[tonic::async_trait]
+impl BlockMasterWorker for WorkerService {
+    async fn register_worker(
+        &self,
+        request: Request<Streaming<pb::RegisterWorkerRequest>>,
+    ) -> Result<Response<pb::RegisterWorkerResponse>, Status> {
+        let mut stream = request.into_inner();
+        let missing = || MasterError::from(ConvertError::Missing { field: "hello" });
+        let first = stream.message().await?.ok_or_else(missing)?;
+        let hello = first.hello.ok_or_else(missing)?;
+        let ours = self.core.namespace.cluster_id().unwrap_or_default();
+        if !hello.cluster_id.is_empty() && hello.cluster_id != ours {
+            return Err(MasterError::ForeignWorker { theirs: hello.cluster_id, ours }.into());
+        }
+        let address = hello.address.ok_or(ConvertError::Missing { field: "address" });
+        let address = address.and_then(TryInto::try_into).map_err(MasterError::from)?;
+        let mut blocks: Vec<_> = first.blocks.iter().map(fact).collect();
+        while let Some(batch) = stream.message().await? {
+            blocks.extend(batch.blocks.iter().map(fact));
+            if blocks.len() > BLOCKS_PER_WORKER_MAX {
+                return Err(MasterError::OutOfBounds {
+                    what: "number of blocks",
+                    value: blocks.len() as i64,
+                    min: 0,
+                    max: BLOCKS_PER_WORKER_MAX as i64,
+                }
+                .into());
+            }
+        }
+        let count = blocks.len();
+        let registration = Registration {
+            id: WorkerId(hello.worker_id),
+            address,
+            tiers: tiers(hello.tiers),
+            version: hello.version,
+            blocks,
+        };
+        let host = registration.address.host.clone();
+        let (session, free) = self.core.workers.register(registration, self.alive());
+        let orphans = free.len();
+        tracing::info!(
+            worker = hello.worker_id,
+            host,
+            blocks = count,
+            orphans,
+            "worker registered"
+        );
+        Ok(Response::new(pb::RegisterWorkerResponse {
+            cluster_id: ours,
+            session,
+            free_blocks: free.into_iter().map(|block| block.0).collect(),
+        }))
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<pb::HeartbeatRequest>,
+    ) -> Result<Response<pb::HeartbeatResponse>, Status> {
+        let request = request.into_inner();
+        let heartbeat = Heartbeat {
+            id: WorkerId(request.worker_id),
+            session: request.session,
+            tiers: tiers(request.tiers),
+            added: request.added.iter().map(fact).collect(),
+            removed: request.removed.into_iter().map(BlockId).collect(),
+        };
+        let mut response = pb::HeartbeatResponse {
+            mount_table_version: self.core.ufs.version(),
+            pin_list_version: self.core.pin_version.load(Ordering::Acquire),
+            ..Default::default()
+        };
+        match self.core.workers.heartbeat(heartbeat, self.alive()) {
+            HeartbeatReply::RegisterAgain => response.register_again = true,
+            HeartbeatReply::Free(blocks) => {
+                response.free_blocks = blocks.into_iter().map(|block| block.0).collect();
+            }
+        }
+        if response.pin_list_version != request.pin_list_version {
+            response.has_pin_list = true;
+            let pinned = self.core.namespace.pinned_files();
+            response.pinned_inodes = pinned.into_iter().map(|id| id.0).collect();
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn get_mount(
+        &self,
+        request: Request<pb::GetMountRequest>,
+    ) -> Result<Response<pb::GetMountResponse>, Status> {
+        let id = MountId(request.into_inner().mount_id);
+        // Read before the row: a change in between shows as an old version, and is asked for again.
+        let mount_table_version = self.core.ufs.version();
+        let Some(mount) = self.core.namespace.mount_by_id(id) else {
+            let seen = self.core.namespace.applied();
+            let error = alluxio_namespace::Error::MountNotFound { id };
+            return Err(MasterError::from(alluxio_namespace::Refusal::new(error, seen)).into());
+        };
+        let info = Some((&*mount).into());
+        Ok(Response::new(pb::GetMountResponse { info, mount_table_version }))
+    }
+}

@@ -1,0 +1,53 @@
+//! What the primary does on its own: it looks for lost workers, takes checkpoints, updates gauges.
+
+use crate::core::Core;
+use alluxio_types::WorkerState;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How often gauges are updated and the checkpoint's age is looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Looks for workers that fell silent.
+pub(crate) async fn watch_workers(core: Arc<Core>) {
+    let interval = core.config.lost_worker_detection_interval;
+    loop {
+        tokio::time::sleep(interval).await;
+        let (timeout, forget) =
+            (core.config.worker_timeout, core.config.lost_worker_deletion_timeout);
+        for worker in core.workers.expire(timeout, forget) {
+            tracing::warn!(worker = worker.0, ?timeout, "worker is lost: no heartbeat");
+        }
+    }
+}
+
+/// Takes a checkpoint when the journal has grown enough, and keeps the gauges.
+pub(crate) async fn keep_house(core: Arc<Core>) {
+    loop {
+        tokio::time::sleep(TICK).await;
+        update_gauges(&core);
+        let since =
+            core.gate.committed().0.saturating_sub(core.checkpoint_at.load(Ordering::Acquire));
+        if since >= core.config.journal.checkpoint_period_entries
+            && let Err(error) = core.checkpoint().await
+        {
+            tracing::error!(%error, "no checkpoint could be taken, the journal keeps growing");
+        }
+    }
+}
+
+fn update_gauges(core: &Core) {
+    let metrics = &core.metrics;
+    let stats = core.namespace.stats();
+    metrics.inodes.set(stats.inodes as i64);
+    metrics.inode_bytes.set(stats.memory_bytes as i64);
+    metrics.journal_committed.set(core.gate.committed().0 as i64);
+    metrics.block_replicas.set(core.workers.replicas() as i64);
+    let workers = core.workers.list(true);
+    let live: Vec<_> = workers.iter().filter(|w| w.state == WorkerState::Live).collect();
+    metrics.workers_live.set(live.len() as i64);
+    metrics.workers_lost.set((workers.len() - live.len()) as i64);
+    metrics.capacity_bytes.set(live.iter().map(|w| w.capacity_bytes()).sum::<u64>() as i64);
+    metrics.used_bytes.set(live.iter().map(|w| w.used_bytes()).sum::<u64>() as i64);
+}

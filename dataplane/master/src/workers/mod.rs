@@ -1,0 +1,8 @@
+//! Workers and what they hold: soft state, rebuilt from registrations and heartbeats, never
+//! journaled.
+
+pub mod locations;
+pub mod registry;
+
+pub use locations::Locations;
+pub use registry::{Heartbeat, HeartbeatReply, Registration, Workers};
