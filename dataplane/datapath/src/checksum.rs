@@ -120,7 +120,7 @@ mod tests {
         #[test]
         fn sums_do_not_depend_on_how_the_bytes_came(cuts in proptest::collection::vec(1usize..90_000, 1..8)) {
             let total: usize = cuts.iter().sum();
-            let bytes: Vec<u8> = (0..total).map(|i| (i * 31 >> 3) as u8).collect();
+            let bytes: Vec<u8> = (0..total).map(|i| ((i * 31) >> 3) as u8).collect();
             let mut by_steps = ChunkSums::new();
             let mut known = ChunkSums::new();
             let mut rest = &bytes[..];

@@ -119,8 +119,12 @@ pub trait WriteSession: Send {
     /// After an error the server passes no more bytes and ends it by [`WriteSession::abort_ufs`].
     async fn ufs_data(&mut self, bytes: Bytes) -> Result<(), Refusal>;
 
-    /// Appends bytes that the client wrote into the descriptor of the open block to the UFS file.
-    /// Returns when they were read, so that the client may commit the block.
+    /// Appends bytes of a block to the UFS file: of the open block, which the client writes
+    /// through its descriptor, or of any block that is committed on this worker (a file that is
+    /// persisted later). Returns when they were read, so that the client may commit the block.
+    ///
+    /// **Errors**: `NotFound` when this worker has no such block; nothing was appended then, and
+    /// the client may send the bytes as data. Any other error ends the UFS file.
     async fn ufs_append_from_block(
         &mut self,
         block: BlockId,

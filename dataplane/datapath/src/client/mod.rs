@@ -19,5 +19,5 @@ pub enum Reading {
     /// The block is here: read it in place.
     Local(LocalBlock),
     /// The bytes of the range come over the connection.
-    Stream(RemoteStream),
+    Stream(Box<RemoteStream>),
 }

@@ -99,6 +99,12 @@ struct Pool {
     slots: Arc<Semaphore>,
 }
 
+impl Pool {
+    fn pop(&self) -> Option<Connection> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
 /// A connection on loan from its pool. Dropping it closes it; [`Pooled::recycle`] keeps it.
 #[derive(Debug)]
 pub(super) struct Pooled {
@@ -156,7 +162,8 @@ impl DataClient {
                 Ok(Reading::Local(local))
             }
             first @ (Frame::Data(_) | Frame::End { .. }) => {
-                RemoteStream::start(pooled, id, block, range, first).map(Reading::Stream)
+                RemoteStream::start(pooled, id, block, range, first)
+                    .map(|stream| Reading::Stream(Box::new(stream)))
             }
             refusal @ Frame::Error { .. } => {
                 pooled.recycle();
@@ -280,12 +287,12 @@ impl DataClient {
     async fn take(&self, target: &Target, fresh: bool) -> Result<Pooled, Error> {
         let pool = self.pool(target);
         let slot = self.slot(&pool, target).await?;
-        while !fresh {
-            let kept = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some(mut connection) = kept else { break };
+        let mut kept = if fresh { None } else { pool.pop() };
+        while let Some(mut connection) = kept {
             if connection.is_usable() && connection.begin() {
                 return Ok(self.pooled(connection, pool, slot, true));
             }
+            kept = pool.pop();
         }
         let connection = Connection::open(target, &self.shared.options).await?;
         let mut pooled = self.pooled(connection, pool, slot, false);

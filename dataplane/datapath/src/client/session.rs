@@ -109,7 +109,8 @@ impl Session {
         Ok(())
     }
 
-    /// Lets the worker feed the UFS file from what was written into the open block's descriptor.
+    /// Lets the worker feed the UFS file from what was written into the open block's descriptor,
+    /// or from a block that it holds. After `NotFound` the bytes can be sent as data.
     pub async fn ufs_append_from_block(
         &mut self,
         block: BlockId,

@@ -329,7 +329,7 @@ mod tests {
                 prop_assert!(cut.end > at && cut.end <= end);
                 prop_assert!(cut.end - at <= DATA_BYTES_MAX as u64);
                 if cut.whole {
-                    prop_assert!(at % K == 0 && (cut.end % K == 0 || cut.end == length));
+                    prop_assert!(at.is_multiple_of(K) && (cut.end.is_multiple_of(K) || cut.end == length));
                 } else {
                     prop_assert_eq!(at / K, (cut.end - 1) / K);
                 }

@@ -214,9 +214,6 @@ impl Session {
     }
 
     async fn append(&mut self, block: BlockId, range: BlockRange) -> Result<Frame, Refusal> {
-        if self.block.as_ref().is_none_or(|open| open.block != block) {
-            return Err(no_block());
-        }
         let Some(ufs) = self.ufs.as_mut() else { return Err(no_ufs()) };
         if let Some(failed) = &ufs.failed {
             return Err(failed.clone());
@@ -226,6 +223,8 @@ impl Session {
                 ufs.offset += range.len();
                 Ok(Frame::Done)
             }
+            // Nothing was appended: the client sends the bytes itself.
+            Err(refusal) if refusal.code == Code::NotFound => Err(refusal),
             Err(refusal) => {
                 ufs.failed = Some(refusal.clone());
                 Err(refusal)

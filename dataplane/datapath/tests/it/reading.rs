@@ -14,7 +14,7 @@ const BLOCK: BlockId = BlockId(42);
 
 fn stream(reading: Reading) -> RemoteStream {
     match reading {
-        Reading::Stream(stream) => stream,
+        Reading::Stream(stream) => *stream,
         Reading::Local(local) => panic!("a stream was expected: {local:?}"),
     }
 }
