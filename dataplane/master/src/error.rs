@@ -132,8 +132,8 @@ pub enum StartError {
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
     /// The web server did not start.
-    #[error("web server: {0}")]
-    Web(String),
+    #[error(transparent)]
+    Web(#[from] alluxio_telemetry::AdminError),
     /// The first entries of a new journal were refused.
     #[error("the new namespace cannot be set up: {0}")]
     Setup(MasterError),

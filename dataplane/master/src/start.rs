@@ -24,8 +24,10 @@ use alluxio_proto::v1::block::block_master_worker_server::BlockMasterWorkerServe
 use alluxio_proto::v1::fs::file_system_master_server::FileSystemMasterServer;
 use alluxio_proto::v1::meta::meta_master_server::MetaMasterServer;
 use alluxio_rpc::{MESSAGE_BYTES_MAX, RpcServer, ServerMetrics, auth, serve};
+use alluxio_telemetry::{AdminHandle, AdminServer, LogControl, Metrics, Readiness};
 use alluxio_types::JournalSeq;
 use alluxio_ufs::{UfsSettings, UnderFsRegistry};
+use axum::Router;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -33,6 +35,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::service::{Routes, interceptor::InterceptedService};
+
+/// The condition of readiness: the namespace is recovered and calls are answered.
+const SERVES: &str = "serves";
 
 /// What a master is made of.
 pub struct Deps {
@@ -43,7 +48,9 @@ pub struct Deps {
     /// All properties with their sources, credentials masked, for those who ask.
     pub properties: Vec<Property>,
     /// Where metrics are registered.
-    pub registry: prometheus::Registry,
+    pub metrics: Metrics,
+    /// The log that `/log-level` controls.
+    pub log: LogControl,
     /// Where entries are kept; not loaded yet.
     pub journal: Arc<dyn JournalStore>,
     /// The id that the journal was formatted with.
@@ -52,14 +59,14 @@ pub struct Deps {
     pub elector: Arc<dyn Elector>,
     /// The user that runs this process: the superuser of a new namespace.
     pub user: String,
-    /// Port of the web server beside it, 0 for none; only told to those who ask.
-    pub web_port: u16,
 }
 
 /// A running master.
 pub struct Handle {
     core: Arc<Core>,
     server: RpcServer,
+    web: AdminHandle,
+    readiness: Readiness,
     writer: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
     journal: Arc<dyn JournalStore>,
@@ -69,12 +76,15 @@ pub struct Handle {
 ///
 /// **Errors**: see [`StartError`]; nothing is left running.
 pub async fn start(deps: Deps) -> Result<Handle, StartError> {
-    let Deps { host, config, properties, registry, journal, cluster_id, elector, user, web_port } =
-        deps;
+    let Deps { host, config, properties, metrics, log, journal, cluster_id, elector, user } = deps;
     let started_at = host.clock.monotonic();
-    let metrics = MasterMetrics::register(&registry)?;
-    let server_metrics = ServerMetrics::register("master", &registry)?;
+    let admin_metrics = metrics.clone();
+    let server_metrics = ServerMetrics::register("master", metrics.registry())?;
+    let metrics = MasterMetrics::register(metrics.registry())?;
     let listener = listen(&config.bind_host, config.rpc_port).await?;
+    let readiness = Readiness::waiting_for(&[SERVES]);
+    let admin = AdminServer { metrics: admin_metrics, readiness: readiness.clone(), log };
+    let web = admin.start(&config.web_bind_host, config.web_port, Router::new()).await?;
 
     let store = journal.clone();
     let (namespace, recovered) = tokio::task::spawn_blocking(move || recover(&*store))
@@ -140,14 +150,15 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
     let address = listener
         .local_addr()
         .map_err(|source| StartError::Listen { address: core.config.bind_host.clone(), source })?;
-    let routes = routes(&core, address.port(), web_port);
+    let routes = routes(&core, address.port(), web.address().port());
     let server = serve(listener, routes, server_metrics)
         .map_err(|source| StartError::Listen { address: core.config.bind_host.clone(), source })?;
     let tasks = vec![
         tokio::spawn(tasks::watch_workers(core.clone())),
         tokio::spawn(tasks::keep_house(core.clone())),
     ];
-    Ok(Handle { core, server, writer: writer_task, tasks, journal })
+    readiness.ready(SERVES);
+    Ok(Handle { core, server, web, readiness, writer: writer_task, tasks, journal })
 }
 
 async fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
@@ -209,6 +220,11 @@ impl Handle {
         self.server.address()
     }
 
+    /// Where metrics and health are.
+    pub fn web_address(&self) -> SocketAddr {
+        self.web.address()
+    }
+
     /// The namespace, for tests and benchmarks in the same process.
     pub fn namespace(&self) -> Arc<Namespace> {
         self.core.namespace.clone()
@@ -229,7 +245,10 @@ impl Handle {
         loop {
             match commits.next_after(seen).await {
                 Ok(later) => seen = later,
-                Err(error) => return error.to_string(),
+                Err(error) => {
+                    self.readiness.broken(error.to_string());
+                    return error.to_string();
+                }
             }
         }
     }
@@ -237,6 +256,7 @@ impl Handle {
     /// Stops serving, makes what is queued durable, ends all tasks. Takes `deadline` at most for
     /// calls under way.
     pub async fn stop(self, deadline: Duration) {
+        self.readiness.not_ready(SERVES, "the master is stopping");
         self.server.stop(tokio::time::sleep(deadline)).await;
         for task in &self.tasks {
             task.abort();
@@ -247,5 +267,6 @@ impl Handle {
             tracing::error!(%error, "the journal did not close cleanly");
         }
         self.writer.abort();
+        self.web.stop().await;
     }
 }
