@@ -141,7 +141,7 @@ impl ChunkCrcs {
     /// start on a chunk, count as a chunk that differs.
     pub fn verify(&self, offset: u64, bytes: &[u8]) -> Result<(), BadChunk> {
         let end = offset + bytes.len() as u64;
-        if offset % CHUNK_BYTES != 0 || end > self.length {
+        if !offset.is_multiple_of(CHUNK_BYTES) || end > self.length {
             return Err(BadChunk(offset..end));
         }
         let first = (offset / CHUNK_BYTES) as usize;
@@ -269,7 +269,7 @@ impl CrcBuilder {
                 self.crcs.push(crc32c(now));
             } else {
                 self.open.update(now);
-                if self.length % CHUNK_BYTES == 0 {
+                if self.length.is_multiple_of(CHUNK_BYTES) {
                     // The digest is 64 bits wide for every algorithm; CRC-32C fills the low half.
                     self.crcs.push(self.open.finalize_reset() as u32);
                 }
@@ -285,7 +285,7 @@ impl CrcBuilder {
 
     /// The checksums of all bytes seen.
     pub fn finish(mut self) -> ChunkCrcs {
-        if self.length % CHUNK_BYTES != 0 {
+        if !self.length.is_multiple_of(CHUNK_BYTES) {
             self.crcs.push(self.open.finalize() as u32);
         }
         ChunkCrcs { length: self.length, crcs: self.crcs.into_boxed_slice() }

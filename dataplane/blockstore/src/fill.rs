@@ -128,7 +128,7 @@ impl FillProgress {
 /// What the store, the writer and the readers of a filling block share.
 pub(crate) struct Fill {
     pub(crate) block: BlockId,
-    pub(crate) file: Box<dyn DiskFile>,
+    pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) temp_path: std::path::PathBuf,
     pub(crate) space: Arc<SpaceReservation>,
     pub(crate) progress: FillProgress,
@@ -144,7 +144,7 @@ impl Fill {
     ) -> Self {
         Fill {
             block,
-            file,
+            file: file.into(),
             temp_path,
             space,
             progress: FillProgress::new(),

@@ -6,7 +6,7 @@ use crate::fill::io_error;
 use crate::space::{Dir, SpaceReservation};
 use crate::store::Inner;
 use alluxio_host::{DiskFile, OpenMode};
-use alluxio_types::{BlockId, TierAlias};
+use alluxio_types::{BlockId, MediumType, TierAlias};
 use std::io;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
@@ -152,6 +152,11 @@ impl BlockLease {
     /// Name of that tier.
     pub fn tier_alias(&self) -> &TierAlias {
         self.inner.tier_alias(self.tier())
+    }
+
+    /// What the directory it lies in is made of.
+    pub fn medium(&self) -> &MediumType {
+        &self.stored.dir().medium
     }
 
     /// The open file, read-only.

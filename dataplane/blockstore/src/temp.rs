@@ -48,6 +48,11 @@ impl TempBlock {
         &*self.fill.file
     }
 
+    /// The temporary file, to be kept beside this value: for whoever lends its descriptor.
+    pub fn shared_file(&self) -> Arc<dyn DiskFile> {
+        self.fill.file.clone()
+    }
+
     /// A descriptor for a writer in another process, where the disk has one.
     ///
     /// The borrower can write to it for as long as it keeps it open, also after the commit; the

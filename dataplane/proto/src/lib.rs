@@ -41,6 +41,11 @@ mod generated {
             tonic::include_proto!("alluxio.meta.v1");
         }
     }
+    pub mod worker {
+        pub mod v1 {
+            tonic::include_proto!("alluxio.worker.v1");
+        }
+    }
 }
 
 /// Messages and services, one module per `.proto` package.
@@ -50,4 +55,5 @@ pub mod v1 {
     pub use crate::generated::fs::v1 as fs;
     pub use crate::generated::journal::v1 as journal;
     pub use crate::generated::meta::v1 as meta;
+    pub use crate::generated::worker::v1 as worker;
 }

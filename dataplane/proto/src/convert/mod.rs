@@ -2,6 +2,7 @@
 
 pub mod common;
 pub mod journal;
+pub mod worker;
 
 use alluxio_types::{Code, Coded, PathError};
 
