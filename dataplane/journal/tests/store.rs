@@ -1,5 +1,7 @@
 //! What a master may rely on, tried on [`FolderJournal`] through the trait.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
 use alluxio_host::{
     Disk, Fault, FaultKind, Host, ManualClock, MemoryDisk, OpenMode, Operation, SeededEntropy,
 };

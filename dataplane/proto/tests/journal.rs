@@ -1,6 +1,8 @@
 //! Journal entries and checkpoint items: every value comes back, any bytes end in order, and the
 //! stored bytes of every version are read for ever.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
 use alluxio_proto::convert::journal::{
     ENTRY_BYTES_MAX, EntryError, decode_checkpoint_record, decode_entry, encode_checkpoint_record,
     encode_entry,
