@@ -186,7 +186,7 @@ async fn run_journal(path: &Path, appenders: u64, time: Duration) -> Outcome<f64
     journal.load(&mut Count::default())?;
     journal.fence(Term(1))?;
     // The order of positions is the order of appends: one lock for both, as one writer would.
-    let next = Arc::new(tokio::sync::Mutex::new(2u64));
+    let next = Arc::new(tokio::sync::Mutex::new(1u64));
     let stop = Arc::new(AtomicBool::new(false));
     let total = Arc::new(AtomicU64::new(0));
     let began = Instant::now();
@@ -229,7 +229,7 @@ fn checkpoint(path: &Path) -> Outcome<()> {
     journal.load(&mut Count::default())?;
     journal.fence(Term(1))?;
     let began = Instant::now();
-    let mut sink = journal.begin_checkpoint(JournalSeq(1))?;
+    let mut sink = journal.begin_checkpoint(JournalSeq(0))?;
     for id in 0..INODES {
         sink.put(&CheckpointRecord::Inode(Box::new(inode(id))))?;
     }

@@ -91,6 +91,15 @@ fn entry(seq: u64) -> Entry {
     Entry::Delete { id: InodeId(seq), modified: UnixMillis(seq) }
 }
 
+/// A new journal with one entry.
+fn first_entry(host: &Host, folder: &Path, cluster_id: &str) {
+    format(host, folder, cluster_id).unwrap();
+    let mut log = FolderLog::open(host, folder, 1 << 20).unwrap();
+    assert_eq!(log.load(&mut Collect::default()).unwrap(), Recovered::default());
+    log.fence(Term(0)).unwrap();
+    log.write_group(&[(Term(0), batch(1, 1))]).unwrap();
+}
+
 fn batch(first: u64, count: u64) -> EntryBatch {
     let mut batch = EntryBatch::new(JournalSeq(first));
     for seq in first..first + count {
@@ -103,7 +112,7 @@ fn batch(first: u64, count: u64) -> EntryBatch {
 async fn what_is_committed_is_loaded_by_the_next_master() {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::real();
-    format(&host, dir.path(), "cluster-a").unwrap();
+    first_entry(&host, dir.path(), "cluster-a");
     let one = start(&host, FolderOptions::new(dir.path()));
     assert_eq!(one.recovered.last, JournalSeq(1));
     for round in 0..50 {
@@ -127,7 +136,7 @@ async fn what_is_committed_is_loaded_by_the_next_master() {
 async fn wrong_turns_are_refused_and_queue_nothing() {
     let disk = MemoryDisk::new(1);
     let host = memory_host(&disk);
-    format(&host, Path::new("/j"), "c").unwrap();
+    first_entry(&host, Path::new("/j"), "c");
     let journal = FolderJournal::open(FolderOptions::new("/j"), &host, Arc::new(())).unwrap();
     let refused = journal.append(Term(1), batch(1, 1)).await.unwrap_err();
     assert!(matches!(refused, JournalError::OutOfOrder { .. }), "{refused}");
@@ -161,7 +170,7 @@ async fn wrong_turns_are_refused_and_queue_nothing() {
 async fn after_a_failed_sync_nothing_is_committed_any_more() {
     let disk = MemoryDisk::new(1);
     let host = memory_host(&disk);
-    format(&host, Path::new("/j"), "c").unwrap();
+    first_entry(&host, Path::new("/j"), "c");
     let run = start(&host, FolderOptions::new("/j"));
     run.journal.append(Term(1), batch(2, 2)).await.unwrap();
     run.journal.commits().wait_for(JournalSeq(3)).await.unwrap();
@@ -188,7 +197,7 @@ async fn after_a_failed_sync_nothing_is_committed_any_more() {
 async fn a_full_disk_is_named() {
     let disk = MemoryDisk::new(1);
     let host = memory_host(&disk);
-    format(&host, Path::new("/j"), "c").unwrap();
+    first_entry(&host, Path::new("/j"), "c");
     disk.set_capacity_bytes(disk.used_bytes() + 100);
     let run = start(&host, FolderOptions::new("/j"));
     run.journal.append(Term(1), batch(2, 100)).await.unwrap();
@@ -200,7 +209,7 @@ async fn a_full_disk_is_named() {
 async fn appends_wait_for_room_and_keep_their_order() {
     let disk = MemoryDisk::new(1);
     let host = memory_host(&disk);
-    format(&host, Path::new("/j"), "c").unwrap();
+    first_entry(&host, Path::new("/j"), "c");
     let mut options = FolderOptions::new("/j");
     options.queue = QueueLimits { entries_max: 4, bytes_max: 1 << 20 };
     let run = start(&host, options);
@@ -249,7 +258,7 @@ fn inode(id: u64) -> CheckpointRecord {
 async fn checkpoints_are_written_while_appends_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::real();
-    format(&host, dir.path(), "c").unwrap();
+    first_entry(&host, dir.path(), "c");
     let mut options = FolderOptions::new(dir.path());
     options.segment_bytes = 4096;
     let run = start(&host, options.clone());
@@ -297,7 +306,7 @@ async fn checkpoints_are_written_while_appends_go_on() {
 async fn stored_entries_are_read_from_any_position_while_serving() {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::real();
-    format(&host, dir.path(), "c").unwrap();
+    first_entry(&host, dir.path(), "c");
     let mut options = FolderOptions::new(dir.path());
     options.segment_bytes = 2048;
     let run = start(&host, options);
@@ -327,7 +336,7 @@ async fn stored_entries_are_read_from_any_position_while_serving() {
 fn a_mount_may_be_as_large_as_an_entry_may_be() {
     let disk = MemoryDisk::new(1);
     let host = memory_host(&disk);
-    format(&host, Path::new("/j"), "c").unwrap();
+    first_entry(&host, Path::new("/j"), "c");
     let run = start(&host, FolderOptions::new("/j"));
     let mut batch = EntryBatch::new(JournalSeq(2));
     let name = "x".repeat((4 << 20) - 100);
@@ -353,7 +362,7 @@ fn a_stored_folder_is_read_and_written_as_ever() {
     let disk = MemoryDisk::new(1);
     let host = memory_host(&disk);
     let folder = Path::new("/j");
-    format(&host, folder, "c0ffee").unwrap();
+    first_entry(&host, folder, "c0ffee");
     let mut log = FolderLog::open(&host, folder, 400).unwrap();
     log.load(&mut Collect::default()).unwrap();
     log.fence(Term(3)).unwrap();

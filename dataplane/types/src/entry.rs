@@ -163,7 +163,7 @@ pub enum Entry {
 }
 
 /// One item of a checkpoint: the whole namespace as of one journal position, in the order cluster,
-/// next container, mounts, inodes with every directory before what it holds.
+/// next container, mounts, inodes. Inodes come in no order: a child may stand before its parent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CheckpointRecord {
     /// Whose journal it is; first in every checkpoint.

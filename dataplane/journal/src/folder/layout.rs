@@ -5,10 +5,10 @@
 //! and `*.tmp` for what is not finished.
 
 use super::segment::SegmentWriter;
+use crate::JournalError;
 use crate::record::crc32c;
-use crate::{EntryBatch, JournalError};
 use alluxio_host::{Disk, DiskFile, Host, OpenMode};
-use alluxio_types::{Entry, JournalSeq, Term, UnixMillis};
+use alluxio_types::{JournalSeq, Term, UnixMillis};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -236,7 +236,7 @@ pub(crate) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) ->
 }
 
 /// Makes `folder` an empty journal of a new cluster. What was a journal in it is deleted; anything
-/// else in it makes this refuse. Its first entry is [`Entry::Format`].
+/// else in it makes this refuse.
 ///
 /// **Errors**: `FolderNotEmpty` when a foreign file is there, `Locked` when a master uses it, `Io`.
 /// After an error the folder is as it was, or unformatted.
@@ -276,23 +276,14 @@ pub fn format(host: &Host, folder: &Path, cluster_id: &str) -> Result<FormatFact
         folder.remove(&folder.file(&name))?;
     }
     folder.sync()?;
-    write_first_segment(&folder, &facts)?;
+    // A small file: it grows when the first master appends to it.
+    SegmentWriter::create(&folder, facts.tag(), JournalSeq(1), Term(0), 4096)?;
     let path = folder.file(VERSION_FILE);
     let (file, temporary) = folder.create_temporary(&path)?;
     file.write_all_at(facts.to_text().as_bytes(), 0).map_err(at("write", &temporary))?;
     file.sync_data().map_err(at("sync", &temporary))?;
     folder.publish(&path)?;
     Ok(facts)
-}
-
-fn write_first_segment(folder: &Folder, facts: &FormatFacts) -> Result<(), JournalError> {
-    let first = JournalSeq(1);
-    let mut batch = EntryBatch::new(first);
-    batch.push(&Entry::Format { cluster_id: facts.cluster_id.clone(), at: facts.created });
-    // A small file: the segment grows when the first master appends to it.
-    let mut segment = SegmentWriter::create(folder, facts.tag(), first, Term(0), 4096)?;
-    segment.write_group(&[(Term(0), batch)])?;
-    Ok(())
 }
 
 /// Whose journal `folder` holds, without taking its lock.
