@@ -1,38 +1,219 @@
 //! Checkpoints: the whole tree at one journal position, taken in small steps while the writer goes
-//! on.
+//! on; and building a tree from one.
+//!
+//! While a checkpoint is taken, every shard has a position up to which its records are copied. The
+//! writer, before it changes or removes a record above that position that is as old as the
+//! checkpoint, keeps it as it was ([`Snapshot`]). A record never moves without being changed, so
+//! each inode is copied exactly once: from its place, or from what was kept.
 
-use crate::{Namespace, Refusal};
-use alluxio_types::{Entry, JournalSeq};
-use std::sync::Arc;
+use crate::inode::{Inode, NewRecord};
+use crate::namespace::{Namespace, SHARDS, shard_of};
+use crate::sets::Membership;
+use crate::table::ids::Location;
+use crate::table::shard::Shard;
+use crate::{Error, Refusal};
+use alluxio_types::{Entry, InodeId, InodeRecord, JournalSeq, MountInfo};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+
+/// Places of a shard that are looked at under one hold of its lock: about 100 µs.
+const STEP_SLOTS: u32 = 256;
+
+/// What the writer keeps for the checkpoint that is being taken.
+pub(crate) struct Snapshot {
+    seq: u64,
+    kept: BTreeMap<u64, InodeRecord>,
+}
 
 /// A checkpoint that is being taken: the tree as it was after [`Checkpoint::seq`].
 ///
 /// The steps may run in another thread than the writer's. Each holds one shard for the time of
 /// copying a few hundred records. Records that the writer changes or deletes before they were
-/// copied are kept aside as they were.
+/// copied are kept aside as they were, so the memory taken is bounded by what changes meanwhile.
+/// Dropping it ends it.
 #[derive(Debug)]
 pub struct Checkpoint {
-    _namespace: Arc<Namespace>,
+    namespace: Arc<Namespace>,
+    seq: u64,
+    head: Vec<Entry>,
+    shard: usize,
 }
 
 impl Checkpoint {
     /// The position that the checkpoint stands for.
     pub fn seq(&self) -> JournalSeq {
-        todo!()
+        JournalSeq(self.seq)
     }
 
     /// The next entries, about `hint` of them; empty at the end. First `Format`,
     /// `ReserveContainers` and `Mount`s, then a `Create` for every inode, in no order that a
     /// reader may rely on (a child may come before its parent).
     pub fn step(&mut self, hint: usize) -> Vec<Entry> {
-        let _ = hint;
-        todo!()
+        if !self.head.is_empty() {
+            return std::mem::take(&mut self.head);
+        }
+        let mut out = Vec::new();
+        while self.shard < SHARDS && out.len() < hint.max(1) {
+            if self.copy(&mut out) {
+                self.shard += 1;
+            }
+        }
+        if self.shard == SHARDS {
+            // All is copied or kept, so nothing is kept any more.
+            let mut snapshot = self.namespace.snapshot();
+            if let Some(Snapshot { kept, .. }) = snapshot.as_mut() {
+                while out.len() < hint.max(1)
+                    && let Some((_, record)) = kept.pop_first()
+                {
+                    out.push(Entry::Create(Box::new(record)));
+                }
+            }
+        }
+        out
     }
+
+    /// Copies some places of the current shard; whether that was its end.
+    fn copy(&self, out: &mut Vec<Entry>) -> bool {
+        let mut inodes = Vec::new();
+        let shard = self.namespace.shard(self.shard);
+        let from = shard.copied.load(Ordering::Relaxed);
+        let to = from.saturating_add(STEP_SLOTS).min(shard.records.high());
+        {
+            let snapshot = self.namespace.snapshot();
+            let kept = snapshot.as_ref().map(|snapshot| &snapshot.kept);
+            for slot in from..to {
+                let Some(record) = shard.records.get(slot) else { continue };
+                let container = record.container.get();
+                let is_kept = kept.is_some_and(|kept| kept.contains_key(&container));
+                if record.seq.get() <= self.seq && !is_kept {
+                    inodes.push(Inode::of(&shard, Location::new(self.shard, slot)));
+                }
+            }
+        }
+        let end = to == shard.records.high();
+        // New records may still come at the end of the shard; they are younger.
+        shard.copied.store(if end { u32::MAX } else { to }, Ordering::Relaxed);
+        drop(shard);
+        out.extend(
+            inodes.iter().map(|inode| Entry::Create(Box::new(inode.to_record(&self.namespace)))),
+        );
+        end
+    }
+}
+
+impl Drop for Checkpoint {
+    fn drop(&mut self) {
+        *self.namespace.snapshot() = None;
+    }
+}
+
+impl Namespace {
+    /// Begins a checkpoint of the tree as it is. The writer calls this between two plans; the steps
+    /// may then run anywhere.
+    ///
+    /// **Errors**: `CheckpointRunning`.
+    pub fn begin_checkpoint(self: &Arc<Self>) -> Result<Checkpoint, Refusal> {
+        let seq = self.applied();
+        let mut snapshot = self.snapshot();
+        if snapshot.is_some() {
+            return Err(Refusal::new(Error::CheckpointRunning, seq));
+        }
+        for at in 0..SHARDS {
+            self.shard(at).copied.store(0, Ordering::Relaxed);
+        }
+        *snapshot = Some(Snapshot { seq: seq.0, kept: BTreeMap::new() });
+        drop(snapshot);
+        Ok(Checkpoint {
+            namespace: Arc::clone(self),
+            seq: seq.0,
+            head: self.checkpoint_head(),
+            shard: 0,
+        })
+    }
+
+    /// All that is not an inode.
+    fn checkpoint_head(&self) -> Vec<Entry> {
+        let format = self
+            .cluster_facts()
+            .map(|cluster| Entry::Format { cluster_id: cluster.id, at: cluster.at });
+        let next = self.counters.next_container.load(Ordering::Relaxed);
+        let mounts = self.mount_table();
+        let mounts = mounts.rows().map(|row| Entry::Mount(MountInfo::clone(&row.info)));
+        format.into_iter().chain([Entry::ReserveContainers { next }]).chain(mounts).collect()
+    }
+
+    fn snapshot(&self) -> MutexGuard<'_, Option<Snapshot>> {
+        self.snapshot.lock().expect("guards plain data, nothing panics under it")
+    }
+
+    /// Keeps a record as it is, if a checkpoint still needs it. The writer calls this with the
+    /// shard in hand, before it changes the record.
+    pub(crate) fn preserve(&self, shard: &Shard, location: Location) {
+        let record = shard.records.at(location.slot());
+        let parent = shard.nodes.at(record.parent).container;
+        self.preserve_in(shard, location, parent);
+    }
+
+    /// As [`Namespace::preserve`], for a record whose directory's node is gone already.
+    pub(crate) fn preserve_in(&self, shard: &Shard, location: Location, parent: u64) {
+        if location.slot() < shard.copied.load(Ordering::Relaxed) {
+            return;
+        }
+        let record = shard.records.at(location.slot());
+        let mut snapshot = self.snapshot();
+        let Some(Snapshot { seq, kept }) = snapshot.as_mut() else { return };
+        if record.seq.get() <= *seq {
+            kept.entry(record.container.get()).or_insert_with(|| {
+                let mut inode = Inode::of(shard, location);
+                inode.parent = parent;
+                inode.to_record(self)
+            });
+        }
+    }
+
+    /// A hash of all that is journaled, whatever the order of entries that led here. Equal trees
+    /// have equal hashes. Takes time with the number of inodes; the writer must rest.
+    pub fn state_hash(&self) -> u64 {
+        let mut sum = 0u64;
+        for entry in self.checkpoint_head() {
+            sum = sum.wrapping_add(hash_of(&entry));
+        }
+        for at in 0..SHARDS {
+            let shard = self.shard(at);
+            for (slot, _) in shard.records.iter() {
+                let record = Inode::of(&shard, Location::new(at, slot)).to_record(self);
+                sum = sum.wrapping_add(hash_of(&Entry::Create(Box::new(record))));
+            }
+        }
+        sum
+    }
+}
+
+/// A hash of an entry's content: of its debug text, which names every field.
+fn hash_of(entry: &Entry) -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = FixedState::with_seed(1).build_hasher();
+    if let Entry::Mount(info) = entry {
+        // Debug text of options hides their values.
+        for (key, value) in &info.options.0 {
+            hasher.write(key.as_bytes());
+            hasher.write(value.as_bytes());
+        }
+    }
+    hasher.write(format!("{entry:?}").as_bytes());
+    hasher.finish()
 }
 
 /// Builds a tree from a checkpoint.
 #[derive(Debug, Default)]
-pub struct Restorer {}
+pub struct Restorer {
+    namespace: Namespace,
+    /// Directories whose node exists: its position, and whether their record was seen.
+    nodes: HashMap<u64, (u32, bool), FixedState>,
+}
 
 impl Restorer {
     /// Nothing yet.
@@ -44,8 +225,56 @@ impl Restorer {
     ///
     /// **Panics** on an entry that no checkpoint contains.
     pub fn push(&mut self, entry: &Entry) {
-        let _ = entry;
-        todo!()
+        match entry {
+            Entry::Format { cluster_id, at } => self.namespace.apply_format(cluster_id, *at),
+            Entry::ReserveContainers { next } => {
+                self.namespace.counters.next_container.fetch_max(*next, Ordering::Relaxed);
+            }
+            Entry::Mount(info) => {
+                let table = (*self.namespace.mount_table()).clone();
+                self.namespace.set_mount_table(table.with(info.clone(), 0));
+            }
+            Entry::Create(record) => self.push_inode(record),
+            Entry::Complete { .. }
+            | Entry::Delete { .. }
+            | Entry::Rename { .. }
+            | Entry::SetAttributes { .. }
+            | Entry::SetPersistence { .. }
+            | Entry::UpdateMount(_)
+            | Entry::Unmount { .. }
+            | Entry::Group(_) => panic!("a checkpoint holds no changes, found {entry:?}"),
+        }
+    }
+
+    fn node(&mut self, id: InodeId, is_record: bool) -> u32 {
+        let namespace = &self.namespace;
+        let (node, seen) = self.nodes.entry(id.container()).or_insert_with(|| {
+            (namespace.shard_mut(shard_of(id.container())).insert_node(id, 0), false)
+        });
+        assert!(!(is_record && *seen), "directory {id} is twice in the checkpoint");
+        *seen |= is_record;
+        *node
+    }
+
+    fn push_inode(&mut self, from: &InodeRecord) {
+        let mut new = NewRecord::of(&self.namespace, from, 0);
+        if new.record.is_directory() {
+            new.record.set_node(self.node(from.id, true));
+        }
+        let location = if from.id == InodeId::ROOT {
+            self.namespace.insert_root(&new)
+        } else {
+            let node = self.node(from.parent, false);
+            let at = shard_of(from.parent.container());
+            let mut shard = self.namespace.shard_mut(at);
+            let slot = new.insert_into(&mut shard);
+            shard.link_unsorted(node, slot);
+            Location::new(at, slot)
+        };
+        let namespace = &self.namespace;
+        namespace.ids.set(from.id.container(), location);
+        namespace.count(&new.record, 1);
+        namespace.sets.update(None, Some(Membership::of(&new.record, &new.rare)));
     }
 
     /// The tree as it was at `seq`. Apply the journal from `seq + 1` on.
@@ -53,17 +282,16 @@ impl Restorer {
     /// **Panics** when the entries are not a whole checkpoint (a parent is missing): the file's
     /// checksum should have told.
     pub fn finish(self, seq: JournalSeq) -> Namespace {
-        let _ = seq;
-        todo!()
-    }
-}
-
-impl Namespace {
-    /// Begins a checkpoint of the tree as it is. The writer calls this between two plans; the steps
-    /// may then run anywhere.
-    ///
-    /// **Errors**: `CheckpointRunning`.
-    pub fn begin_checkpoint(self: &Arc<Self>) -> Result<Checkpoint, Refusal> {
-        todo!()
+        for (container, (_, seen)) in &self.nodes {
+            assert!(seen, "the checkpoint has no record of directory container {container}");
+        }
+        let namespace = self.namespace;
+        for at in 0..SHARDS {
+            namespace.shard_mut(at).sort();
+        }
+        namespace.ids.tidy();
+        namespace.counters.applied.store(seq.0, Ordering::Release);
+        namespace.counters.removed.store(seq.0, Ordering::Release);
+        namespace
     }
 }

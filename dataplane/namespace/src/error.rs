@@ -89,6 +89,9 @@ pub enum Error {
     /// `min` above `max`.
     #[error("replication minimum {min} is above its maximum {max}")]
     BadReplication { min: u32, max: u32 },
+    /// A request without its path.
+    #[error("the request names no path")]
+    NoPath,
     /// Mode bits beyond `0o7777`.
     #[error("mode {mode:o} is above 7777")]
     BadMode { mode: u16 },
@@ -137,6 +140,7 @@ impl Coded for Error {
             | Error::BadBlockSize { .. }
             | Error::TooManyBlocks { .. }
             | Error::BadReplication { .. }
+            | Error::NoPath
             | Error::BadMode { .. }
             | Error::BadPrincipal { .. }
             | Error::TooLarge { .. }

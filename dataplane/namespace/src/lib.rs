@@ -10,18 +10,28 @@
 //! network's formats. Time, identity and ids are arguments or derive from the entries applied.
 //!
 //! Reading order: [`request`] (what can be asked), [`error`], [`namespace`] (the structure and its
-//! locks), `shard` and `record` (how an inode lies in memory), `apply`, `plan`, `read`,
+//! locks), `table` (how an inode lies in memory), `apply`, `plan`, `read`,
 //! [`checkpoint`].
 
+mod apply;
 pub mod checkpoint;
 pub mod error;
+mod inode;
+mod invariants;
+mod mount_table;
 pub mod namespace;
+mod permission;
+mod plan;
 mod read;
 pub mod request;
+mod resolve;
+mod sets;
+mod table;
 
 pub use checkpoint::{Checkpoint, Restorer};
 pub use error::{Error, Refusal};
 pub use namespace::{Namespace, Stats};
+pub use read::status::blocks_of;
 pub use read::{FreeCandidates, Lookup, Page, Seen, Walk};
 pub use request::{
     CompleteFile, Context, CreateDirectory, CreateFile, Delete, Format, LoadMetadata, LoadSummary,

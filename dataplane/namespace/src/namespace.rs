@@ -1,12 +1,72 @@
-//! The structure that holds the tree.
+//! The structure that holds the tree, and its locks.
+//!
+//! | lock | held by the writer | held by a reader |
+//! |---|---|---|
+//! | `structure` | while directories move or go, or mounts change | only after three attempts without it met such a change |
+//! | a shard | for one change in it | for one lookup, one copy, or part of a page |
+//! | a part of the id index | for one entry | for one look |
+//!
+//! A reader holds at most one of the last two, and takes `structure` before them; the writer takes
+//! `structure` before anything else. The writer may hold one shard at a time too. So nobody waits
+//! in a circle.
+//!
+//! `epoch` is odd while `structure` is held by the writer. A reader notes an even epoch, walks,
+//! and starts again when it has changed: a path that it resolved half before and half after a
+//! rename may never have existed.
 
+use crate::mount_table::MountTable;
+use crate::sets::Sets;
+use crate::table::fingerprint::Shapes;
+use crate::table::ids::{Ids, Location, read, write};
+use crate::table::intern::Interner;
+use crate::table::record::Perm;
+use crate::table::shard::Shard;
 use crate::{Context, Plan, Refusal, Request};
-use alluxio_types::{Entry, JournalSeq, MountId, MountInfo};
-use std::sync::Arc;
+use alluxio_types::{InodeId, JournalSeq, MountId, MountInfo};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Number of shards. More would serve more readers of one instant; each costs a partly filled
+/// chunk per table, and bits of a location.
+pub(crate) const SHARDS: usize = 1 << crate::table::ids::SHARD_BITS;
 
 /// The tree. One writer, many readers; see the crate's page.
+pub struct Namespace {
+    shards: Box<[RwLock<Shard>]>,
+    pub(crate) ids: Ids,
+    pub(crate) perms: Interner<Perm>,
+    pub(crate) shapes: Shapes,
+    pub(crate) sets: Sets,
+    mounts: RwLock<Arc<MountTable>>,
+    structure: RwLock<()>,
+    epoch: AtomicU64,
+    pub(crate) cluster: Mutex<Option<Cluster>>,
+    pub(crate) counters: Counters,
+    pub(crate) snapshot: Mutex<Option<crate::checkpoint::Snapshot>>,
+}
+
+/// Who the journal belongs to, from its first entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cluster {
+    pub(crate) id: String,
+    pub(crate) at: alluxio_types::UnixMillis,
+}
+
+/// Numbers that only the writer changes.
 #[derive(Debug, Default)]
-pub struct Namespace {}
+pub(crate) struct Counters {
+    /// Last position applied.
+    pub(crate) applied: AtomicU64,
+    /// Position of the last entry that took an inode away: what a miss by id depends on.
+    pub(crate) removed: AtomicU64,
+    /// First container that was never given out.
+    pub(crate) next_container: AtomicU64,
+    pub(crate) files: AtomicU64,
+    pub(crate) directories: AtomicU64,
+    pub(crate) file_bytes: AtomicU64,
+    /// Where the root's record is, plus 1; 0 before it exists. It never moves.
+    pub(crate) root: AtomicU64,
+}
 
 /// How much there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +87,40 @@ pub struct Stats {
     pub memory_bytes: u64,
 }
 
+impl Default for Namespace {
+    fn default() -> Self {
+        Namespace {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            ids: Ids::default(),
+            perms: Interner::default(),
+            shapes: Shapes::default(),
+            sets: Sets::default(),
+            mounts: RwLock::default(),
+            structure: RwLock::default(),
+            epoch: AtomicU64::new(0),
+            cluster: Mutex::new(None),
+            counters: Counters::default(),
+            snapshot: Mutex::new(None),
+        }
+    }
+}
+
+impl std::fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let files = self.counters.files.load(Ordering::Relaxed);
+        f.debug_struct("Namespace")
+            .field("applied", &self.applied())
+            .field("files", &files)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The shard of a directory's names.
+pub(crate) fn shard_of(directory: u64) -> usize {
+    // Fibonacci hashing: containers that follow each other land in different shards.
+    (directory.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - crate::table::ids::SHARD_BITS)) as usize
+}
+
 impl Namespace {
     /// An empty tree, not formatted.
     pub fn new() -> Self {
@@ -38,50 +132,138 @@ impl Namespace {
     ///
     /// **Errors**: a typed refusal, with the position that it depends on.
     pub fn plan(&self, request: &Request, context: &Context<'_>) -> Result<Plan, Refusal> {
-        let _ = (request, context);
-        todo!()
-    }
-
-    /// Changes the tree. The only mutator, for the primary, the standby and recovery alike.
-    ///
-    /// **Panics** when the entry does not fit the tree: the journal and the tree disagree, and a
-    /// wrong primary is worse than none. Entries of a plan just made always fit.
-    pub fn apply(&self, seq: JournalSeq, entry: &Entry) {
-        let _ = (seq, entry);
-        todo!()
+        crate::plan::plan(self, request, context)
     }
 
     /// Highest position applied.
     pub fn applied(&self) -> JournalSeq {
-        todo!()
+        JournalSeq(self.counters.applied.load(Ordering::Acquire))
     }
 
     /// The cluster's id; `None` before `Format`.
     pub fn cluster_id(&self) -> Option<String> {
-        todo!()
+        self.cluster_facts().map(|cluster| cluster.id)
     }
 
-    /// How much there is. Cheap: counters only, but for the memory (one lock a shard).
+    pub(crate) fn cluster_facts(&self) -> Option<Cluster> {
+        self.cluster.lock().expect("guards one assignment").clone()
+    }
+
+    /// How much there is. Counters, but for the memory, which looks at every directory: ask once in
+    /// a minute, not per call.
     pub fn stats(&self) -> Stats {
-        todo!()
+        let files = self.counters.files.load(Ordering::Relaxed);
+        let directories = self.counters.directories.load(Ordering::Relaxed);
+        let (pinned, to_be_persisted) = self.sets.counts();
+        Stats {
+            inodes: files + directories,
+            files,
+            directories,
+            file_bytes: self.counters.file_bytes.load(Ordering::Relaxed),
+            pinned,
+            to_be_persisted,
+            memory_bytes: self.memory_bytes(),
+        }
     }
 
-    /// A hash of all that is journaled, whatever the order of entries that led here. Equal trees
-    /// have equal hashes. Takes time with the number of inodes; the writer must rest.
-    pub fn state_hash(&self) -> u64 {
-        todo!()
-    }
-
-    /// Checks the structure against itself; for tests and `fsck`-like tools. The writer must rest.
-    ///
-    /// **Errors**: the first contradiction, in words.
-    pub fn check_invariants(&self) -> Result<(), String> {
-        todo!()
+    /// Bytes that the tables take, by their capacity. Allocator overhead is not in it.
+    pub fn memory_bytes(&self) -> u64 {
+        let shards: usize = (0..SHARDS).map(|at| self.shard(at).memory_bytes()).sum();
+        let rest = self.ids.memory_bytes()
+            + self.perms.memory_bytes()
+            + self.shapes.memory_bytes()
+            + self.sets.memory_bytes();
+        (shards + rest) as u64
     }
 
     /// The mount with that id.
     pub fn mount_by_id(&self, id: MountId) -> Option<Arc<MountInfo>> {
-        let _ = id;
-        todo!()
+        self.mount_table().by_id(id).map(|row| Arc::clone(&row.info))
+    }
+
+    pub(crate) fn mount_table(&self) -> Arc<MountTable> {
+        Arc::clone(&read(&self.mounts))
+    }
+
+    /// Only within [`Namespace::change_structure`].
+    pub(crate) fn set_mount_table(&self, table: MountTable) {
+        *write(&self.mounts) = Arc::new(table);
+    }
+
+    pub(crate) fn shard(&self, at: usize) -> RwLockReadGuard<'_, Shard> {
+        read(&self.shards[at])
+    }
+
+    pub(crate) fn shard_mut(&self, at: usize) -> RwLockWriteGuard<'_, Shard> {
+        write(&self.shards[at])
+    }
+
+    pub(crate) fn root_location(&self) -> Option<Location> {
+        let packed = self.counters.root.load(Ordering::Acquire).checked_sub(1)?;
+        let slot = u32::try_from(packed).expect("a slot is a u32");
+        Some(Location::new(shard_of(InodeId::ROOT.container()), slot))
+    }
+
+    /// Runs a change that readers must not see half of: they start again.
+    pub(crate) fn change_structure<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _alone = write(&self.structure);
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        let done = change();
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        done
+    }
+
+    /// Runs a read that takes several locks one after the other, again when the structure changed
+    /// meanwhile.
+    pub(crate) fn consistent<T>(
+        &self,
+        attempt: impl Fn() -> Result<T, Stop>,
+    ) -> Result<T, Refusal> {
+        for _ in 0..OPTIMISTIC_ATTEMPTS {
+            let epoch = self.epoch.load(Ordering::SeqCst);
+            if epoch % 2 == 1 {
+                std::hint::spin_loop();
+                continue;
+            }
+            let answer = attempt();
+            if self.epoch.load(Ordering::SeqCst) != epoch {
+                continue;
+            }
+            match answer {
+                Ok(value) => return Ok(value),
+                Err(Stop::Refused(refusal)) => return Err(refusal),
+                Err(Stop::Gone) => {}
+            }
+        }
+        let _still = read(&self.structure);
+        for _ in 0..LOCKED_ATTEMPTS {
+            match attempt() {
+                Ok(value) => return Ok(value),
+                Err(Stop::Refused(refusal)) => return Err(refusal),
+                Err(Stop::Gone) => {}
+            }
+        }
+        Err(Refusal::new(crate::Error::Contended, self.applied()))
+    }
+}
+
+/// Attempts of a read before it holds the writer's structural changes up.
+const OPTIMISTIC_ATTEMPTS: usize = 3;
+/// Attempts after that. Only files can still go, each attempt can meet one, and the next finds its
+/// name missing; so the second succeeds unless names are made and removed all the time.
+const LOCKED_ATTEMPTS: usize = 16;
+
+/// Why a read could not go on.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// What an index pointed to is not there any more: look again.
+    Gone,
+    /// An answer.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Stop::Refused(refusal)
     }
 }

@@ -204,7 +204,7 @@ pub struct Rename {
 /// superuser. All others: `w` on the inode. Owner, group and mode need a writable mount.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SetAttributes {
-    /// Which; `None` is an error of the caller's (the default exists for `..Default::default()`).
+    /// Which; must be given (it is optional only for the sake of `..Default::default()`).
     pub path: Option<AlluxioPath>,
     /// All below it too. A pin always is recursive, a time to live never.
     pub recursive: bool,

@@ -92,8 +92,7 @@ pub enum Entry {
         /// When it was formatted.
         at: UnixMillis,
     },
-    /// A new inode; also sets its parent's modification time to the inode's creation time, unless
-    /// the inode came from the UFS (`persistence` is `Persisted` and the parent's time is newer).
+    /// A new inode. Its parent's modification time becomes the inode's, when that is later.
     Create(Box<InodeRecord>),
     /// A file is complete.
     Complete {
@@ -112,7 +111,7 @@ pub enum Entry {
     Delete {
         /// Root of the subtree.
         id: InodeId,
-        /// New modification time of its parent.
+        /// New modification time of its parent, when that is later.
         modified: UnixMillis,
     },
     /// An inode has a new name, a new parent, or both.
@@ -123,7 +122,7 @@ pub enum Entry {
         parent: InodeId,
         /// New name.
         name: String,
-        /// New modification time of both parents.
+        /// New modification time of both parents, when that is later.
         modified: UnixMillis,
     },
     /// Attributes of one inode.

@@ -1,0 +1,264 @@
+//! Reads of many inodes: pages of a directory, walks over a subtree, what a `free` may drop.
+
+use super::Seen;
+use crate::inode::{Brief, Inode};
+use crate::namespace::{Namespace, Stop, shard_of};
+use crate::permission::Checker;
+use crate::request::Policy;
+use crate::resolve::refuse;
+use crate::table::ids::Location;
+use crate::{Context, Error, Refusal};
+use alluxio_types::{
+    Access, AlluxioPath, FileStatus, Identity, InodeId, PersistenceState, UnixMillis,
+};
+use std::sync::Arc;
+
+/// Records that are copied under one hold of a shard's lock: about 50 µs.
+const COPY_STEP: usize = 256;
+/// Children that a walk asks for at once.
+const WALK_PAGE: usize = 1024;
+
+/// Part of a listing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// In order of name (bytes); the file itself when the path is a file. Without blocks:
+    /// [`crate::blocks_of`] derives them.
+    pub entries: Vec<FileStatus>,
+    /// Where the next page starts: pass it as `start_after`. `None` at the end.
+    pub next: Option<String>,
+    /// Whether all names that the UFS has there were loaded once.
+    pub children_loaded: bool,
+}
+
+/// What a `free` may drop.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FreeCandidates {
+    /// Files whose cached blocks can go.
+    pub files: Vec<InodeId>,
+    /// Pinned ones among them (only when forced): they must be unpinned first.
+    pub pinned: Vec<InodeId>,
+}
+
+impl Namespace {
+    /// Up to `limit` children of a directory whose names come after `start_after`. Needs `r` on it.
+    /// For a file, the page is the file itself.
+    pub fn list(
+        &self,
+        path: &AlluxioPath,
+        start_after: Option<&str>,
+        limit: usize,
+        context: &Context<'_>,
+    ) -> Result<Seen<Page>, Refusal> {
+        let checker = Checker::new(self, context);
+        self.consistent(|| self.list_once(path, start_after, limit, &checker))
+    }
+
+    fn list_once(
+        &self,
+        path: &AlluxioPath,
+        start_after: Option<&str>,
+        limit: usize,
+        checker: &Checker<'_>,
+    ) -> Result<Seen<Page>, Stop> {
+        let walked = self.walk_to(path, checker)?;
+        let inode = self.inode(&walked.at)?;
+        let mounts = self.mount_table();
+        if !inode.is_directory() {
+            let (status, seen) = self.describe(&inode, path, &mounts)?;
+            let page = Page { entries: vec![status], next: None, children_loaded: true };
+            return Ok(Seen::new(page, seen.max(walked.seen)));
+        }
+        if !checker.allows(self, &walked.at, Access::READ) {
+            return Err(refuse(checker.denied(Access::READ, path), walked.seen).into());
+        }
+        let mut seen = walked.seen;
+        let mut entries: Vec<FileStatus> = Vec::new();
+        let mut after = start_after.map(str::to_owned);
+        let mut more = true;
+        while more && entries.len() < limit {
+            let wanted = (limit - entries.len()).min(COPY_STEP);
+            let (some, changed) = self.children_after(&walked.at, after.as_deref(), wanted)?;
+            seen = seen.max(changed);
+            more = some.len() == wanted;
+            after = some.last().map(|inode| inode.name.clone()).or(after);
+            for inode in &some {
+                let Ok(child) = path.join(&inode.name) else {
+                    // Renames can make a path longer than any that can be asked for.
+                    continue;
+                };
+                let (status, at) = self.describe(inode, &child, &mounts)?;
+                seen = seen.max(at);
+                entries.push(status);
+            }
+        }
+        let next = after.filter(|_| more);
+        let children_loaded = inode.record.children_loaded();
+        Ok(Seen::new(Page { entries, next, children_loaded }, seen))
+    }
+
+    /// Copies up to `limit` children of a directory after a name, and the position of its names.
+    pub(crate) fn children_after(
+        &self,
+        directory: &Brief,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Inode>, u64), Stop> {
+        let at = shard_of(directory.container);
+        let shard = self.shard(at);
+        let node = directory.node.expect("only directories are asked for children");
+        let node = shard.node(node, directory.container).ok_or(Stop::Gone)?;
+        let slots = shard.children_after(node, after, limit);
+        let copy = |slot| Inode::of(&shard, Location::new(at, slot));
+        Ok((slots.into_iter().map(copy).collect(), node.changed))
+    }
+
+    /// A walk over `path` and all below it. Directories that the caller may not read yield their
+    /// refusal in place of their children.
+    pub fn walk(
+        self: &Arc<Self>,
+        path: &AlluxioPath,
+        context: &Context<'_>,
+    ) -> Result<Walk, Refusal> {
+        let first = self.status(path, context)?;
+        Ok(Walk {
+            namespace: Arc::clone(self),
+            who: context.who.clone(),
+            policy: context.policy.clone(),
+            now: context.now,
+            first: Some(first),
+            open: Vec::new(),
+        })
+    }
+
+    /// Files at or below `path` that a `free` may drop. Needs `w` on the path and `r` on the
+    /// directories below. Incomplete files are skipped.
+    ///
+    /// **Errors**: `NotEmpty` for a directory with children without `recursive`; `NotPersisted`;
+    /// `Pinned` without `forced`.
+    pub fn free_candidates(
+        self: &Arc<Self>,
+        path: &AlluxioPath,
+        recursive: bool,
+        forced: bool,
+        context: &Context<'_>,
+    ) -> Result<Seen<FreeCandidates>, Refusal> {
+        let mut seen = self.check_access(path, Access::WRITE, context)?.seq;
+        let mut found = FreeCandidates::default();
+        for status in self.walk(path, context)? {
+            let Seen { value: status, seq } = status?;
+            seen = seen.max(seq);
+            let refuse = |error| Err(Refusal::new(error, seen));
+            if status.is_directory() {
+                if status.length > 0 && !recursive {
+                    let children = status.length;
+                    return refuse(Error::NotEmpty { path: path.clone(), children });
+                }
+                continue;
+            }
+            if !status.completed {
+                continue;
+            }
+            let at = AlluxioPath::parse(&status.path)
+                .map_err(|error| Refusal::new(Error::BadName(error), seen))?;
+            if status.persistence != PersistenceState::Persisted {
+                return refuse(Error::NotPersisted { path: at });
+            }
+            if status.pinned && !forced {
+                return refuse(Error::Pinned { path: at });
+            }
+            found.files.push(status.id);
+            if status.pinned {
+                found.pinned.push(status.id);
+            }
+        }
+        Ok(Seen { value: found, seq: seen })
+    }
+}
+
+/// A walk over a subtree, parents before children, in order of name. Holds no lock between steps;
+/// each step is a consistent page, the walk as a whole is not a snapshot. A directory that goes
+/// away while the walk is in it ends like an empty one.
+#[derive(Debug)]
+pub struct Walk {
+    namespace: Arc<Namespace>,
+    who: Identity,
+    policy: Policy,
+    now: UnixMillis,
+    first: Option<Seen<FileStatus>>,
+    /// Directories that the walk is in, from the top down.
+    open: Vec<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    path: AlluxioPath,
+    page: std::vec::IntoIter<FileStatus>,
+    seq: alluxio_types::JournalSeq,
+    next: Option<String>,
+    started: bool,
+}
+
+impl Walk {
+    fn enter(&mut self, status: &FileStatus) {
+        if let (true, Ok(path)) = (status.is_directory(), AlluxioPath::parse(&status.path)) {
+            self.open.push(Open {
+                path,
+                page: Vec::new().into_iter(),
+                seq: alluxio_types::JournalSeq::default(),
+                next: None,
+                started: false,
+            });
+        }
+    }
+
+    /// Fills the page of the lowest open directory; whether there is one.
+    fn turn(&mut self) -> Result<bool, Refusal> {
+        let context = Context { now: self.now, who: &self.who, policy: &self.policy };
+        let Some(open) = self.open.last_mut() else { return Ok(false) };
+        let listed = self.namespace.list(&open.path, open.next.as_deref(), WALK_PAGE, &context);
+        match listed {
+            Ok(Seen { value, seq }) => {
+                open.page = value.entries.into_iter();
+                open.seq = seq;
+                open.next = value.next;
+                open.started = true;
+                Ok(true)
+            }
+            Err(refusal) => {
+                self.open.pop();
+                match refusal.error {
+                    Error::PathNotFound { .. } | Error::NotADirectory { .. } => Ok(true),
+                    _ => Err(refusal),
+                }
+            }
+        }
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Result<Seen<FileStatus>, Refusal>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(first) = self.first.take() {
+            self.enter(&first.value);
+            return Some(Ok(first));
+        }
+        loop {
+            let open = self.open.last_mut()?;
+            if let Some(value) = open.page.next() {
+                let seq = open.seq;
+                self.enter(&value);
+                return Some(Ok(Seen { value, seq }));
+            }
+            if open.started && open.next.is_none() {
+                self.open.pop();
+                continue;
+            }
+            match self.turn() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(refusal) => return Some(Err(refusal)),
+            }
+        }
+    }
+}

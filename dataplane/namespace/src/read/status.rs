@@ -1,0 +1,246 @@
+//! Reads of one inode.
+
+use super::Seen;
+use crate::inode::Inode;
+use crate::mount_table::MountTable;
+use crate::namespace::{Namespace, Stop, shard_of};
+use crate::permission::Checker;
+use crate::resolve::{prefix, refuse};
+use crate::{Context, Error, Refusal};
+use alluxio_types::file::{block_count, block_length};
+use alluxio_types::{
+    Access, AlluxioPath, BlockInfo, FileKind, FileStatus, InodeId, MountInfo, UnixMillis,
+};
+use std::sync::Arc;
+
+/// How much of a path exists: what the master needs to decide whether to ask the UFS.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lookup {
+    /// The status, when the whole path exists.
+    pub found: Option<FileStatus>,
+    /// The lowest directory on the way that exists (the path's parent when it exists itself).
+    pub directory: AlluxioPath,
+    /// Its id.
+    pub directory_id: InodeId,
+    /// Whether all names that the UFS has in `directory` were loaded once.
+    pub children_loaded: bool,
+    /// Components of the path below `directory` that do not exist.
+    pub missing: Vec<String>,
+    /// The mount that the path belongs to.
+    pub mount: Arc<MountInfo>,
+}
+
+/// The blocks of a file, without locations.
+pub fn blocks_of(status: &FileStatus) -> Vec<BlockInfo> {
+    if status.is_directory() || !status.completed || status.block_size_bytes == 0 {
+        return Vec::new();
+    }
+    let (length, size) = (status.length, status.block_size_bytes);
+    (0..block_count(length, size))
+        .map(|index| BlockInfo {
+            id: status.id.block(index),
+            length: block_length(length, size, index),
+            offset: index * size,
+            locations: Vec::new(),
+        })
+        .collect()
+}
+
+impl Namespace {
+    /// The status of a path, with blocks but without locations. Needs `x` on all directories above
+    /// it.
+    pub fn status(
+        &self,
+        path: &AlluxioPath,
+        context: &Context<'_>,
+    ) -> Result<Seen<FileStatus>, Refusal> {
+        let checker = Checker::new(self, context);
+        self.consistent(|| {
+            let walked = self.walk_to(path, &checker)?;
+            let inode = self.inode(&walked.at)?;
+            let (mut status, seen) = self.describe(&inode, path, &self.mount_table())?;
+            status.blocks = blocks_of(&status);
+            Ok(Seen::new(status, seen.max(walked.seen)))
+        })
+    }
+
+    /// The status of an inode, with blocks but without locations. No permission check: ids are for
+    /// those who got them from a checked call, and for the master itself.
+    pub fn status_by_id(&self, id: InodeId) -> Result<Seen<FileStatus>, Refusal> {
+        self.consistent(|| {
+            let (path, on_the_way) = self.climb(id)?;
+            let inode = self.by_id(id, Inode::of)?;
+            let (mut status, seen) = self.describe(&inode, &path, &self.mount_table())?;
+            status.blocks = blocks_of(&status);
+            Ok(Seen::new(status, seen.max(on_the_way)))
+        })
+    }
+
+    /// The id of a path. Needs `x` on all directories above it.
+    pub fn resolve(
+        &self,
+        path: &AlluxioPath,
+        context: &Context<'_>,
+    ) -> Result<Seen<InodeId>, Refusal> {
+        let checker = Checker::new(self, context);
+        self.consistent(|| {
+            let walked = self.walk_to(path, &checker)?;
+            Ok(Seen::new(walked.at.id(), walked.seen))
+        })
+    }
+
+    /// How much of a path exists. Needs `x` on the directories that do.
+    pub fn lookup(
+        &self,
+        path: &AlluxioPath,
+        context: &Context<'_>,
+    ) -> Result<Seen<Lookup>, Refusal> {
+        let checker = Checker::new(self, context);
+        self.consistent(|| {
+            let walked = self.walk_path(path, &checker)?;
+            let mounts = self.mount_table();
+            let row = mounts.of(path).ok_or_else(|| self.not_formatted())?;
+            let mut seen = walked.seen.max(row.seq);
+            let found = if walked.complete() {
+                let inode = self.inode(&walked.at)?;
+                let (mut status, at) = self.describe(&inode, path, &mounts)?;
+                status.blocks = blocks_of(&status);
+                seen = seen.max(at);
+                Some(status)
+            } else {
+                None
+            };
+            let (directory, depth) = match walked.complete() {
+                true => (walked.parent, walked.depth.saturating_sub(1)),
+                false => (walked.at, walked.depth),
+            };
+            if directory.node.is_none() {
+                let error = Error::NotADirectory { path: prefix(path, depth) };
+                return Err(refuse(error, seen).into());
+            }
+            let children_loaded = self.inode(&directory)?.record.children_loaded();
+            Ok(Seen::new(
+                Lookup {
+                    found,
+                    directory: prefix(path, depth),
+                    directory_id: directory.id(),
+                    children_loaded,
+                    missing: path.components().skip(walked.depth).map(str::to_owned).collect(),
+                    mount: Arc::clone(&row.info),
+                },
+                seen,
+            ))
+        })
+    }
+
+    /// The path of an inode.
+    pub fn path_of(&self, id: InodeId) -> Result<Seen<AlluxioPath>, Refusal> {
+        self.consistent(|| self.climb(id).map(|(path, seen)| Seen::new(path, seen)))
+    }
+
+    /// Whether the caller may do all of `access` to a path; its id.
+    ///
+    /// **Errors**: `PermissionDenied`, and those of [`Namespace::resolve`].
+    pub fn check_access(
+        &self,
+        path: &AlluxioPath,
+        access: Access,
+        context: &Context<'_>,
+    ) -> Result<Seen<InodeId>, Refusal> {
+        let checker = Checker::new(self, context);
+        self.consistent(|| {
+            let walked = self.walk_to(path, &checker)?;
+            if !checker.allows(self, &walked.at, access) {
+                return Err(refuse(checker.denied(access, path), walked.seen).into());
+            }
+            Ok(Seen::new(walked.at.id(), walked.seen))
+        })
+    }
+
+    /// The mount that a path belongs to; `None` before `Format`.
+    pub fn mount_of(&self, path: &AlluxioPath) -> Option<Arc<MountInfo>> {
+        self.mount_table().of(path).map(|row| Arc::clone(&row.info))
+    }
+
+    /// All mounts, by path.
+    pub fn mounts(&self) -> Vec<Arc<MountInfo>> {
+        self.mount_table().rows().map(|row| Arc::clone(&row.info)).collect()
+    }
+
+    /// The path that shows `uri`, when a mount shows it.
+    pub fn path_of_ufs(&self, uri: &str) -> Option<AlluxioPath> {
+        self.mount_table().path_of(uri)
+    }
+
+    /// Pinned files, in order of id: what workers must not evict.
+    pub fn pinned_files(&self) -> Vec<InodeId> {
+        self.sets.pinned()
+    }
+
+    /// Files on the list of what must reach the UFS, in order of id.
+    pub fn to_be_persisted(&self) -> Vec<InodeId> {
+        self.sets.to_be_persisted()
+    }
+
+    /// Up to `limit` inodes whose time to live is over at `now`, the oldest first.
+    pub fn expired(&self, now: UnixMillis, limit: usize) -> Vec<InodeId> {
+        self.sets.expired(now, limit)
+    }
+
+    pub(crate) fn not_formatted(&self) -> Refusal {
+        Refusal::new(Error::NotFormatted, self.applied())
+    }
+
+    /// The status of a copied inode, without blocks, and the position that it depends on.
+    pub(crate) fn describe(
+        &self,
+        inode: &Inode,
+        path: &AlluxioPath,
+        mounts: &MountTable,
+    ) -> Result<(FileStatus, u64), Stop> {
+        let row = mounts.of(path).ok_or_else(|| self.not_formatted())?;
+        let record = &inode.record;
+        let mut seen = inode.brief.seq.max(row.seq);
+        let length = match record.node() {
+            None => record.length(),
+            // The record first, then the names: the writer goes the other way round, so whoever
+            // sees the new modification time sees the position that brought it.
+            Some(node) => {
+                let shard = self.shard(shard_of(inode.brief.container));
+                let node = shard.node(node, inode.brief.container).ok_or(Stop::Gone)?;
+                seen = seen.max(node.changed);
+                node.children.len()
+            }
+        };
+        let perm = self.perms.get(record.perm);
+        let status = FileStatus {
+            id: inode.id(),
+            name: inode.name.clone(),
+            path: path.as_str().to_owned(),
+            ufs_path: row.info.ufs_path(path).unwrap_or_default(),
+            kind: if inode.is_directory() { FileKind::Directory } else { FileKind::File },
+            length,
+            block_size_bytes: record.block_size.get(),
+            created: UnixMillis(record.created.get()),
+            modified: UnixMillis(record.modified.get()),
+            accessed: UnixMillis(record.accessed.get()),
+            completed: record.completed(),
+            pinned: record.pinned(),
+            persistence: record.persistence(),
+            mount_point: row.info.path == *path,
+            mount_id: row.info.id,
+            owner: perm.owner.clone(),
+            group: perm.group.clone(),
+            mode: perm.mode,
+            ttl_ms: inode.rare.ttl_ms,
+            ttl_action: record.ttl_action(),
+            replication_min: inode.rare.replication_min,
+            replication_max: inode.rare.replication_max,
+            fingerprint: inode.fingerprint(self),
+            blocks: Vec::new(),
+            in_alluxio_percent: 0,
+            in_memory_percent: 0,
+        };
+        Ok((status, seen))
+    }
+}

@@ -1,0 +1,20 @@
+//! How the tree lies in memory: records, names, indexes. Nothing here knows a rule of the file
+//! system, and nothing here takes a lock but [`ids`] and [`intern`].
+//!
+//! | part | bytes per file |
+//! |---|---|
+//! | [`record`]: fixed-size record | 68 |
+//! | [`pool`]: name and fingerprint | name rounded up to 4, fingerprint packed |
+//! | [`shard`]: hash index on (directory, name) | 6 to 11 |
+//! | [`children`]: ordered index of a directory | 4 to 8 |
+//! | [`ids`]: id to location | 4 |
+
+pub(crate) mod children;
+pub(crate) mod compact;
+pub(crate) mod fingerprint;
+pub(crate) mod ids;
+pub(crate) mod intern;
+pub(crate) mod pool;
+pub(crate) mod record;
+pub(crate) mod shard;
+pub(crate) mod slab;
