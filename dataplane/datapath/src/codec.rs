@@ -87,7 +87,8 @@ pub fn encode(id: u32, frame: &Frame, out: &mut Vec<u8>) -> Result<(), ProtocolE
     Ok(())
 }
 
-fn header_crc(fixed: &[u8], meta: &[u8]) -> u32 {
+/// The checksum of a frame: over the first 16 bytes of its header and its meta part.
+pub fn header_crc(fixed: &[u8], meta: &[u8]) -> u32 {
     let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
     digest.update(fixed);
     digest.update(meta);

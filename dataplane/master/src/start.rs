@@ -144,7 +144,7 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
         properties,
         config,
     });
-    if recovered.last == JournalSeq(0) {
+    if core.namespace.mounts().is_empty() {
         set_up(&core, cluster_id).await.map_err(StartError::Setup)?;
     }
     let address = listener

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Opens stores when they are first needed, and again when their options change.
-pub struct UfsTable {
+pub(crate) struct UfsTable {
     registry: UnderFsRegistry,
     namespace: Arc<Namespace>,
     open: Mutex<HashMap<MountId, (Arc<MountInfo>, Arc<dyn UnderFs>)>>,
@@ -18,14 +18,14 @@ pub struct UfsTable {
 
 impl UfsTable {
     /// Nothing is open yet.
-    pub fn new(registry: UnderFsRegistry, namespace: Arc<Namespace>) -> Self {
+    pub(crate) fn new(registry: UnderFsRegistry, namespace: Arc<Namespace>) -> Self {
         UfsTable { registry, namespace, open: Mutex::default(), version: AtomicU64::new(1) }
     }
 
     /// The store of a mount.
     ///
     /// **Errors**: what [`UnderFsRegistry::open`] says.
-    pub fn of(&self, mount: &Arc<MountInfo>) -> Result<Arc<dyn UnderFs>, MasterError> {
+    pub(crate) fn of(&self, mount: &Arc<MountInfo>) -> Result<Arc<dyn UnderFs>, MasterError> {
         let mut open = self.open.lock().unwrap_or_else(|poison| poison.into_inner());
         if let Some((known, ufs)) = open.get(&mount.id)
             && (Arc::ptr_eq(known, mount) || **known == **mount)
@@ -40,7 +40,7 @@ impl UfsTable {
     /// A store that is not mounted yet.
     ///
     /// **Errors**: what [`UnderFsRegistry::open`] says.
-    pub fn try_open(
+    pub(crate) fn try_open(
         &self,
         uri: &str,
         options: &MountOptions,
@@ -49,14 +49,14 @@ impl UfsTable {
     }
 
     /// The mount table changed: workers must ask again, closed mounts are forgotten.
-    pub fn changed(&self) {
+    pub(crate) fn changed(&self) {
         self.version.fetch_add(1, Ordering::Release);
         let mut open = self.open.lock().unwrap_or_else(|poison| poison.into_inner());
         open.retain(|id, _| self.namespace.mount_by_id(*id).is_some());
     }
 
     /// Grows with every change of the mount table.
-    pub fn version(&self) -> u64 {
+    pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 }

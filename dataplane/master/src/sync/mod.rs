@@ -6,7 +6,7 @@
 mod facts;
 mod state;
 
-pub use state::{Freshness, LoadType, SyncState};
+pub(crate) use state::{Freshness, LoadType, SyncState};
 
 use crate::core::{Call, Core};
 use crate::error::MasterError;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// `alluxio.user.file.metadata.load.type`: whether an unknown path is looked up in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LoadType {
+pub(crate) enum LoadType {
     /// Once; that it is absent is remembered.
     #[default]
     Once,
@@ -20,7 +20,7 @@ pub enum LoadType {
 
 /// How fresh an answer must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Freshness {
+pub(crate) struct Freshness {
     /// Longest time since the path was compared with its store; `None` for any
     /// (`alluxio.user.file.metadata.sync.interval` of -1).
     pub sync_interval: Option<Duration>,
@@ -30,15 +30,15 @@ pub struct Freshness {
 
 impl Freshness {
     /// Compares now, whatever is known.
-    pub const NOW: Freshness =
+    pub(crate) const NOW: Freshness =
         Freshness { sync_interval: Some(Duration::ZERO), load: LoadType::Always };
     /// Only what was never looked up is looked up.
-    pub const ANY: Freshness = Freshness { sync_interval: None, load: LoadType::Once };
+    pub(crate) const ANY: Freshness = Freshness { sync_interval: None, load: LoadType::Once };
 }
 
 /// Paths remembered (`alluxio.master.ufs.path.cache.capacity` bounds both maps). When full they are
 /// forgotten all at once: the price is one more look at the store for each.
-pub struct SyncState {
+pub(crate) struct SyncState {
     capacity: usize,
     paths: Mutex<HashMap<AlluxioPath, Duration>>,
     listings: Mutex<HashMap<AlluxioPath, Duration>>,
@@ -47,7 +47,7 @@ pub struct SyncState {
 
 impl SyncState {
     /// Remembers up to `capacity` paths.
-    pub fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         SyncState {
             capacity: capacity.max(1),
             paths: Mutex::default(),
@@ -58,7 +58,7 @@ impl SyncState {
 
     /// Whether `path` must be compared with its store before an answer. A listing of its directory
     /// counts as a look at every name in it.
-    pub fn is_due(
+    pub(crate) fn is_due(
         &self,
         path: &AlluxioPath,
         lookup: &Lookup,
@@ -86,7 +86,7 @@ impl SyncState {
     }
 
     /// Whether the names in directory `path` must be compared with its store before a listing.
-    pub fn is_listing_due(
+    pub(crate) fn is_listing_due(
         &self,
         path: &AlluxioPath,
         loaded: bool,
@@ -105,17 +105,17 @@ impl SyncState {
     }
 
     /// Notes that `path` was compared.
-    pub fn note(&self, path: &AlluxioPath, now: Duration) {
+    pub(crate) fn note(&self, path: &AlluxioPath, now: Duration) {
         note(&self.paths, path, now, self.capacity);
     }
 
     /// Notes that all names in `path` were compared.
-    pub fn note_listing(&self, path: &AlluxioPath, now: Duration) {
+    pub(crate) fn note_listing(&self, path: &AlluxioPath, now: Duration) {
         note(&self.listings, path, now, self.capacity);
     }
 
     /// Forgets `path` and all below it: the next look asks the store.
-    pub fn forget(&self, path: &AlluxioPath) {
+    pub(crate) fn forget(&self, path: &AlluxioPath) {
         for map in [&self.paths, &self.listings] {
             let mut map = map.lock().unwrap_or_else(|poison| poison.into_inner());
             map.retain(|known, _| !known.starts_with(path));
@@ -123,7 +123,7 @@ impl SyncState {
     }
 
     /// The lock that makes listings of one directory wait for each other.
-    pub fn flight(&self, path: &AlluxioPath) -> Arc<tokio::sync::Mutex<()>> {
+    pub(crate) fn flight(&self, path: &AlluxioPath) -> Arc<tokio::sync::Mutex<()>> {
         let mut flights = self.flights.lock().unwrap_or_else(|poison| poison.into_inner());
         flights.retain(|_, flight| Arc::strong_count(flight) > 1);
         flights.entry(path.clone()).or_default().clone()

@@ -1,0 +1,299 @@
+//! A master on a real journal folder and a real directory as under store, asked over gRPC.
+
+use alluxio_config::Config;
+use alluxio_election::FixedElector;
+use alluxio_host::Host;
+use alluxio_journal::{FolderJournal, FolderOptions};
+use alluxio_master::{Deps, Handle};
+use alluxio_proto::v1::block as block_pb;
+use alluxio_proto::v1::block::block_master_worker_client::BlockMasterWorkerClient;
+use alluxio_proto::v1::common as common_pb;
+use alluxio_proto::v1::fs as pb;
+use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
+use alluxio_rpc::{Caller, HostPort, Primary, Repeat, RetryPolicy, RpcError};
+use alluxio_types::{Code, Coded, InodeId};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+struct Master {
+    handle: Handle,
+    dir: tempfile::TempDir,
+}
+
+/// The user that runs the tests is the superuser.
+const SUPERUSER: &str = "root";
+
+impl Master {
+    async fn start() -> Master {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("ufs")).unwrap();
+        alluxio_journal::folder::format(&Host::real(), &dir.path().join("journal"), "cluster-1")
+            .unwrap();
+        let handle = Self::serve(dir.path()).await;
+        Master { handle, dir }
+    }
+
+    async fn serve(dir: &Path) -> Handle {
+        let text = |path: &str| dir.join(path).to_str().unwrap().to_owned();
+        let config = Config::of([
+            ("alluxio.master.hostname", "127.0.0.1".to_owned()),
+            ("alluxio.master.bind.host", "127.0.0.1".to_owned()),
+            ("alluxio.master.rpc.port", "0".to_owned()),
+            ("alluxio.master.web.port", "0".to_owned()),
+            ("alluxio.master.journal.folder", text("journal")),
+            ("alluxio.master.mount.table.root.ufs", text("ufs")),
+        ])
+        .unwrap()
+        .master()
+        .unwrap();
+        let host = Host::real();
+        let options = FolderOptions::new(dir.join("journal"));
+        let journal = FolderJournal::open(options, &host, Arc::new(())).unwrap();
+        let deps = Deps {
+            cluster_id: journal.facts().cluster_id.clone(),
+            journal: Arc::new(journal),
+            elector: Arc::new(FixedElector::new(host.clock.clone())),
+            metrics: alluxio_telemetry::Metrics::new("master"),
+            log: alluxio_telemetry::LogControl::none(),
+            properties: Vec::new(),
+            user: SUPERUSER.into(),
+            host,
+            config,
+        };
+        alluxio_master::start(deps).await.unwrap()
+    }
+
+    async fn restart(self) -> Master {
+        self.handle.stop(Duration::from_secs(5)).await;
+        let handle = Self::serve(self.dir.path()).await;
+        Master { handle, dir: self.dir }
+    }
+
+    fn ufs(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join("ufs").join(name)
+    }
+
+    fn as_user(&self, user: &str) -> Primary {
+        let port = self.handle.rpc_address().port();
+        let address = HostPort { host: "127.0.0.1".into(), port };
+        let caller = Caller::new(user).unwrap();
+        Primary::new(vec![address], caller, RetryPolicy::once(), Host::real()).unwrap()
+    }
+}
+
+macro_rules! ask {
+    ($primary:expr, $method:ident, $request:expr) => {
+        $primary
+            .call(Repeat::Harmful, |channel| {
+                let request = $request;
+                async move { FileSystemMasterClient::new(channel).$method(request).await }
+            })
+            .await
+    };
+}
+
+fn create(path: &str, write_type: common_pb::WriteType) -> pb::CreateFileRequest {
+    pb::CreateFileRequest {
+        path: path.into(),
+        recursive: true,
+        block_size_bytes: 64 << 20,
+        write_type: write_type as i32,
+        ..Default::default()
+    }
+}
+
+fn fresh(interval_ms: i64) -> Option<pb::SyncOptions> {
+    Some(pb::SyncOptions { sync_interval_ms: Some(interval_ms), load_type: 0 })
+}
+
+async fn status(
+    primary: &Primary,
+    path: &str,
+    interval_ms: i64,
+) -> Result<common_pb::FileStatus, RpcError> {
+    let request =
+        pb::GetStatusRequest { path: path.into(), sync: fresh(interval_ms), ..Default::default() };
+    ask!(primary, get_status, request.clone()).map(|response| response.status.unwrap())
+}
+
+async fn names(primary: &Primary, path: &str, interval_ms: i64) -> Vec<String> {
+    let request =
+        pb::ListStatusRequest { path: path.into(), sync: fresh(interval_ms), ..Default::default() };
+    let mut stream = ask!(primary, list_status, request.clone()).unwrap();
+    let mut names = Vec::new();
+    while let Some(page) = stream.message().await.unwrap() {
+        names.extend(page.statuses.into_iter().map(|status| status.name));
+    }
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledged_changes_are_there_after_a_restart() {
+    let master = Master::start().await;
+    let primary = master.as_user(SUPERUSER);
+    let created = ask!(primary, create_file, create("/a/b/f", common_pb::WriteType::MustCache));
+    let id = created.unwrap().status.unwrap().id;
+    let complete = pb::CompleteFileRequest { id, length: 100, ..Default::default() };
+    ask!(primary, complete_file, complete.clone()).unwrap();
+    let rename = pb::RenameRequest { source: "/a/b/f".into(), destination: "/a/g".into() };
+    ask!(primary, rename, rename.clone()).unwrap();
+
+    let master = master.restart().await;
+    let primary = master.as_user(SUPERUSER);
+    let found = status(&primary, "/a/g", -1).await.unwrap();
+    assert_eq!((found.id, found.length, found.completed), (id, 100, true));
+    assert_eq!(status(&primary, "/a/b/f", -1).await.unwrap_err().code(), Code::NotFound);
+
+    let at = master.handle.checkpoint().await.unwrap();
+    assert!(at.0 > 0);
+    let delete = pb::DeleteRequest { path: "/a/b".into(), recursive: true, ..Default::default() };
+    ask!(primary, delete, delete.clone()).unwrap();
+    let master = master.restart().await;
+    let primary = master.as_user(SUPERUSER);
+    assert_eq!(names(&primary, "/a", -1).await, ["g"]);
+    master.handle.namespace().check_invariants().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_the_under_store_appear_on_demand_and_vanish_after_the_interval() {
+    let master = Master::start().await;
+    let primary = master.as_user(SUPERUSER);
+    std::fs::create_dir_all(master.ufs("x/y")).unwrap();
+    std::fs::write(master.ufs("x/y/one"), "1").unwrap();
+    std::fs::write(master.ufs("x/two"), "22").unwrap();
+
+    let one = status(&primary, "/x/y/one", -1).await.unwrap();
+    assert_eq!(one.length, 1);
+    assert_eq!(one.persistence, common_pb::PersistenceState::Persisted as i32);
+    assert_eq!(names(&primary, "/x", -1).await, ["two", "y"]);
+
+    // Behind our back: a new version, a new name, a name that goes away.
+    std::fs::write(master.ufs("x/y/one"), "111").unwrap();
+    std::fs::write(master.ufs("x/three"), "333").unwrap();
+    std::fs::remove_file(master.ufs("x/two")).unwrap();
+    assert_eq!(status(&primary, "/x/y/one", -1).await.unwrap().length, 1);
+    assert_eq!(names(&primary, "/x", -1).await, ["two", "y"]);
+    let replaced = status(&primary, "/x/y/one", 0).await.unwrap();
+    assert_eq!(replaced.length, 3);
+    assert_ne!(replaced.id, one.id, "another version is another inode");
+    assert_eq!(names(&primary, "/x", 0).await, ["three", "y"]);
+    assert_eq!(status(&primary, "/x/two", -1).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_reach_the_under_store() {
+    let master = Master::start().await;
+    let primary = master.as_user(SUPERUSER);
+    let mkdir = pb::CreateDirectoryRequest {
+        path: "/d/e".into(),
+        recursive: true,
+        write_type: common_pb::WriteType::Through as i32,
+        ..Default::default()
+    };
+    ask!(primary, create_directory, mkdir.clone()).unwrap();
+    assert!(master.ufs("d/e").is_dir());
+    std::fs::write(master.ufs("d/e/f"), "data").unwrap();
+    assert_eq!(status(&primary, "/d/e/f", 0).await.unwrap().length, 4);
+
+    let rename = pb::RenameRequest { source: "/d/e/f".into(), destination: "/d/g".into() };
+    ask!(primary, rename, rename.clone()).unwrap();
+    assert_eq!(std::fs::read(master.ufs("d/g")).unwrap(), b"data");
+    assert!(!master.ufs("d/e/f").exists());
+    // The renamed file is the same version to the next look.
+    let before = status(&primary, "/d/g", -1).await.unwrap().id;
+    assert_eq!(status(&primary, "/d/g", 0).await.unwrap().id, before);
+
+    let delete = pb::DeleteRequest { path: "/d".into(), ..Default::default() };
+    assert_eq!(ask!(primary, delete, delete.clone()).unwrap_err().code(), Code::NotEmpty);
+    assert!(master.ufs("d/g").exists(), "a refused delete deletes nothing");
+    let delete = pb::DeleteRequest { path: "/d".into(), recursive: true, ..Default::default() };
+    ask!(primary, delete, delete.clone()).unwrap();
+    assert!(!master.ufs("d").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_may_not_change_what_they_do_not_own() {
+    let master = Master::start().await;
+    let root = master.as_user(SUPERUSER);
+    let eve = master.as_user("eve-of-nowhere");
+    let mkdir = pb::CreateDirectoryRequest {
+        path: "/private".into(),
+        mode: Some(0o700),
+        write_type: common_pb::WriteType::MustCache as i32,
+        ..Default::default()
+    };
+    ask!(root, create_directory, mkdir.clone()).unwrap();
+    let file = create("/private/f", common_pb::WriteType::MustCache);
+    let refused = ask!(eve, create_file, file.clone()).unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let delete =
+        pb::DeleteRequest { path: "/private".into(), recursive: true, ..Default::default() };
+    assert_eq!(ask!(eve, delete, delete.clone()).unwrap_err().code(), Code::PermissionDenied);
+    let checkpointed = status(&eve, "/private/f", -1).await.unwrap_err();
+    assert_eq!(checkpointed.code(), Code::PermissionDenied);
+    let asynchronous = create("/g", common_pb::WriteType::AsyncThrough);
+    let refused = ask!(root, create_file, asynchronous.clone()).unwrap_err();
+    assert_eq!(refused.code(), Code::Unimplemented);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_hears_which_blocks_can_go() {
+    let master = Master::start().await;
+    let primary = master.as_user(SUPERUSER);
+    let created = ask!(primary, create_file, create("/f", common_pb::WriteType::MustCache));
+    let id = created.unwrap().status.unwrap().id;
+    let block = InodeId(id).block(0);
+
+    let hello = block_pb::RegisterWorkerHello {
+        worker_id: 7,
+        address: Some(common_pb::WorkerAddress { host: "w".into(), ..Default::default() }),
+        ..Default::default()
+    };
+    let register = |cluster_id: &str| {
+        let hello =
+            block_pb::RegisterWorkerHello { cluster_id: cluster_id.into(), ..hello.clone() };
+        let facts = vec![
+            block_pb::BlockFact { id: block.0, tier: 0 },
+            block_pb::BlockFact { id: InodeId::from_container(999).block(0).0, tier: 0 },
+        ];
+        let messages = vec![
+            block_pb::RegisterWorkerRequest { hello: Some(hello), blocks: vec![] },
+            block_pb::RegisterWorkerRequest { hello: None, blocks: facts },
+        ];
+        primary.call(Repeat::Harmless, move |channel| {
+            let messages = messages.clone();
+            async move {
+                BlockMasterWorkerClient::new(channel)
+                    .register_worker(tokio_stream::iter(messages))
+                    .await
+            }
+        })
+    };
+    let foreign = register("another-cluster").await.unwrap_err();
+    assert_eq!(foreign.code(), Code::FailedPrecondition);
+    assert!(foreign.to_string().contains("formatWorker"), "{foreign}");
+    let registered = register("").await.unwrap();
+    assert_eq!(registered.cluster_id, "cluster-1");
+    assert_eq!(registered.free_blocks, [InodeId::from_container(999).block(0).0]);
+
+    let complete = pb::CompleteFileRequest { id, length: 10, ..Default::default() };
+    let completed = ask!(primary, complete_file, complete.clone()).unwrap().status.unwrap();
+    assert_eq!(completed.in_alluxio_percent, 100);
+    let delete = pb::DeleteRequest { path: "/f".into(), ..Default::default() };
+    ask!(primary, delete, delete.clone()).unwrap();
+    let beat = block_pb::HeartbeatRequest {
+        worker_id: 7,
+        session: registered.session,
+        ..Default::default()
+    };
+    let reply = primary
+        .call(Repeat::Harmless, |channel| {
+            let beat = beat.clone();
+            async move { BlockMasterWorkerClient::new(channel).heartbeat(beat).await }
+        })
+        .await
+        .unwrap();
+    assert!(reply.free_blocks.contains(&block.0));
+    assert!(!reply.register_again);
+}
