@@ -9,12 +9,14 @@
 //! then the stores, and [`fault`] for tests of the callers. `conformance` (feature of the same
 //! name) is the suite that every store passes.
 
+mod client;
 pub mod error;
 pub mod facts;
 pub mod fault;
 pub mod local;
 pub mod location;
 pub mod memory;
+mod object;
 mod options;
 pub mod registry;
 pub mod under_fs;

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::local::LocalUfs;
 use crate::location::Location;
 use crate::memory::MemoryUfs;
+use crate::object;
 use crate::options::Options;
 use crate::under_fs::UnderFs;
 use alluxio_host::{Clock, SystemClock};
@@ -46,24 +47,21 @@ pub type Factory = Arc<dyn Fn(&Location, &MountOptions) -> Result<Arc<dyn UnderF
 /// Opens stores by the scheme of their URI.
 #[derive(Clone)]
 pub struct UnderFsRegistry {
-    #[expect(dead_code, reason = "the stores that read it follow")]
-    settings: UfsSettings,
     factories: BTreeMap<String, Factory>,
 }
 
 impl UnderFsRegistry {
     /// All stores of this crate.
     pub fn new(settings: UfsSettings) -> Self {
-        let mut registry =
-            UnderFsRegistry { settings: settings.clone(), factories: BTreeMap::new() };
-        let clock = settings.clock;
+        let mut registry = UnderFsRegistry { factories: BTreeMap::new() };
+        let clock = settings.clock.clone();
         registry.add(
             "memory",
             Arc::new(move |location, _options| {
                 Ok(Arc::new(MemoryUfs::new(location.as_str(), clock.clone())?))
             }),
         );
-        let defaults = settings.defaults;
+        let defaults = settings.defaults.clone();
         registry.add(
             "file",
             Arc::new(move |location, options| {
@@ -72,6 +70,13 @@ impl UnderFsRegistry {
                 Ok(Arc::new(LocalUfs::new(location.clone(), tolerate)))
             }),
         );
+        for scheme in object::SCHEMES {
+            let settings = settings.clone();
+            registry.add(
+                scheme,
+                Arc::new(move |location, options| object::open(location, options, &settings)),
+            );
+        }
         registry
     }
 
