@@ -1,7 +1,4 @@
 //! What the tests of the namespace share: a tree with a journal beside it.
-#![allow(dead_code, reason = "each test program uses a part")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
-#![allow(clippy::allow_attributes, reason = "expect would fail where the whole is used")]
 
 use alluxio_namespace::{
     CompleteFile, Context, CreateDirectory, CreateFile, Error, Format, Namespace, Outcome, Plan,

@@ -1,7 +1,6 @@
 //! Each operation, and each reason to refuse it.
 
-mod common;
-
+use crate::support::{Tree, id_of, path};
 use alluxio_namespace::{
     CompleteFile, Context, CreateDirectory, CreateFile, Delete, Error, Mount, Outcome, Policy,
     Refusal, Rename, Request, SetAttributes, SetPersistence, Unmount, UpdateMount,
@@ -10,7 +9,6 @@ use alluxio_types::{
     Access, Code, Coded, FileKind, Fingerprint, Identity, InodeId, JournalSeq, Mode, MountOptions,
     PersistenceState, TtlAction, UnixMillis, WriteType,
 };
-use common::{Tree, id_of, path};
 
 fn delete(at: &str, recursive: bool) -> Delete {
     Delete {

@@ -1,0 +1,9 @@
+//! What callers of the namespace may rely on.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+mod concurrency;
+mod load;
+mod model;
+mod operations;
+mod support;

@@ -1,0 +1,547 @@
+//! Random operations on the tree and on a model that is too simple to be wrong: a sorted map from
+//! path to what is there. Every answer must agree, and all ways to build the tree must end in the
+//! same tree.
+
+use crate::support::{Tree, id_of, path, restore};
+use alluxio_namespace::{
+    CompleteFile, CreateDirectory, CreateFile, Delete, LoadMetadata, Mount, Refusal, Rename,
+    Request, Restorer, SetAttributes, UfsFacts, Unmount,
+};
+use alluxio_types::{
+    Code, Coded, FileKind, Fingerprint, InodeId, JournalSeq, MountOptions, PersistenceState,
+    UnixMillis,
+};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone)]
+enum Op {
+    Create { at: String, recursive: bool, overwrite: bool, complete: bool, persisted: bool },
+    Mkdir { at: String, recursive: bool, allow_exists: bool },
+    Delete { at: String, recursive: bool, mounts: bool },
+    Rename { from: String, to: String },
+    Pin { at: String, pinned: bool },
+    Ttl { at: String, ttl: Option<u64> },
+    Load { at: String, names: Vec<(String, bool, u64)> },
+    Mount { at: String, uri: u8 },
+    Unmount { at: String },
+}
+
+/// What the model knows of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Node {
+    id: InodeId,
+    directory: bool,
+    complete: bool,
+    persisted: bool,
+    pinned: bool,
+    ttl: Option<u64>,
+    version: u64,
+}
+
+#[derive(Debug, Default)]
+struct Model {
+    nodes: BTreeMap<String, Node>,
+    mounts: BTreeMap<String, u8>,
+}
+
+fn parent_of(at: &str) -> &str {
+    match at.rfind('/') {
+        Some(0) | None => "/",
+        Some(cut) => &at[..cut],
+    }
+}
+
+fn is_below(at: &str, top: &str) -> bool {
+    at == top || at.starts_with(&format!("{}/", top.trim_end_matches('/')))
+}
+
+impl Model {
+    fn directory(&self, at: &str) -> bool {
+        at == "/" || self.nodes.get(at).is_some_and(|node| node.directory)
+    }
+
+    /// Whether a file is on the way to `at`.
+    fn blocked(&self, at: &str) -> bool {
+        let mut up = parent_of(at);
+        while up != "/" {
+            if self.nodes.get(up).is_some_and(|node| !node.directory) {
+                return true;
+            }
+            up = parent_of(up);
+        }
+        false
+    }
+
+    fn children(&self, at: &str) -> usize {
+        self.nodes.keys().filter(|path| parent_of(path) == at).count()
+    }
+
+    fn pinned(&self, at: &str) -> bool {
+        let mut up = at;
+        while up != "/" {
+            up = parent_of(up);
+            if let Some(node) = self.nodes.get(up) {
+                return node.pinned;
+            }
+        }
+        false
+    }
+
+    fn mount_of(&self, at: &str) -> String {
+        let mounts = self.mounts.keys().filter(|mount| is_below(at, mount));
+        mounts.max_by_key(|mount| mount.len()).cloned().unwrap_or_else(|| "/".into())
+    }
+
+    fn remove(&mut self, at: &str) {
+        self.nodes.retain(|path, _| !is_below(path, at));
+        self.mounts.retain(|path, _| !is_below(path, at));
+    }
+
+    fn missing(&self, at: &str) -> Code {
+        if self.blocked(at) { Code::NotADirectory } else { Code::NotFound }
+    }
+
+    /// The way to a new name at `at`.
+    fn way(&self, at: &str, recursive: bool) -> Result<Vec<String>, Code> {
+        if self.blocked(at) {
+            return Err(Code::NotADirectory);
+        }
+        let mut made = Vec::new();
+        let mut up = parent_of(at).to_owned();
+        while !self.directory(&up) {
+            made.push(up.clone());
+            up = parent_of(&up).to_owned();
+        }
+        if made.is_empty() || recursive { Ok(made) } else { Err(Code::NotFound) }
+    }
+
+    fn new_node(&self, at: &str, directory: bool) -> Node {
+        Node {
+            id: InodeId::default(),
+            directory,
+            complete: directory,
+            persisted: false,
+            pinned: self.pinned(at),
+            ttl: None,
+            version: 0,
+        }
+    }
+
+    fn make_way(&mut self, mut made: Vec<String>) {
+        made.reverse();
+        for at in made {
+            let node = self.new_node(&at, true);
+            self.nodes.insert(at, node);
+        }
+    }
+
+    fn expect(&mut self, op: &Op) -> Result<(), Code> {
+        match op {
+            Op::Create { at, recursive, overwrite, complete, persisted } => {
+                let way = match self.nodes.get(at) {
+                    Some(_) if !overwrite => return Err(Code::AlreadyExists),
+                    Some(node) if node.directory => return Err(Code::IsADirectory),
+                    Some(node) if !node.complete => return Err(Code::Incomplete),
+                    Some(_) => Vec::new(),
+                    None => self.way(at, *recursive)?,
+                };
+                self.make_way(way);
+                let node = Node {
+                    complete: *complete,
+                    persisted: *complete && *persisted,
+                    version: 1,
+                    ..self.new_node(at, false)
+                };
+                self.nodes.insert(at.clone(), node);
+                Ok(())
+            }
+            Op::Mkdir { at, recursive, allow_exists } => {
+                match self.nodes.get(at) {
+                    Some(node) if node.directory && *allow_exists => return Ok(()),
+                    Some(_) => return Err(Code::AlreadyExists),
+                    None => {}
+                }
+                let way = self.way(at, *recursive)?;
+                self.make_way(way);
+                let node = self.new_node(at, true);
+                self.nodes.insert(at.clone(), node);
+                Ok(())
+            }
+            Op::Delete { at, recursive, mounts } => {
+                if !self.nodes.contains_key(at) {
+                    return Err(self.missing(at));
+                }
+                if self.children(at) > 0 && !recursive {
+                    return Err(Code::NotEmpty);
+                }
+                if !mounts {
+                    if self.mounts.contains_key(at) {
+                        return Err(Code::InvalidArgument);
+                    }
+                    if self.mounts.keys().any(|mount| is_below(mount, at)) {
+                        return Err(Code::FailedPrecondition);
+                    }
+                }
+                self.remove(at);
+                Ok(())
+            }
+            Op::Rename { from, to } => self.expect_rename(from, to),
+            Op::Pin { at, pinned } => {
+                if !self.nodes.contains_key(at) {
+                    return Err(self.missing(at));
+                }
+                for (path, node) in &mut self.nodes {
+                    if is_below(path, at) {
+                        node.pinned = *pinned;
+                    }
+                }
+                Ok(())
+            }
+            Op::Ttl { at, ttl } => match self.nodes.get_mut(at) {
+                Some(node) => {
+                    node.ttl = *ttl;
+                    Ok(())
+                }
+                None => Err(self.missing(at)),
+            },
+            Op::Load { at, names } => self.expect_load(at, names),
+            Op::Mount { at, uri } => {
+                if self.nodes.contains_key(at) {
+                    return Err(Code::AlreadyExists);
+                }
+                self.way(at, false)?;
+                if self.mounts.values().any(|other| other == uri) {
+                    return Err(Code::InvalidArgument);
+                }
+                let node = Node { persisted: true, ..self.new_node(at, true) };
+                self.nodes.insert(at.clone(), node);
+                self.mounts.insert(at.clone(), *uri);
+                Ok(())
+            }
+            Op::Unmount { at } => {
+                if !self.mounts.contains_key(at) {
+                    let blocked = self.blocked(at);
+                    return Err(if blocked { Code::NotADirectory } else { Code::InvalidArgument });
+                }
+                if self.mounts.keys().any(|mount| mount != at && is_below(mount, at)) {
+                    return Err(Code::FailedPrecondition);
+                }
+                self.remove(at);
+                Ok(())
+            }
+        }
+    }
+
+    fn expect_rename(&mut self, from: &str, to: &str) -> Result<(), Code> {
+        if !self.nodes.contains_key(from) {
+            return Err(self.missing(from));
+        }
+        if from == to {
+            return Ok(());
+        }
+        if is_below(to, from) || self.mounts.contains_key(from) {
+            return Err(Code::InvalidArgument);
+        }
+        if self.mounts.keys().any(|mount| is_below(mount, from)) {
+            return Err(Code::FailedPrecondition);
+        }
+        if self.mount_of(from) != self.mount_of(to) {
+            return Err(Code::InvalidArgument);
+        }
+        if self.nodes.contains_key(to) {
+            return Err(Code::AlreadyExists);
+        }
+        self.way(to, false)?;
+        let moved: Vec<String> =
+            self.nodes.keys().filter(|path| is_below(path, from)).cloned().collect();
+        for path in moved {
+            let node = self.nodes.remove(&path).unwrap();
+            self.nodes.insert(format!("{to}{}", &path[from.len()..]), node);
+        }
+        Ok(())
+    }
+
+    fn expect_load(&mut self, at: &str, names: &[(String, bool, u64)]) -> Result<(), Code> {
+        if !self.directory(at) {
+            let file = self.nodes.contains_key(at) || self.blocked(at);
+            return Err(if file { Code::NotADirectory } else { Code::NotFound });
+        }
+        let join = |name: &str| format!("{}/{name}", at.trim_end_matches('/'));
+        let mut seen = Vec::new();
+        for (name, directory, version) in names {
+            if seen.contains(&name) {
+                continue;
+            }
+            seen.push(name);
+            let below = join(name);
+            let mut fresh = Node {
+                directory: *directory,
+                complete: true,
+                persisted: true,
+                version: if *directory { 0 } else { *version },
+                ..self.new_node(&below, *directory)
+            };
+            match self.nodes.get(&below).cloned() {
+                None => {}
+                Some(_) if self.mounts.contains_key(&below) => continue,
+                Some(old) if old.directory && *directory => {
+                    self.nodes.get_mut(&below).unwrap().persisted = true;
+                    continue;
+                }
+                Some(old) if !old.directory && !old.persisted => continue,
+                Some(old) if !old.directory && !directory && old.version == *version => continue,
+                Some(old) => {
+                    let kept = |path: &String| is_below(path, &below);
+                    let stays = self.nodes.iter().any(|(path, node)| kept(path) && !node.persisted)
+                        || self.mounts.keys().any(kept);
+                    if stays {
+                        continue;
+                    }
+                    self.remove(&below);
+                    (fresh.pinned, fresh.ttl) = (old.pinned, old.ttl);
+                }
+            }
+            self.nodes.insert(below, fresh);
+        }
+        let here: Vec<String> =
+            self.nodes.keys().filter(|path| parent_of(path) == at).cloned().collect();
+        for below in here {
+            if !seen.iter().any(|name| join(name) == below) {
+                self.vanish(&below);
+            }
+        }
+        Ok(())
+    }
+
+    fn vanish(&mut self, at: &str) -> bool {
+        let node = self.nodes[at].clone();
+        if !node.persisted || self.mounts.contains_key(at) {
+            return false;
+        }
+        let below: Vec<String> =
+            self.nodes.keys().filter(|path| parent_of(path) == at).cloned().collect();
+        let mut all = true;
+        for path in below {
+            all &= self.vanish(&path);
+        }
+        if all {
+            self.nodes.remove(at);
+        } else {
+            self.nodes.get_mut(at).unwrap().persisted = false;
+        }
+        all
+    }
+}
+
+/// Does an operation on the tree.
+fn perform(tree: &mut Tree, op: &Op) -> Result<(), Refusal> {
+    let request: Request = match op {
+        Op::Create { at, recursive, overwrite, complete, persisted } => {
+            let request = CreateFile {
+                recursive: *recursive,
+                overwrite: *overwrite,
+                ..CreateFile::new(path(at))
+            };
+            let id = id_of(&tree.change(request)?);
+            if !complete {
+                return Ok(());
+            }
+            let (persistence, version) = match persisted {
+                true => (PersistenceState::Persisted, 1),
+                false => (PersistenceState::NotPersisted, 0),
+            };
+            let fingerprint = fingerprint(version);
+            CompleteFile { id, length: 100, persistence, fingerprint }.into()
+        }
+        Op::Mkdir { at, recursive, allow_exists } => CreateDirectory {
+            recursive: *recursive,
+            allow_exists: *allow_exists,
+            ..CreateDirectory::new(path(at))
+        }
+        .into(),
+        Op::Delete { at, recursive, mounts } => Delete {
+            path: path(at),
+            recursive: *recursive,
+            alluxio_only: false,
+            delete_mount_points: *mounts,
+            expected: None,
+        }
+        .into(),
+        Op::Rename { from, to } => {
+            Rename { source: path(from), target: path(to), expected: None }.into()
+        }
+        Op::Pin { at, pinned } => SetAttributes {
+            path: Some(path(at)),
+            pinned: Some(*pinned),
+            ..SetAttributes::default()
+        }
+        .into(),
+        Op::Ttl { at, ttl } => {
+            SetAttributes { path: Some(path(at)), ttl_ms: Some(*ttl), ..SetAttributes::default() }
+                .into()
+        }
+        Op::Load { at, names } => load(tree, at, names).into(),
+        Op::Mount { at, uri } => Mount {
+            path: path(at),
+            ufs_uri: format!("s3://bucket{uri}"),
+            read_only: false,
+            shared: false,
+            options: MountOptions::default(),
+            facts: None,
+        }
+        .into(),
+        Op::Unmount { at } => Unmount { path: path(at) }.into(),
+    };
+    tree.change(request).map(|_| ())
+}
+
+fn fingerprint(version: u64) -> Fingerprint {
+    Fingerprint(if version == 0 { String::new() } else { format!("memory;version={version}") })
+}
+
+fn load(tree: &Tree, at: &str, names: &[(String, bool, u64)]) -> LoadMetadata {
+    let children = names.iter().map(|(name, directory, version)| UfsFacts {
+        name: name.clone(),
+        kind: if *directory { FileKind::Directory } else { FileKind::File },
+        length: 10,
+        modified: Some(UnixMillis(*version)),
+        owner: None,
+        group: None,
+        mode: None,
+        fingerprint: fingerprint(*version),
+    });
+    LoadMetadata {
+        directory: path(at),
+        missing_directories: Vec::new(),
+        expected: None,
+        looked_at: tree.namespace.applied(),
+        children: children.collect(),
+        vanished: Vec::new(),
+        complete: true,
+        block_size_bytes: 4,
+    }
+}
+
+/// The tree as the model would see it.
+fn observe(tree: &Tree) -> BTreeMap<String, Node> {
+    let walk = tree.namespace.walk(&path("/"), &tree.context()).unwrap();
+    let statuses = walk.map(|status| status.unwrap().value).filter(|status| status.path != "/");
+    statuses
+        .map(|status| {
+            assert_eq!(tree.namespace.status_by_id(status.id).unwrap().value.path, status.path);
+            let version = status.fingerprint.0.rsplit('=').next().unwrap().parse().unwrap_or(0);
+            let node = Node {
+                id: InodeId::default(),
+                directory: status.is_directory(),
+                complete: status.completed,
+                persisted: status.persistence == PersistenceState::Persisted,
+                pinned: status.pinned,
+                ttl: status.ttl_ms,
+                version,
+            };
+            (status.path, node)
+        })
+        .collect()
+}
+
+/// Versions of files that the UFS does not have say nothing.
+fn comparable(nodes: &BTreeMap<String, Node>) -> BTreeMap<String, Node> {
+    let mut nodes = nodes.clone();
+    for node in nodes.values_mut().filter(|node| !node.persisted || node.directory) {
+        node.version = 0;
+    }
+    nodes
+}
+
+fn names() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["a", "b", "c"]).prop_map(str::to_owned)
+}
+
+fn paths() -> impl Strategy<Value = String> {
+    prop::collection::vec(names(), 1..4).prop_map(|names| format!("/{}", names.join("/")))
+}
+
+fn ops() -> impl Strategy<Value = Op> {
+    let flag = any::<bool>;
+    prop_oneof![
+        4 => (paths(), flag(), flag(), flag(), flag()).prop_map(
+            |(at, recursive, overwrite, complete, persisted)| Op::Create {
+                at, recursive, overwrite, complete, persisted
+            }
+        ),
+        3 => (paths(), flag(), flag())
+            .prop_map(|(at, recursive, allow_exists)| Op::Mkdir { at, recursive, allow_exists }),
+        2 => (paths(), flag(), flag())
+            .prop_map(|(at, recursive, mounts)| Op::Delete { at, recursive, mounts }),
+        3 => (paths(), paths()).prop_map(|(from, to)| Op::Rename { from, to }),
+        1 => (paths(), flag()).prop_map(|(at, pinned)| Op::Pin { at, pinned }),
+        1 => (paths(), prop::option::of(1u64..9)).prop_map(|(at, ttl)| Op::Ttl { at, ttl }),
+        3 => (
+            prop_oneof![Just("/".to_owned()), paths()],
+            prop::collection::vec((names(), flag(), 1u64..3), 0..4),
+        )
+            .prop_map(|(at, names)| Op::Load { at, names }),
+        1 => (paths(), 0u8..2).prop_map(|(at, uri)| Op::Mount { at, uri }),
+        1 => paths().prop_map(|at| Op::Unmount { at }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn random_operations_agree_with_the_model(ops in prop::collection::vec(ops(), 1..60)) {
+        let (mut tree, mut model) = (Tree::new(), Model::default());
+        for op in &ops {
+            let want = model.expect(op);
+            let got = perform(&mut tree, op).map_err(|refusal| refusal.code());
+            prop_assert_eq!(got, want, "{:?}", op);
+        }
+        prop_assert_eq!(comparable(&observe(&tree)), comparable(&model.nodes));
+        let mounts = tree.namespace.mounts();
+        let mounts: Vec<&str> = mounts.iter().map(|mount| mount.path.as_str()).skip(1).collect();
+        prop_assert_eq!(mounts, model.mounts.keys().collect::<Vec<_>>());
+        tree.check();
+    }
+
+    #[test]
+    fn a_checkpoint_taken_during_changes_is_the_tree_at_its_start(
+        before in prop::collection::vec(ops(), 1..60),
+        during in prop::collection::vec((ops(), 0usize..3), 1..40),
+    ) {
+        let mut tree = Tree::new();
+        for op in &before {
+            let _ = perform(&mut tree, op);
+        }
+        let (hash, at) = (tree.namespace.state_hash(), tree.namespace.applied());
+        let mut checkpoint = tree.namespace.begin_checkpoint().unwrap();
+        prop_assert!(tree.namespace.begin_checkpoint().is_err());
+        let mut restorer = Restorer::new();
+        for (op, steps) in &during {
+            let _ = perform(&mut tree, op);
+            for _ in 0..*steps {
+                checkpoint.step(1).iter().for_each(|entry| restorer.push(entry));
+            }
+        }
+        loop {
+            let some = checkpoint.step(1);
+            if some.is_empty() {
+                break;
+            }
+            some.iter().for_each(|entry| restorer.push(entry));
+        }
+        prop_assert_eq!(checkpoint.seq(), at);
+        let restored = restorer.finish(at);
+        prop_assert_eq!(restored.state_hash(), hash);
+        restored.check_invariants().unwrap();
+        // The journal goes on from the checkpoint to the tree as it is.
+        for (entry, seq) in tree.journal.iter().zip(1..).skip(usize::try_from(at.0).unwrap()) {
+            restored.apply(JournalSeq(seq), entry);
+        }
+        prop_assert_eq!(restored.state_hash(), tree.namespace.state_hash());
+        restored.check_invariants().unwrap();
+        drop(checkpoint);
+        prop_assert_eq!(restore(&tree.namespace).state_hash(), tree.namespace.state_hash());
+    }
+}
