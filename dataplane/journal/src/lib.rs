@@ -8,12 +8,13 @@
 //! tells what is durable, a [`Replay`] receives checkpoint and entries at a start.
 //!
 //! Reading order: [`store`], [`batch`], [`commits`], [`error`],
-//! `record`, [`folder`].
+//! `record`, [`folder`], [`noop`].
 
 pub mod batch;
 pub mod commits;
 pub mod error;
 pub mod folder;
+pub mod noop;
 mod record;
 pub mod store;
 
@@ -21,6 +22,7 @@ pub use batch::EntryBatch;
 pub use commits::{CommitPublisher, Commits};
 pub use error::{Damage, JournalError};
 pub use folder::{FolderJournal, FolderOptions};
+pub use noop::NoopJournal;
 pub use store::{
     AppendFuture, CheckpointInfo, CheckpointSink, Flush, JournalStore, Observer, Record, Recovered,
     Replay, Truncated,

@@ -8,7 +8,7 @@ use alluxio_host::{
 use alluxio_journal::folder::{FolderLog, QueueLimits, format};
 use alluxio_journal::{
     CheckpointInfo, EntryBatch, Flush, FolderJournal, FolderOptions, JournalError, JournalStore,
-    Observer, Recovered, Replay,
+    NoopJournal, Observer, Recovered, Replay,
 };
 use alluxio_types::{
     CheckpointRecord, Entry, FileKind, Fingerprint, InodeId, InodeRecord, JournalSeq, Mode,
@@ -164,6 +164,21 @@ async fn wrong_turns_are_refused_and_queue_nothing() {
     assert_eq!(journal.commits().current(), JournalSeq(2));
     let refused = journal.append(Term(5), batch(3, 1)).await.unwrap_err();
     assert!(matches!(refused, JournalError::Closed), "{refused}");
+}
+
+#[tokio::test]
+async fn a_journal_that_keeps_nothing_still_keeps_the_order() {
+    let journal = NoopJournal::new();
+    assert_eq!(journal.load(&mut Collect::default()).unwrap(), Recovered::default());
+    journal.fence(Term(2)).unwrap();
+    assert!(matches!(journal.fence(Term(1)), Err(JournalError::Fenced { .. })));
+    journal.append(Term(2), batch(1, 3)).await.unwrap();
+    journal.commits().wait_for(JournalSeq(3)).await.unwrap();
+    let refused = journal.append(Term(2), batch(9, 1)).await.unwrap_err();
+    assert!(matches!(refused, JournalError::NotContiguous { .. }), "{refused}");
+    assert!(journal.read(JournalSeq(1), &mut |_| ControlFlow::Continue(())).is_err());
+    journal.close().unwrap();
+    assert!(journal.append(Term(2), batch(4, 1)).await.is_err());
 }
 
 #[tokio::test]
