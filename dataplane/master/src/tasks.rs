@@ -16,8 +16,14 @@ pub(crate) async fn watch_workers(core: Arc<Core>) {
         tokio::time::sleep(interval).await;
         let (timeout, forget) =
             (core.config.worker_timeout, core.config.lost_worker_deletion_timeout);
-        for worker in core.workers.expire(timeout, forget) {
+        let expired = core.workers.expire(timeout, forget);
+        for worker in &expired.workers {
             tracing::warn!(worker = worker.0, ?timeout, "worker is lost: no heartbeat");
+        }
+        for file in expired.bereft {
+            if let Err(error) = core.mark_lost(file).await {
+                tracing::warn!(inode = file.0, %error, "the file could not be marked as lost");
+            }
         }
     }
 }

@@ -12,9 +12,12 @@ use std::sync::{Arc, Mutex};
 pub(crate) struct UfsTable {
     registry: UnderFsRegistry,
     namespace: Arc<Namespace>,
-    open: Mutex<HashMap<MountId, (Arc<MountInfo>, Arc<dyn UnderFs>)>>,
+    open: Mutex<HashMap<MountId, Open>>,
     version: AtomicU64,
 }
+
+/// A store, and the row it was opened for.
+type Open = (Arc<MountInfo>, Arc<dyn UnderFs>);
 
 impl UfsTable {
     /// Nothing is open yet.

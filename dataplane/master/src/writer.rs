@@ -36,7 +36,7 @@ pub struct Done {
 
 enum Job {
     Change {
-        request: Request,
+        request: Box<Request>,
         who: Arc<Identity>,
         /// Plan and answer, but change nothing.
         dry_run: bool,
@@ -94,7 +94,7 @@ impl Writer {
         request: impl Into<Request>,
         who: &Arc<Identity>,
     ) -> Result<Done, MasterError> {
-        let (request, who) = (request.into(), who.clone());
+        let (request, who) = (Box::new(request.into()), who.clone());
         self.send(|reply| Job::Change { request, who, dry_run: false, reply }).await
     }
 
@@ -104,14 +104,19 @@ impl Writer {
         request: impl Into<Request>,
         who: &Arc<Identity>,
     ) -> Result<Done, MasterError> {
-        let (request, who) = (request.into(), who.clone());
+        let (request, who) = (Box::new(request.into()), who.clone());
         self.send(|reply| Job::Change { request, who, dry_run: true, reply }).await
     }
 
     /// Queues a change whose answer nobody needs; drops it when the queue is full.
     pub fn change_if_idle(&self, request: impl Into<Request>, who: &Arc<Identity>) {
         let (reply, _) = oneshot::channel();
-        let job = Job::Change { request: request.into(), who: who.clone(), dry_run: false, reply };
+        let job = Job::Change {
+            request: Box::new(request.into()),
+            who: who.clone(),
+            dry_run: false,
+            reply,
+        };
         // Full or stopping: the change (an access time) is not worth a wait.
         let _ = self.jobs.try_send(job);
     }

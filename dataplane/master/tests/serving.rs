@@ -1,4 +1,5 @@
 //! A master on a real journal folder and a real directory as under store, asked over gRPC.
+#![expect(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
 
 use alluxio_config::Config;
 use alluxio_election::FixedElector;
@@ -43,6 +44,8 @@ impl Master {
             ("alluxio.master.web.port", "0".to_owned()),
             ("alluxio.master.journal.folder", text("journal")),
             ("alluxio.master.mount.table.root.ufs", text("ufs")),
+            ("alluxio.master.worker.timeout", "300ms".to_owned()),
+            ("alluxio.master.lost.worker.detection.interval", "20ms".to_owned()),
         ])
         .unwrap()
         .master()
@@ -235,6 +238,43 @@ async fn others_may_not_change_what_they_do_not_own() {
     let asynchronous = create("/g", common_pb::WriteType::AsyncThrough);
     let refused = ask!(root, create_file, asynchronous.clone()).unwrap_err();
     assert_eq!(refused.code(), Code::Unimplemented);
+}
+
+/// Asks until the state of a file is `wanted`; what changes it is the master's own clock.
+async fn becomes(primary: &Primary, path: &str, wanted: common_pb::PersistenceState) {
+    let seen = async {
+        while status(primary, path, -1).await.unwrap().persistence != wanted as i32 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), seen).await.expect("the state is reached");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_its_worker_is_lost_until_the_worker_is_back() {
+    let master = Master::start().await;
+    let primary = master.as_user(SUPERUSER);
+    let created = ask!(primary, create_file, create("/f", common_pb::WriteType::MustCache));
+    let id = created.unwrap().status.unwrap().id;
+    let complete = pb::CompleteFileRequest { id, length: 10, ..Default::default() };
+    ask!(primary, complete_file, complete.clone()).unwrap();
+    let register = || {
+        let hello = block_pb::RegisterWorkerHello {
+            worker_id: 7,
+            address: Some(common_pb::WorkerAddress { host: "w".into(), ..Default::default() }),
+            ..Default::default()
+        };
+        let blocks = vec![block_pb::BlockFact { id: InodeId(id).block(0).0, tier: 0 }];
+        let messages = vec![block_pb::RegisterWorkerRequest { hello: Some(hello), blocks }];
+        primary.call(Repeat::Harmless, move |channel| {
+            let messages = tokio_stream::iter(messages.clone());
+            async move { BlockMasterWorkerClient::new(channel).register_worker(messages).await }
+        })
+    };
+    register().await.unwrap();
+    becomes(&primary, "/f", common_pb::PersistenceState::Lost).await;
+    register().await.unwrap();
+    becomes(&primary, "/f", common_pb::PersistenceState::NotPersisted).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,6 +32,36 @@ impl Core {
         Ok((candidates.files.len() as u64, copies))
     }
 
+    /// A file lost its last copy of a block. If the under store has it nothing is lost; a file that
+    /// only Alluxio had is marked, so that people see it before a job trips over it.
+    pub(crate) async fn mark_lost(&self, id: InodeId) -> Result<(), MasterError> {
+        // Deleted meanwhile: nothing to mark.
+        let Ok(seen) = self.namespace.status_by_id(id) else { return Ok(()) };
+        let status = seen.value;
+        if !status.completed || status.persistence != PersistenceState::NotPersisted {
+            return Ok(());
+        }
+        tracing::warn!(path = status.path, "file is lost: no worker has all of its blocks");
+        self.set_lost(id, PersistenceState::Lost).await
+    }
+
+    /// A worker came back with a block of this file: if all of them are there, it is not lost.
+    pub(crate) async fn find_again(&self, id: InodeId) -> Result<(), MasterError> {
+        let Ok(seen) = self.namespace.status_by_id(id) else { return Ok(()) };
+        let status = seen.value;
+        if status.persistence != PersistenceState::Lost || !self.workers.has_all(&status) {
+            return Ok(());
+        }
+        tracing::info!(path = status.path, "lost file is found again");
+        self.set_lost(id, PersistenceState::NotPersisted).await
+    }
+
+    async fn set_lost(&self, id: InodeId, state: PersistenceState) -> Result<(), MasterError> {
+        let change = SetPersistence { id, state, fingerprint: Fingerprint::default() };
+        self.commit(change, &self.itself).await?;
+        Ok(())
+    }
+
     /// Notes that a worker has written a complete file to the under store.
     pub(crate) async fn complete_persist(
         &self,

@@ -7,6 +7,7 @@ use alluxio_proto::convert::ConvertError;
 use alluxio_proto::v1::block as pb;
 use alluxio_proto::v1::block::block_master_worker_server::BlockMasterWorker;
 use alluxio_types::{BlockId, InodeId, MountId, TierUsage, WorkerId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tonic::{Request, Response, Status, Streaming};
@@ -77,7 +78,12 @@ impl BlockMasterWorker for WorkerService {
             blocks,
         };
         let host = registration.address.host.clone();
+        let files: BTreeSet<InodeId> =
+            registration.blocks.iter().map(|(block, _)| block.inode()).collect();
         let (session, free) = self.core.workers.register(registration, self.alive());
+        for file in files {
+            self.core.find_again(file).await?;
+        }
         let orphans = free.len();
         tracing::info!(
             worker = hello.worker_id,

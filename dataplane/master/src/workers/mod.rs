@@ -5,4 +5,4 @@ pub mod locations;
 pub mod registry;
 
 pub use locations::Locations;
-pub use registry::{Heartbeat, HeartbeatReply, Registration, Workers};
+pub use registry::{Expired, Heartbeat, HeartbeatReply, Registration, Workers};

@@ -7,7 +7,7 @@ use alluxio_types::{
     BlockId, BlockInfo, BlockLocation, FileStatus, InodeId, TierAlias, TierUsage, WorkerAddress,
     WorkerId, WorkerInfo, WorkerState,
 };
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -60,13 +60,25 @@ struct Worker {
     to_free: HashSet<BlockId>,
 }
 
+/// How to reach each live worker, and what its tiers are called.
+type Addresses = HashMap<WorkerId, (WorkerAddress, Vec<TierAlias>)>;
+
+/// Workers that fell silent, and what that means.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// The workers.
+    pub workers: Vec<WorkerId>,
+    /// Files that had a block there and nowhere else.
+    pub bereft: BTreeSet<InodeId>,
+}
+
 /// All workers.
 pub struct Workers {
     host: Host,
     locations: Locations,
     by_id: RwLock<BTreeMap<WorkerId, Worker>>,
     /// What readers need of live workers, replaced as a whole when it changes.
-    addresses: RwLock<Arc<HashMap<WorkerId, (WorkerAddress, Vec<TierAlias>)>>>,
+    addresses: RwLock<Arc<Addresses>>,
 }
 
 impl Workers {
@@ -219,20 +231,22 @@ impl Workers {
     }
 
     /// Declares workers lost that were not heard for `timeout`, forgets those lost for
-    /// `forget_after` on top. Returns the ids of the newly lost.
-    pub fn expire(&self, timeout: Duration, forget_after: Duration) -> Vec<WorkerId> {
+    /// `forget_after` on top.
+    pub fn expire(&self, timeout: Duration, forget_after: Duration) -> Expired {
         let now = self.host.clock.monotonic();
         let mut workers = self.write();
-        let mut lost = Vec::new();
+        let mut expired = Expired::default();
         for (id, worker) in workers.iter_mut() {
             let silent = now.saturating_sub(worker.heard);
             if worker.info.state == WorkerState::Live && silent > timeout {
                 worker.info.state = WorkerState::Lost;
                 self.forget_blocks(*id, worker);
+                let gone = worker.blocks.keys().filter(|b| self.locations.of(**b).is_empty());
+                expired.bereft.extend(gone.map(|block| block.inode()));
                 worker.blocks.clear();
                 worker.to_free.clear();
                 worker.info.block_count = 0;
-                lost.push(*id);
+                expired.workers.push(*id);
             }
         }
         let before = workers.len();
@@ -240,10 +254,10 @@ impl Workers {
             w.info.state == WorkerState::Live
                 || now.saturating_sub(w.heard) <= timeout + forget_after
         });
-        if !lost.is_empty() || workers.len() != before {
+        if !expired.workers.is_empty() || workers.len() != before {
             self.publish(&workers);
         }
-        lost
+        expired
     }
 
     fn forget_blocks(&self, id: WorkerId, worker: &Worker) {
@@ -300,6 +314,11 @@ impl Workers {
         status.in_memory_percent = percent(in_top, status);
     }
 
+    /// Whether every block of a file has a copy somewhere.
+    pub fn has_all(&self, status: &FileStatus) -> bool {
+        status.blocks.iter().all(|block| !self.locations.of(block.id).is_empty())
+    }
+
     /// Number of known copies.
     pub fn replicas(&self) -> usize {
         self.locations.replicas()
@@ -311,10 +330,7 @@ impl Workers {
     }
 }
 
-fn location(
-    addresses: &HashMap<WorkerId, (WorkerAddress, Vec<TierAlias>)>,
-    copy: Copy,
-) -> Option<BlockLocation> {
+fn location(addresses: &Addresses, copy: Copy) -> Option<BlockLocation> {
     let (address, tiers) = addresses.get(&copy.worker)?;
     Some(BlockLocation {
         worker: copy.worker,
@@ -367,7 +383,9 @@ mod tests {
         let (session, _) = workers.register(registration(1, vec![(block, 0)]), |_| true);
         assert_eq!(workers.locate(block).len(), 1);
         clock.advance(Duration::from_secs(10));
-        assert_eq!(workers.expire(Duration::from_secs(5), Duration::from_secs(60)), [WorkerId(1)]);
+        let expired = workers.expire(Duration::from_secs(5), Duration::from_secs(60));
+        assert_eq!(expired.workers, [WorkerId(1)]);
+        assert_eq!(expired.bereft, BTreeSet::from([block.inode()]));
         assert!(workers.locate(block).is_empty());
         assert_eq!(workers.heartbeat(beat(1, session), |_| true), HeartbeatReply::RegisterAgain);
         let (session, _) = workers.register(registration(1, vec![(block, 0)]), |_| true);
