@@ -15,9 +15,11 @@ use alluxio_types::{
 };
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const FILES_PER_DIRECTORY: u64 = 1000;
+/// Files that are written at one time.
+const IN_FLIGHT: usize = 64;
 
 struct Bench {
     namespace: Arc<Namespace>,
@@ -114,25 +116,32 @@ fn write(bench: &mut Bench, files: u64, paths: &[AlluxioPath]) -> Result<(), Box
         let mkdir = CreateDirectory { recursive: true, ..CreateDirectory::new(directory(at)?) };
         bench.change(&mkdir.into(), 1)?;
     }
-    let started = Instant::now();
-    let mut ids = Vec::with_capacity(paths.len());
-    for (now, path) in (1_700_000_000_000u64..).zip(paths) {
-        let id = bench.change(&CreateFile::new(path.clone()).into(), now)?;
-        ids.push(id.ok_or("a create has an inode")?);
+    let (mut create, mut complete) = (Duration::ZERO, Duration::ZERO);
+    let mut now = 1_700_000_000_000u64;
+    for some in paths.chunks(IN_FLIGHT) {
+        let started = Instant::now();
+        let mut ids = Vec::with_capacity(some.len());
+        for path in some {
+            let id = bench.change(&CreateFile::new(path.clone()).into(), now)?;
+            ids.push(id.ok_or("a create has an inode")?);
+        }
+        create += started.elapsed();
+        let started = Instant::now();
+        for id in ids {
+            now += 1;
+            let hash = now.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let done = CompleteFile {
+                id,
+                length: 1 << 20,
+                persistence: PersistenceState::Persisted,
+                fingerprint: Fingerprint(format!("object;len=1048576;etag={hash:016x}{hash:016x}")),
+            };
+            bench.change(&done.into(), now)?;
+        }
+        complete += started.elapsed();
     }
-    println!("create          {:8.0} /s (plan + apply)", per_second(files, started));
-    let started = Instant::now();
-    for (now, id) in (1_700_000_000_000u64..).zip(ids) {
-        let hash = now.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let complete = CompleteFile {
-            id,
-            length: 1 << 20,
-            persistence: PersistenceState::Persisted,
-            fingerprint: Fingerprint(format!("object;len=1048576;etag={hash:016x}{hash:016x}")),
-        };
-        bench.change(&complete.into(), now)?;
-    }
-    println!("complete        {:8.0} /s", per_second(files, started));
+    println!("create          {:8.0} /s (plan + apply)", files as f64 / create.as_secs_f64());
+    println!("complete        {:8.0} /s", files as f64 / complete.as_secs_f64());
     Ok(())
 }
 
@@ -162,7 +171,7 @@ fn read(bench: &Bench, paths: &[AlluxioPath]) -> Result<(), Box<dyn Error>> {
 fn restart(bench: &Bench) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let mut checkpoint = bench.namespace.begin_checkpoint()?;
-    let (mut entries, mut longest) = (Vec::new(), std::time::Duration::ZERO);
+    let (mut entries, mut longest) = (Vec::new(), Duration::ZERO);
     loop {
         let step = Instant::now();
         let some = checkpoint.step(512);

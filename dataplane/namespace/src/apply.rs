@@ -204,11 +204,11 @@ impl Namespace {
             self.set_perm(shard.records.at_mut(slot), changes);
             let record = shard.records.at_mut(slot);
             changes.pinned.into_iter().for_each(|pinned| record.set_pinned(pinned));
-            changes.ttl_action.into_iter().for_each(|action| record.set_ttl_action(action));
             changes.accessed.into_iter().for_each(|at| record.accessed = time(at));
             changes.children_loaded.into_iter().for_each(|on| record.set_children_loaded(on));
             let mut rare = shard.rare(slot);
             rare.ttl_ms = changes.ttl_ms.unwrap_or(rare.ttl_ms);
+            rare.ttl_action = changes.ttl_action.unwrap_or(rare.ttl_action);
             rare.replication_min = changes.replication_min.unwrap_or(rare.replication_min);
             rare.replication_max = changes.replication_max.unwrap_or(rare.replication_max);
             shard.set_rare(slot, rare);
@@ -337,8 +337,7 @@ impl Namespace {
             let (shape, at) = (record.shape, shard_of(parent.container()));
             let mut shard = self.shard_mut(at);
             record.set_has_rare(false);
-            record.name_len = 0;
-            record.print_len = 0;
+            record.set_lens(0, 0);
             let slot = shard.insert(record, name, shape, &print, rare);
             assert!(slot < SLOTS_MAX, "a shard is full");
             shard.link(target_node, slot, seq);

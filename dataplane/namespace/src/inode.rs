@@ -6,7 +6,6 @@ use crate::table::ids::Location;
 use crate::table::record::{Perm, Rare, Record, time};
 use crate::table::shard::Shard;
 use alluxio_types::{FileKind, Fingerprint, InodeId, InodeRecord, Mode, UnixMillis};
-use std::sync::Arc;
 
 /// The part of a record that a walk needs.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +71,7 @@ impl Inode {
         self.record.is_directory()
     }
 
-    pub(crate) fn perm<'a>(&self, namespace: &'a Namespace) -> &'a Arc<Perm> {
+    pub(crate) fn perm<'a>(&self, namespace: &'a Namespace) -> &'a Perm {
         namespace.perms.get(self.record.perm)
     }
 
@@ -104,7 +103,7 @@ impl Inode {
             persistence: record.persistence(),
             fingerprint: self.fingerprint(namespace),
             ttl_ms: self.rare.ttl_ms,
-            ttl_action: record.ttl_action(),
+            ttl_action: self.rare.ttl_action,
             replication_min: self.rare.replication_min,
             replication_max: self.rare.replication_max,
             children_loaded: record.children_loaded(),
@@ -117,7 +116,7 @@ pub(crate) struct NewRecord<'a> {
     pub(crate) record: Record,
     pub(crate) name: &'a str,
     pub(crate) shape: u32,
-    pub(crate) print: Vec<u8>,
+    print: Vec<u8>,
     pub(crate) rare: Rare,
 }
 
@@ -135,7 +134,6 @@ impl<'a> NewRecord<'a> {
         record.set_completed(from.completed);
         record.set_pinned(from.pinned);
         record.set_persistence(from.persistence);
-        record.set_ttl_action(from.ttl_action);
         record.set_children_loaded(from.children_loaded);
         if from.kind == FileKind::File {
             record.set_length(from.length);
@@ -144,6 +142,7 @@ impl<'a> NewRecord<'a> {
             namespace.shapes.pack(&from.fingerprint.0, record.length(), record.modified.get());
         let rare = Rare {
             ttl_ms: from.ttl_ms,
+            ttl_action: from.ttl_action,
             replication_min: from.replication_min,
             replication_max: from.replication_max,
         };
@@ -157,7 +156,9 @@ impl<'a> NewRecord<'a> {
 
 impl Namespace {
     pub(crate) fn intern_perm(&self, owner: &str, group: &str, mode: Mode) -> u32 {
-        self.perms.intern(Perm { owner: owner.to_owned(), group: group.to_owned(), mode })
+        let same = |perm: &Perm| perm.owner == owner && perm.group == group && perm.mode == mode;
+        let make = || Perm { owner: owner.to_owned(), group: group.to_owned(), mode };
+        self.perms.intern(&(owner, group, mode), same, make)
     }
 }
 

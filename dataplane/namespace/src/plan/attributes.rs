@@ -134,7 +134,7 @@ impl Planner<'_> {
         changes.mode.take_if(|mode| *mode == perm.mode);
         changes.pinned.take_if(|pinned| *pinned == record.pinned());
         changes.ttl_ms.take_if(|ttl| *ttl == rare.ttl_ms);
-        changes.ttl_action.take_if(|action| *action == record.ttl_action());
+        changes.ttl_action.take_if(|action| *action == rare.ttl_action);
         changes.replication_min.take_if(|min| *min == rare.replication_min);
         changes.replication_max.take_if(|max| *max == rare.replication_max);
     }

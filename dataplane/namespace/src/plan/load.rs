@@ -235,7 +235,7 @@ impl Planner<'_> {
     ) -> Result<(), Refusal> {
         let mut record = self.loaded_record(load, facts)?;
         record.ttl_ms = inode.rare.ttl_ms;
-        record.ttl_action = inode.record.ttl_action();
+        record.ttl_action = inode.rare.ttl_action;
         if facts.kind == FileKind::File {
             record.replication_min = inode.rare.replication_min;
             record.replication_max = inode.rare.replication_max;

@@ -18,6 +18,7 @@ use crate::namespace::{Namespace, Stop, shard_of};
 use crate::permission::Checker;
 use crate::resolve::{Walked, refuse};
 use crate::table::ids::SLOTS_MAX;
+use crate::table::record::FINGERPRINT_BYTES_MAX;
 use crate::{Context, Error, Outcome, Plan, Refusal, Request};
 use alluxio_types::{
     Access, AlluxioPath, Entry, FileKind, Fingerprint, InodeId, InodeRecord, JournalSeq, Mode,
@@ -29,8 +30,6 @@ use std::sync::atomic::Ordering;
 
 /// Containers have 40 bits.
 const CONTAINERS_MAX: u64 = 1 << 40;
-/// Longest fingerprint, in bytes.
-const FINGERPRINT_BYTES_MAX: usize = 4096;
 /// Inodes read at once while a subtree is looked at.
 const SUBTREE_PAGE: usize = 1024;
 

@@ -233,7 +233,7 @@ impl Namespace {
             group: perm.group.clone(),
             mode: perm.mode,
             ttl_ms: inode.rare.ttl_ms,
-            ttl_action: record.ttl_action(),
+            ttl_action: inode.rare.ttl_action,
             replication_min: inode.rare.replication_min,
             replication_max: inode.rare.replication_max,
             fingerprint: inode.fingerprint(self),

@@ -12,7 +12,7 @@
 //! | `\x05` | decimal nanoseconds within the millisecond of the modification time | 1 to 3 |
 //! | `\x04` *n* | 2·*n* lower-case hexadecimal digits | *n* |
 //!
-//! What does not come back letter by letter, or would need one shape too many, is kept as it is.
+//! A text with letters that are marks, or one that needs one shape too many, is kept as it is.
 //! Whoever changes length or modification time must unpack before and pack again after.
 
 use super::intern::Interner;
@@ -41,8 +41,9 @@ pub(crate) struct Shapes(Interner<Vec<u8>>);
 impl Default for Shapes {
     fn default() -> Self {
         let shapes = Interner::default();
-        shapes.intern(Vec::new());
-        shapes.intern(vec![HEX, 0]);
+        // Two that no text has.
+        shapes.intern(&NONE, |_| false, Vec::new);
+        shapes.intern(&RAW, |_| false, Vec::new);
         Shapes(shapes)
     }
 }
@@ -54,14 +55,13 @@ impl Shapes {
             return (NONE, Vec::new());
         }
         if let Some((shape, rest)) = split(text, length, modified) {
-            let known = if self.0.len() < SHAPES_MAX {
-                Some(self.0.intern(shape))
-            } else {
-                self.0.find(&shape)
-            };
-            if let Some(id) = known
-                && self.unpack(id, &rest, length, modified) == text
-            {
+            let same = |other: &Vec<u8>| *other == shape;
+            let known = self.0.find(&shape, same).or_else(|| {
+                let room = self.0.len() < SHAPES_MAX;
+                room.then(|| self.0.intern(&shape, same, || shape.clone()))
+            });
+            if let Some(id) = known {
+                debug_assert_eq!(self.unpack(id, &rest, length, modified), text);
                 return (id, rest);
             }
         }

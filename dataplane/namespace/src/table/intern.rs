@@ -4,20 +4,21 @@
 //! fingerprints, which [`super::fingerprint`] bounds.
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-use std::hash::Hash;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use hashbrown::HashTable;
+use std::hash::{BuildHasher, Hash};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The first bucket holds this many values, each next one twice as many.
 const FIRST: usize = 32;
 const BUCKETS: usize = 27;
 
-type Bucket<T> = OnceLock<Box<[OnceLock<Arc<T>>]>>;
+type Bucket<T> = OnceLock<Box<[OnceLock<T>]>>;
 
 /// A table of distinct values.
 pub(crate) struct Interner<T> {
     buckets: [Bucket<T>; BUCKETS],
-    index: Mutex<HashMap<Arc<T>, u32, FixedState>>,
+    /// Hash and number of every value.
+    index: Mutex<HashTable<(u64, u32)>>,
 }
 
 impl<T> Default for Interner<T> {
@@ -33,30 +34,39 @@ fn place(id: u32) -> (usize, usize) {
     (bucket, shifted - (FIRST << bucket))
 }
 
-impl<T: Eq + Hash> Interner<T> {
-    /// The number of `value`, which is new or was there.
-    pub(crate) fn intern(&self, value: T) -> u32 {
+impl<T> Interner<T> {
+    /// The number of the value that `key` describes, which is new or was there. `key` must hash
+    /// alike for alike values.
+    pub(crate) fn intern<K: Hash>(
+        &self,
+        key: &K,
+        same: impl Fn(&T) -> bool,
+        make: impl FnOnce() -> T,
+    ) -> u32 {
+        let hash = FixedState::with_seed(2).hash_one(key);
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&id) = index.get(&value) {
+        if let Some(&(_, id)) = index.find(hash, |&(other, id)| other == hash && same(self.get(id)))
+        {
             return id;
         }
         let id = u32::try_from(index.len()).expect("interned values are few");
-        let value = Arc::new(value);
         let (bucket, at) = place(id);
         let slots = self.buckets[bucket]
             .get_or_init(|| (0..FIRST << bucket).map(|_| OnceLock::new()).collect());
-        slots[at].get_or_init(|| Arc::clone(&value));
-        index.insert(value, id);
+        slots[at].get_or_init(make);
+        index.insert_unique(hash, (hash, id), |&(hash, _)| hash);
         id
     }
 
-    /// The number of `value` if it is there.
-    pub(crate) fn find(&self, value: &T) -> Option<u32> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner).get(value).copied()
+    /// The number of that value if it is there.
+    pub(crate) fn find<K: Hash>(&self, key: &K, same: impl Fn(&T) -> bool) -> Option<u32> {
+        let hash = FixedState::with_seed(2).hash_one(key);
+        let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        index.find(hash, |&(other, id)| other == hash && same(self.get(id))).map(|&(_, id)| id)
     }
 
     /// The value with that number.
-    pub(crate) fn get(&self, id: u32) -> &Arc<T> {
+    pub(crate) fn get(&self, id: u32) -> &T {
         let (bucket, at) = place(id);
         self.buckets[bucket]
             .get()
@@ -69,8 +79,8 @@ impl<T: Eq + Hash> Interner<T> {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        // Slot, index entry, and the value with its counters; text behind it is not counted.
-        self.len() * (2 * size_of::<Arc<T>>() + size_of::<T>() + 32)
+        // Slot and index entry; text behind a value is not counted.
+        self.len() * (size_of::<OnceLock<T>>() + 2 * size_of::<(u64, u32)>())
     }
 }
 
@@ -83,11 +93,13 @@ mod tests {
         let table = Interner::<String>::default();
         for round in 0..2 {
             for i in 0..1000u32 {
-                assert_eq!(table.intern(format!("v{i}")), i, "round {round}");
+                let text = format!("v{i}");
+                assert_eq!(table.intern(&text, |v| *v == text, || text.clone()), i, "{round}");
+                assert_eq!(table.find(&text, |v| *v == text), Some(i));
             }
         }
         for i in 0..1000u32 {
-            assert_eq!(**table.get(i), format!("v{i}"));
+            assert_eq!(*table.get(i), format!("v{i}"));
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! | part | bytes per file |
 //! |---|---|
-//! | [`record`]: fixed-size record | 68 |
+//! | [`record`]: fixed-size record | 64 |
 //! | [`pool`]: name and fingerprint | name rounded up to 4, fingerprint packed |
 //! | [`shard`]: hash index on (directory, name) | 6 to 11 |
 //! | [`children`]: ordered index of a directory | 4 to 8 |

@@ -2,7 +2,11 @@
 
 use super::compact::{U48, U64};
 use super::slab::Vacant;
+use alluxio_types::path::NAME_BYTES_MAX;
 use alluxio_types::{InodeId, Mode, PersistenceState, TtlAction, UnixMillis};
+
+/// Longest fingerprint, in bytes.
+pub(crate) const FINGERPRINT_BYTES_MAX: usize = 4096;
 
 /// An inode as it lies in a shard. Owner, group, mode and the shape of the fingerprint are numbers
 /// of interned values; name and fingerprint are in the shard's pool; time to live and replication,
@@ -24,14 +28,12 @@ pub(crate) struct Record {
     /// Position of the node of the directory that holds it, in this shard.
     pub(crate) parent: u32,
     pub(crate) bytes: u32,
-    pub(crate) name_len: u16,
-    /// Bytes of the packed fingerprint, after the name.
-    pub(crate) print_len: u16,
-    flags: u16,
+    /// Flags, and the lengths of the name and, after it, of the packed fingerprint.
+    bits: u32,
 }
 
 /// The table of `mod.rs` and the budget of 120 bytes per file rest on this.
-const _: () = assert!(size_of::<Record>() == 68);
+const _: () = assert!(size_of::<Record>() == 64);
 
 impl Vacant for Record {
     fn vacant() -> Self {
@@ -47,35 +49,56 @@ impl Vacant for Record {
             shape: 0,
             parent: 0,
             bytes: 0,
-            name_len: 0,
-            print_len: 0,
-            flags: VACANT,
+            bits: VACANT,
         }
     }
 
     fn is_vacant(&self) -> bool {
-        self.flags & VACANT != 0
+        self.bits & VACANT != 0
     }
 }
 
-const DIRECTORY: u16 = 1;
-const COMPLETED: u16 = 1 << 1;
-const PINNED: u16 = 1 << 2;
-const LOADED: u16 = 1 << 3;
+const DIRECTORY: u32 = 1;
+const COMPLETED: u32 = 1 << 1;
+const PINNED: u32 = 1 << 2;
+const LOADED: u32 = 1 << 3;
 /// Has an entry in the side table.
-const RARE: u16 = 1 << 4;
-const PERSISTENCE_SHIFT: u16 = 5;
-const TTL_ACTION_SHIFT: u16 = 7;
-const VACANT: u16 = 1 << 15;
+const RARE: u32 = 1 << 4;
+const VACANT: u32 = 1 << 5;
+const PERSISTENCE: Field = Field { shift: 6, bits: 2 };
+/// Names have at most `NAME_BYTES_MAX` bytes.
+const NAME_LEN: Field = Field { shift: 8, bits: 11 };
+/// Fingerprints have at most `FINGERPRINT_BYTES_MAX` bytes.
+const PRINT_LEN: Field = Field { shift: 19, bits: 13 };
+
+const _: () = assert!(NAME_BYTES_MAX < 1 << NAME_LEN.bits);
+const _: () = assert!(FINGERPRINT_BYTES_MAX < 1 << PRINT_LEN.bits);
+
+/// A small number among the bits.
+struct Field {
+    shift: u32,
+    bits: u32,
+}
+
+impl Field {
+    const fn get(&self, from: u32) -> u32 {
+        (from >> self.shift) & ((1 << self.bits) - 1)
+    }
+
+    fn set(&self, to: &mut u32, value: u32) {
+        assert!(value < 1 << self.bits, "a name or a fingerprint is longer than plan allows");
+        *to = *to & !(((1 << self.bits) - 1) << self.shift) | value << self.shift;
+    }
+}
 
 macro_rules! flag {
     ($get:ident, $set:ident, $bit:ident) => {
         pub(crate) fn $get(&self) -> bool {
-            self.flags & $bit != 0
+            self.bits & $bit != 0
         }
 
         pub(crate) fn $set(&mut self, on: bool) {
-            self.flags = if on { self.flags | $bit } else { self.flags & !$bit };
+            self.bits = if on { self.bits | $bit } else { self.bits & !$bit };
         }
     };
 }
@@ -83,9 +106,9 @@ macro_rules! flag {
 impl Record {
     /// A record with everything zero but its id and flags of a live inode.
     pub(crate) fn new(id: InodeId, directory: bool) -> Self {
-        let mut record = Record { flags: 0, ..Record::vacant() };
+        let mut record = Record { bits: 0, ..Record::vacant() };
         record.container = U48::saturating(id.container());
-        record.flags = if directory { DIRECTORY } else { 0 };
+        record.bits = if directory { DIRECTORY } else { 0 };
         record
     }
 
@@ -99,7 +122,7 @@ impl Record {
     }
 
     pub(crate) fn is_directory(&self) -> bool {
-        self.flags & DIRECTORY != 0
+        self.bits & DIRECTORY != 0
     }
 
     /// Bytes of a file, 0 for a directory.
@@ -124,7 +147,7 @@ impl Record {
     }
 
     pub(crate) fn persistence(&self) -> PersistenceState {
-        match (self.flags >> PERSISTENCE_SHIFT) & 3 {
+        match PERSISTENCE.get(self.bits) {
             0 => PersistenceState::NotPersisted,
             1 => PersistenceState::ToBePersisted,
             2 => PersistenceState::Persisted,
@@ -133,30 +156,29 @@ impl Record {
     }
 
     pub(crate) fn set_persistence(&mut self, state: PersistenceState) {
-        let bits = match state {
+        let value = match state {
             PersistenceState::NotPersisted => 0,
             PersistenceState::ToBePersisted => 1,
             PersistenceState::Persisted => 2,
             PersistenceState::Lost => 3,
         };
-        self.flags = self.flags & !(3 << PERSISTENCE_SHIFT) | bits << PERSISTENCE_SHIFT;
+        PERSISTENCE.set(&mut self.bits, value);
     }
 
-    pub(crate) fn ttl_action(&self) -> TtlAction {
-        match (self.flags >> TTL_ACTION_SHIFT) & 3 {
-            0 => TtlAction::Free,
-            1 => TtlAction::Delete,
-            _ => TtlAction::DeleteAlluxio,
-        }
+    /// Bytes of the name.
+    pub(crate) fn name_len(&self) -> usize {
+        NAME_LEN.get(self.bits) as usize
     }
 
-    pub(crate) fn set_ttl_action(&mut self, action: TtlAction) {
-        let bits = match action {
-            TtlAction::Free => 0,
-            TtlAction::Delete => 1,
-            TtlAction::DeleteAlluxio => 2,
-        };
-        self.flags = self.flags & !(3 << TTL_ACTION_SHIFT) | bits << TTL_ACTION_SHIFT;
+    /// Bytes of the packed fingerprint.
+    pub(crate) fn print_len(&self) -> usize {
+        PRINT_LEN.get(self.bits) as usize
+    }
+
+    /// **Panics** when one is longer than `plan` allows.
+    pub(crate) fn set_lens(&mut self, name: usize, print: usize) {
+        NAME_LEN.set(&mut self.bits, u32::try_from(name).unwrap_or(u32::MAX));
+        PRINT_LEN.set(&mut self.bits, u32::try_from(print).unwrap_or(u32::MAX));
     }
 }
 
@@ -164,6 +186,7 @@ impl Record {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Rare {
     pub(crate) ttl_ms: Option<u64>,
+    pub(crate) ttl_action: TtlAction,
     pub(crate) replication_min: u32,
     pub(crate) replication_max: Option<u32>,
 }
@@ -175,7 +198,7 @@ impl Rare {
 }
 
 /// Owner, group and mode: what a permission check needs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Perm {
     pub(crate) owner: String,
     pub(crate) group: String,

@@ -60,8 +60,8 @@ fn hash(node: u32, name: &[u8]) -> u64 {
 /// The name of a record.
 fn name_of<'a>(records: &Slab<Record>, pool: &'a Pool, slot: u32) -> &'a [u8] {
     let record = records.at(slot);
-    let len = usize::from(record.name_len) + usize::from(record.print_len);
-    &pool.get(PoolRef(record.bytes), len)[..usize::from(record.name_len)]
+    let len = record.name_len() + record.print_len();
+    &pool.get(PoolRef(record.bytes), len)[..record.name_len()]
 }
 
 impl Shard {
@@ -94,8 +94,8 @@ impl Shard {
     /// The packed fingerprint.
     pub(crate) fn print(&self, slot: u32) -> &[u8] {
         let record = self.records.at(slot);
-        let name_len = usize::from(record.name_len);
-        let len = name_len + usize::from(record.print_len);
+        let name_len = record.name_len();
+        let len = name_len + record.print_len();
         &self.pool.get(PoolRef(record.bytes), len)[name_len..]
     }
 
@@ -122,7 +122,7 @@ impl Shard {
     /// Replaces name and packed fingerprint. The indexes are the caller's.
     fn set_bytes(&mut self, slot: u32, name: &[u8], shape: u32, print: &[u8]) {
         let record = self.records.at_mut(slot);
-        let old_len = usize::from(record.name_len) + usize::from(record.print_len);
+        let old_len = record.name_len() + record.print_len();
         if old_len > 0 {
             self.pool.remove(PoolRef(record.bytes), old_len);
         }
@@ -133,8 +133,7 @@ impl Shard {
         };
         record.bytes = at.0;
         record.shape = shape;
-        record.name_len = u16::try_from(name.len()).expect("a path's names are at most 1 KiB");
-        record.print_len = u16::try_from(print.len()).expect("plan keeps fingerprints short");
+        record.set_lens(name.len(), print.len());
     }
 
     /// Sets the packed fingerprint, keeps the name.
@@ -228,7 +227,7 @@ impl Shard {
         let rare = self.rare(slot);
         self.set_rare(slot, Rare::default());
         let record = self.records.remove(slot);
-        let len = usize::from(record.name_len) + print.len();
+        let len = record.name_len() + print.len();
         self.pool.remove(PoolRef(record.bytes), len);
         Removed { record, print, rare }
     }
