@@ -5,7 +5,8 @@ use crate::general::{self, GeneralConfig, HostPort};
 use crate::reader::Reader;
 use crate::security::{self, SecurityConfig};
 use crate::spec::{Kind, Roles, keys};
-use alluxio_types::{ByteSize, MediumType, TierAlias};
+use crate::ufs;
+use alluxio_types::{ByteSize, MediumType, MountOptions, TierAlias};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -195,6 +196,9 @@ pub struct WorkerConfig {
     pub chunk_bytes: usize,
     /// Pauses and patience of calls to the master.
     pub rpc_retry: client::RetryConfig,
+    /// Options of under stores from the site file: defaults of every mount. Credentials; never
+    /// printed.
+    pub ufs_options: MountOptions,
 }
 
 /// One storage tier.
@@ -286,6 +290,7 @@ pub(crate) fn section(r: &mut Reader<'_>) -> WorkerConfig {
         storage_checker: r.bool(&STORAGE_CHECKER),
         chunk_bytes: usize::try_from(r.size(&CHUNK_BYTES)).unwrap_or(2 << 20),
         rpc_retry: client::rpc_retry(r),
+        ufs_options: ufs::site_options(r),
     }
 }
 
