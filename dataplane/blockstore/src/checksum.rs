@@ -20,6 +20,7 @@ use alluxio_host::DiskFile;
 use alluxio_types::BlockId;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Bytes covered by one checksum: small enough that a random read checks little more than it
 /// asked for, large enough that checksums are 1/16384 of the bytes.
@@ -40,7 +41,7 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkCrcs {
     length: u64,
-    crcs: Box<[u32]>,
+    crcs: Arc<[u32]>,
 }
 
 /// A chunk that does not match: its range in the block.
@@ -100,7 +101,7 @@ impl ChunkCrcs {
     /// Checksums computed elsewhere; `None` when their number does not fit the length.
     pub fn from_parts(length: u64, crcs: Vec<u32>) -> Option<Self> {
         (crcs.len() as u64 == length.div_ceil(CHUNK_BYTES))
-            .then(|| ChunkCrcs { length, crcs: crcs.into_boxed_slice() })
+            .then(|| ChunkCrcs { length, crcs: crcs.into() })
     }
 
     /// Reads `length` bytes of `file` and computes their checksums.
@@ -125,6 +126,11 @@ impl ChunkCrcs {
     /// One checksum per chunk, in order.
     pub fn crcs(&self) -> &[u32] {
         &self.crcs
+    }
+
+    /// The same, shared.
+    pub fn shared_crcs(&self) -> Arc<[u32]> {
+        self.crcs.clone()
     }
 
     /// The smallest range of whole chunks that covers `range`, cut at the end of the block.
@@ -186,7 +192,7 @@ impl ChunkCrcs {
         out.extend_from_slice(&(CHUNK_BYTES as u32).to_le_bytes());
         out.extend_from_slice(&block.0.to_le_bytes());
         out.extend_from_slice(&self.length.to_le_bytes());
-        for crc in &self.crcs {
+        for crc in self.crcs.iter() {
             out.extend_from_slice(&crc.to_le_bytes());
         }
         let own = crc32c(&out);
@@ -288,7 +294,7 @@ impl CrcBuilder {
         if !self.length.is_multiple_of(CHUNK_BYTES) {
             self.crcs.push(self.open.finalize() as u32);
         }
-        ChunkCrcs { length: self.length, crcs: self.crcs.into_boxed_slice() }
+        ChunkCrcs { length: self.length, crcs: self.crcs.into() }
     }
 }
 

@@ -263,7 +263,7 @@ fn a_block_file_taken_away_behind_our_back_is_absent() {
 fn a_writer_in_a_lost_directory_is_refused_at_commit() {
     let dir = tempfile::tempdir().unwrap();
     let disk = FaultyDisk::new();
-    let store = open_on(&config(dir.path(), &[&[10_000]]), disk.clone());
+    let store = open_on(&config(dir.path(), &[&[10_000]]), disk);
     let temp = store.create(id(1, 0), 10, Placement::TOP).unwrap();
     temp.write_at(b"0123456789", 0).unwrap();
     fs::remove_dir_all(dir_path(dir.path(), 0, 0)).unwrap();

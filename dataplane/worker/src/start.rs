@@ -1,0 +1,302 @@
+//! From configuration to a serving worker, and back to nothing.
+
+use crate::core::{Core, blocking};
+use crate::error::{StartError, Stopped};
+use crate::fetch::Fetcher;
+use crate::metrics::WorkerMetrics;
+use crate::mounts::Mounts;
+use crate::pins::Pins;
+use crate::serve::Service;
+use crate::serve::admin::WorkerService;
+use crate::{master_link, settings, upkeep};
+use alluxio_blockstore::BlockStore;
+use alluxio_config::WorkerConfig;
+use alluxio_datapath::client::{ClientOptions, DataClient};
+use alluxio_datapath::server::{DataServer, Listeners, ServerIdentity, ServerOptions, bind_unix};
+use alluxio_host::Host;
+use alluxio_proto::v1::worker::worker_server::WorkerServer;
+use alluxio_rpc::{Caller, MESSAGE_BYTES_MAX, Primary, RpcServer, ServerMetrics, auth, serve};
+use alluxio_telemetry::{AdminHandle, AdminServer, LogControl, Metrics, Readiness};
+use alluxio_types::{WorkerAddress, WorkerId};
+use alluxio_ufs::UnderFsRegistry;
+use axum::Router;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Duration;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::service::{Routes, interceptor::InterceptedService};
+
+/// Readiness: the storage is open and requests are answered.
+const SERVES: &str = "serves";
+/// Readiness: a master has taken this worker in.
+const REGISTERED: &str = "registered";
+/// The longest path of a Unix socket: `sun_path` holds 108 bytes with the final NUL.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// What a worker is made of.
+pub struct Deps {
+    /// The machine.
+    pub host: Host,
+    /// Its section of the configuration.
+    pub config: WorkerConfig,
+    /// Where metrics are registered; of role `worker`.
+    pub metrics: Metrics,
+    /// The log that `/log-level` controls.
+    pub log: LogControl,
+    /// Opens under stores.
+    pub ufs: UnderFsRegistry,
+    /// Version of the binary, told to the master.
+    pub version: String,
+}
+
+/// A running worker. Dropping it ends its tasks without waiting for anybody; use
+/// [`Handle::stop`].
+pub struct Handle {
+    core: Arc<Core>,
+    readiness: Readiness,
+    data: DataServer,
+    rpc: RpcServer,
+    web: AdminHandle,
+    socket: PathBuf,
+    stopped: watch::Receiver<Option<Stopped>>,
+}
+
+/// Opens the storage, listens, and begins to look for a master. Returns as soon as requests are
+/// answered; [`Handle::ready`] tells when a master knows the worker.
+///
+/// **Errors**: see [`StartError`]; nothing is left running.
+pub async fn start(deps: Deps) -> Result<Handle, StartError> {
+    let Deps { host, config, metrics, log, ufs, version } = deps;
+    let server_metrics = ServerMetrics::register("worker", metrics.registry())?;
+    let worker_metrics = WorkerMetrics::register(&metrics)?;
+    let store = open_store(&host, &config).await?;
+    let worker = store.identity().worker;
+
+    let readiness = Readiness::waiting_for(&[SERVES, REGISTERED]);
+    let rpc = listen("RPC", &config.bind_host, config.rpc_port).await?;
+    let tcp = listen("the data protocol", &config.bind_host, config.data_port).await?;
+    let (unix, socket) = listen_unix(&config, worker)?;
+    let admin = AdminServer { metrics, readiness: readiness.clone(), log };
+    let web = admin.start(&config.web_bind_host, config.web_port, Router::new()).await?;
+    let address = WorkerAddress {
+        host: config.hostname.clone(),
+        rpc_port: port(&rpc)?,
+        data_port: port(&tcp)?,
+        web_port: web.address().port(),
+        domain_socket_path: socket.display().to_string(),
+    };
+
+    let user = config.security.login_user.clone();
+    let caller = Caller::new(&user).ok_or(StartError::BadUser { user })?;
+    let master = Arc::new(Primary::new(
+        settings::masters(&config),
+        caller.clone(),
+        settings::retry_policy(&config),
+        host.clone(),
+    )?);
+    let cluster_id = store.identity().cluster.unwrap_or_default();
+    let core = Arc::new(Core {
+        started: host.clock.now(),
+        mounts: Mounts::new(ufs, master.clone()),
+        pins: Pins::default(),
+        fetcher: Fetcher::new(config.async_cache_concurrency, config.async_cache_queue),
+        peers: DataClient::new(ClientOptions {
+            user: caller.name().to_owned(),
+            ..ClientOptions::default()
+        }),
+        metrics: worker_metrics,
+        news: Notify::new(),
+        registered: AtomicBool::new(false),
+        writers: AtomicUsize::new(0),
+        tasks: TaskTracker::new(),
+        stopping: CancellationToken::new(),
+        host,
+        config,
+        version,
+        address,
+        store,
+    });
+    let data = DataServer::start(
+        Arc::new(Service { core: core.clone() }),
+        ServerIdentity { cluster_id, worker },
+        Listeners { tcp: Some(tcp), unix: Some(unix) },
+        ServerOptions::default(),
+    );
+    core.metrics.watch_server(data.counters());
+    let service = WorkerServer::new(WorkerService { core: core.clone() })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let routes = Routes::new(InterceptedService::new(service, auth::identify));
+    let rpc = serve(rpc, routes, server_metrics).map_err(|source| StartError::Listen {
+        what: "RPC",
+        address: String::new(),
+        source,
+    })?;
+    readiness.ready(SERVES);
+    let stopped = start_tasks(&core, master, &readiness);
+    tracing::info!(worker = worker.0, address = ?core.address, "worker serves");
+    Ok(Handle { core, readiness, data, rpc, web, socket, stopped })
+}
+
+async fn open_store(host: &Host, config: &WorkerConfig) -> Result<BlockStore, StartError> {
+    let (disk, entropy) = (host.disk.clone(), host.entropy.clone());
+    let layout = settings::store_config(config);
+    let started = host.clock.monotonic();
+    let (store, found) = blocking(move || BlockStore::open(layout, disk, &*entropy))
+        .await
+        .map_err(|_| StartError::Ending)??;
+    let took = host.clock.monotonic().saturating_sub(started);
+    tracing::info!(
+        worker = store.identity().worker.0,
+        blocks = found.adopted_blocks,
+        bytes = found.adopted_bytes,
+        damaged = found.damaged_blocks,
+        surplus = found.surplus_blocks,
+        temp = found.temp_files,
+        foreign = found.foreign_files,
+        ms = took.as_millis() as u64,
+        "storage is open"
+    );
+    Ok(store)
+}
+
+/// Starts the tasks that run as long as the worker. The first of them that cannot go on says why.
+fn start_tasks(
+    core: &Arc<Core>,
+    master: Arc<Primary>,
+    readiness: &Readiness,
+) -> watch::Receiver<Option<Stopped>> {
+    let (ended, stopped) = watch::channel(None);
+    let ended = Arc::new(ended);
+    let end = |ended: Arc<watch::Sender<Option<Stopped>>>, readiness: Readiness| {
+        move |why: Stopped| {
+            tracing::error!(%why, "the worker cannot go on");
+            readiness.broken(why.to_string());
+            ended.send_if_modified(|first| {
+                let is_first = first.is_none();
+                first.get_or_insert(why);
+                is_first
+            });
+        }
+    };
+    let link_ended = end(ended.clone(), readiness.clone());
+    let upkeep_ended = end(ended.clone(), readiness.clone());
+    let (link, keep) = (core.clone(), core.clone());
+    // Once held, it stays: a worker serves what it has while no master answers.
+    let joined = readiness.clone();
+    let registered = move || joined.ready(REGISTERED);
+    core.spawn(async move { link_ended(master_link::run(link, master, registered).await) });
+    core.spawn(async move { upkeep_ended(upkeep::run(keep).await) });
+    stopped
+}
+
+async fn listen(what: &'static str, host: &str, port: u16) -> Result<TcpListener, StartError> {
+    TcpListener::bind((host, port)).await.map_err(|source| StartError::Listen {
+        what,
+        address: format!("{host}:{port}"),
+        source,
+    })
+}
+
+fn port(listener: &TcpListener) -> Result<u16, StartError> {
+    let address = listener.local_addr().map_err(|source| StartError::Listen {
+        what: "RPC",
+        address: String::new(),
+        source,
+    })?;
+    Ok(address.port())
+}
+
+fn listen_unix(
+    config: &WorkerConfig,
+    worker: WorkerId,
+) -> Result<(UnixListener, PathBuf), StartError> {
+    let path = settings::socket_path(config, worker);
+    if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+        return Err(StartError::SocketPathTooLong { path });
+    }
+    let failed = |source| StartError::Listen {
+        what: "the local data protocol",
+        address: path.display().to_string(),
+        source,
+    };
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(failed)?;
+    }
+    let listener = bind_unix(&path).map_err(failed)?;
+    Ok((listener, path))
+}
+
+impl Handle {
+    /// How others reach it, with the ports it really has.
+    pub fn address(&self) -> &WorkerAddress {
+        &self.core.address
+    }
+
+    /// Where metrics and health are.
+    pub fn web_address(&self) -> SocketAddr {
+        self.web.address()
+    }
+
+    /// Its id.
+    pub fn worker_id(&self) -> WorkerId {
+        self.core.store.identity().worker
+    }
+
+    /// Returns when a master has taken the worker in.
+    ///
+    /// **Errors**: why it ended before that.
+    ///
+    /// **Cancel safety**: yes.
+    pub async fn ready(&self) -> Result<(), Stopped> {
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            biased;
+            why = ended(&mut stopped) => Err(why),
+            () = self.readiness.wait() => Ok(()),
+        }
+    }
+
+    /// Returns when the worker cannot go on by itself, and why. [`Handle::stop`] is still due.
+    ///
+    /// **Cancel safety**: yes.
+    pub async fn wait(&self) -> Stopped {
+        ended(&mut self.stopped.clone()).await
+    }
+
+    /// Takes no new requests, lets those under way finish until `deadline` has passed, and ends.
+    pub async fn stop(self, deadline: Duration) {
+        let Handle { core, data, rpc, web, socket, .. } = self;
+        tokio::join!(data.stop(deadline), rpc.stop(tokio::time::sleep(deadline)));
+        core.stopping.cancel();
+        core.tasks.close();
+        // Moves between tiers run to their end, the rest was dropped at its next await.
+        if tokio::time::timeout(deadline, core.tasks.wait()).await.is_err() {
+            tracing::warn!("tasks of the worker outlived the time for an orderly stop");
+        }
+        web.stop().await;
+        remove_socket(&socket);
+    }
+}
+
+async fn ended(stopped: &mut watch::Receiver<Option<Stopped>>) -> Stopped {
+    let why = match stopped.wait_for(Option::is_some).await {
+        Ok(why) => (*why).clone(),
+        Err(_) => None,
+    };
+    match why {
+        Some(why) => why,
+        // The tasks were dropped by `stop`: there is nothing left to wait for.
+        None => std::future::pending().await,
+    }
+}
+
+fn remove_socket(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::debug!(path = %path.display(), %error, "the socket was gone already");
+    }
+}
