@@ -37,7 +37,7 @@ impl Replay for Rebuild {
 
     fn checkpoint(&mut self, record: CheckpointRecord) {
         let restorer = self.restorer.get_or_insert_with(Restorer::new);
-        restorer.push(&entry_of(record));
+        restorer.push(&record);
     }
 
     fn entry(&mut self, seq: JournalSeq, entry: Entry) {
@@ -48,18 +48,6 @@ impl Replay for Rebuild {
             None => Namespace::new(),
         });
         namespace.apply(seq, &entry);
-    }
-}
-
-/// A checkpoint's item as the namespace takes it.
-fn entry_of(record: CheckpointRecord) -> Entry {
-    match record {
-        CheckpointRecord::Cluster { cluster_id, formatted } => {
-            Entry::Format { cluster_id, at: formatted }
-        }
-        CheckpointRecord::NextContainer(next) => Entry::ReserveContainers { next },
-        CheckpointRecord::Mount(mount) => Entry::Mount(mount),
-        CheckpointRecord::Inode(record) => Entry::Create(record),
     }
 }
 
@@ -76,12 +64,12 @@ pub fn write_checkpoint(
     let at = checkpoint.seq();
     let mut sink = journal.begin_checkpoint(at)?;
     loop {
-        let entries = checkpoint.step(STEP_RECORDS);
-        if entries.is_empty() {
+        let records = checkpoint.step(STEP_RECORDS);
+        if records.is_empty() {
             break;
         }
-        for entry in entries {
-            sink.put(&record_of(entry))?;
+        for record in &records {
+            sink.put(record)?;
         }
     }
     // The tree moves on while its checkpoint is written, so its hash is not at hand here; the
@@ -89,14 +77,4 @@ pub fn write_checkpoint(
     sink.finish(0)?;
     journal.truncate()?;
     Ok(at)
-}
-
-fn record_of(entry: Entry) -> CheckpointRecord {
-    match entry {
-        Entry::Format { cluster_id, at } => CheckpointRecord::Cluster { cluster_id, formatted: at },
-        Entry::ReserveContainers { next } => CheckpointRecord::NextContainer(next),
-        Entry::Mount(mount) => CheckpointRecord::Mount(mount),
-        Entry::Create(record) => CheckpointRecord::Inode(record),
-        other => unreachable!("a checkpoint holds no {other:?}"),
-    }
 }

@@ -12,7 +12,7 @@ use crate::sets::Membership;
 use crate::table::ids::Location;
 use crate::table::shard::Shard;
 use crate::{Error, Refusal};
-use alluxio_types::{Entry, InodeId, InodeRecord, JournalSeq, MountInfo};
+use alluxio_types::{CheckpointRecord, InodeId, InodeRecord, JournalSeq, MountInfo};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub(crate) struct Snapshot {
 pub struct Checkpoint {
     namespace: Arc<Namespace>,
     seq: u64,
-    head: Vec<Entry>,
+    head: Vec<CheckpointRecord>,
     shard: usize,
 }
 
@@ -48,10 +48,9 @@ impl Checkpoint {
         JournalSeq(self.seq)
     }
 
-    /// The next entries, about `hint` of them; empty at the end. First `Format`,
-    /// `ReserveContainers` and `Mount`s, then a `Create` for every inode, in no order that a
-    /// reader may rely on (a child may come before its parent).
-    pub fn step(&mut self, hint: usize) -> Vec<Entry> {
+    /// The next records, about `hint` of them; empty at the end. First what is no inode, then the
+    /// inodes, in no order that a reader may rely on (a child may come before its parent).
+    pub fn step(&mut self, hint: usize) -> Vec<CheckpointRecord> {
         if !self.head.is_empty() {
             return std::mem::take(&mut self.head);
         }
@@ -68,7 +67,7 @@ impl Checkpoint {
                 while out.len() < hint.max(1)
                     && let Some((_, record)) = kept.pop_first()
                 {
-                    out.push(Entry::Create(Box::new(record)));
+                    out.push(CheckpointRecord::Inode(Box::new(record)));
                 }
             }
         }
@@ -76,7 +75,7 @@ impl Checkpoint {
     }
 
     /// Copies some places of the current shard; whether that was its end.
-    fn copy(&self, out: &mut Vec<Entry>) -> bool {
+    fn copy(&self, out: &mut Vec<CheckpointRecord>) -> bool {
         let mut inodes = Vec::new();
         let shard = self.namespace.shard(self.shard);
         let from = shard.copied.load(Ordering::Relaxed);
@@ -97,9 +96,8 @@ impl Checkpoint {
         // New records may still come at the end of the shard; they are younger.
         shard.copied.store(if end { u32::MAX } else { to }, Ordering::Relaxed);
         drop(shard);
-        out.extend(
-            inodes.iter().map(|inode| Entry::Create(Box::new(inode.to_record(&self.namespace)))),
-        );
+        let records = inodes.iter().map(|inode| inode.to_record(&self.namespace));
+        out.extend(records.map(|record| CheckpointRecord::Inode(Box::new(record))));
         end
     }
 }
@@ -135,14 +133,16 @@ impl Namespace {
     }
 
     /// All that is not an inode.
-    fn checkpoint_head(&self) -> Vec<Entry> {
-        let format = self
-            .cluster_facts()
-            .map(|cluster| Entry::Format { cluster_id: cluster.id, at: cluster.at });
+    fn checkpoint_head(&self) -> Vec<CheckpointRecord> {
+        let cluster = self.cluster_facts().map(|cluster| CheckpointRecord::Cluster {
+            cluster_id: cluster.id,
+            formatted: cluster.at,
+        });
         let next = self.counters.next_container.load(Ordering::Relaxed);
         let mounts = self.mount_table();
-        let mounts = mounts.rows().map(|row| Entry::Mount(MountInfo::clone(&row.info)));
-        format.into_iter().chain([Entry::ReserveContainers { next }]).chain(mounts).collect()
+        let mounts = mounts.rows().map(|row| CheckpointRecord::Mount(MountInfo::clone(&row.info)));
+        let next = [CheckpointRecord::NextContainer(next)];
+        cluster.into_iter().chain(next).chain(mounts).collect()
     }
 
     fn snapshot(&self) -> MutexGuard<'_, Option<Snapshot>> {
@@ -178,32 +178,32 @@ impl Namespace {
     /// have equal hashes. Takes time with the number of inodes; the writer must rest.
     pub fn state_hash(&self) -> u64 {
         let mut sum = 0u64;
-        for entry in self.checkpoint_head() {
-            sum = sum.wrapping_add(hash_of(&entry));
+        for record in self.checkpoint_head() {
+            sum = sum.wrapping_add(hash_of(&record));
         }
         for at in 0..SHARDS {
             let shard = self.shard(at);
             for (slot, _) in shard.records.iter() {
                 let record = Inode::of(&shard, Location::new(at, slot)).to_record(self);
-                sum = sum.wrapping_add(hash_of(&Entry::Create(Box::new(record))));
+                sum = sum.wrapping_add(hash_of(&CheckpointRecord::Inode(Box::new(record))));
             }
         }
         sum
     }
 }
 
-/// A hash of an entry's content: of its debug text, which names every field.
-fn hash_of(entry: &Entry) -> u64 {
+/// A hash of a record's content: of its debug text, which names every field.
+fn hash_of(record: &CheckpointRecord) -> u64 {
     use std::hash::{BuildHasher, Hasher};
     let mut hasher = FixedState::with_seed(1).build_hasher();
-    if let Entry::Mount(info) = entry {
+    if let CheckpointRecord::Mount(info) = record {
         // Debug text of options hides their values.
         for (key, value) in &info.options.0 {
             hasher.write(key.as_bytes());
             hasher.write(value.as_bytes());
         }
     }
-    hasher.write(format!("{entry:?}").as_bytes());
+    hasher.write(format!("{record:?}").as_bytes());
     hasher.finish()
 }
 
@@ -221,28 +221,23 @@ impl Restorer {
         Self::default()
     }
 
-    /// Takes one entry of a checkpoint, in any order.
+    /// Takes one record of a checkpoint, in any order.
     ///
-    /// **Panics** on an entry that no checkpoint contains.
-    pub fn push(&mut self, entry: &Entry) {
-        match entry {
-            Entry::Format { cluster_id, at } => self.namespace.apply_format(cluster_id, *at),
-            Entry::ReserveContainers { next } => {
+    /// **Panics** on a second cluster, name or inode of the same kind: the file's checksum should
+    /// have told.
+    pub fn push(&mut self, record: &CheckpointRecord) {
+        match record {
+            CheckpointRecord::Cluster { cluster_id, formatted } => {
+                self.namespace.apply_format(cluster_id, *formatted);
+            }
+            CheckpointRecord::NextContainer(next) => {
                 self.namespace.counters.next_container.fetch_max(*next, Ordering::Relaxed);
             }
-            Entry::Mount(info) => {
+            CheckpointRecord::Mount(info) => {
                 let table = (*self.namespace.mount_table()).clone();
                 self.namespace.set_mount_table(table.with(info.clone(), 0));
             }
-            Entry::Create(record) => self.push_inode(record),
-            Entry::Complete { .. }
-            | Entry::Delete { .. }
-            | Entry::Rename { .. }
-            | Entry::SetAttributes { .. }
-            | Entry::SetPersistence { .. }
-            | Entry::UpdateMount(_)
-            | Entry::Unmount { .. }
-            | Entry::Group(_) => panic!("a checkpoint holds no changes, found {entry:?}"),
+            CheckpointRecord::Inode(record) => self.push_inode(record),
         }
     }
 
