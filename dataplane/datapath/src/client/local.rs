@@ -197,8 +197,9 @@ impl LocalBlock {
     }
 }
 
-/// Whether a file lies on tmpfs, ramfs or hugetlbfs. **Source**: statfs(2), magic numbers.
-fn lies_in_memory(fd: BorrowedFd<'_>) -> bool {
+/// Whether a file lies on tmpfs, ramfs or hugetlbfs, where reading and writing never wait for a
+/// device. **Source**: statfs(2), magic numbers.
+pub fn lies_in_memory(fd: BorrowedFd<'_>) -> bool {
     const TMPFS: u64 = 0x0102_1994;
     const RAMFS: u64 = 0x8584_58f6;
     const HUGETLBFS: u64 = 0x9584_58f6;

@@ -8,7 +8,7 @@ mod pool;
 mod session;
 mod stream;
 
-pub use local::LocalBlock;
+pub use local::{LocalBlock, lies_in_memory};
 pub use pool::{ClientOptions, DataClient, Target};
 pub use session::{OpenedForWrite, Session};
 pub use stream::RemoteStream;

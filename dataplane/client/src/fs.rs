@@ -1,0 +1,435 @@
+//! The file system: metadata operations, and the way to readers and writers.
+
+use crate::error::ClientError;
+use crate::master::{Listing, Master, NewFile};
+use crate::meta_cache::MetaCache;
+use crate::options::*;
+use crate::reader::FileReader;
+use crate::workers::WorkerList;
+use crate::writer::FileWriter;
+use alluxio_config::ClientConfig;
+use alluxio_datapath::client::{ClientOptions, DataClient};
+use alluxio_host::Host;
+use alluxio_rpc::{Caller, HostPort, Primary, RetryPolicy};
+use alluxio_types::{
+    Access, AlluxioPath, BlockId, BlockInfo, Code, Coded, FileStatus, Mode, WorkerInfo, WriteType,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A client of one cluster. Cheap to clone; clones share connections and caches.
+///
+/// Dropping any of its futures abandons the call; the master may still carry it out.
+#[derive(Clone)]
+pub struct FileSystem {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What all clones, readers and writers share.
+pub(crate) struct Inner {
+    pub(crate) config: ClientConfig,
+    pub(crate) host: Host,
+    pub(crate) master: Master,
+    pub(crate) data: DataClient,
+    pub(crate) workers: WorkerList,
+    pub(crate) meta_cache: Option<MetaCache>,
+    pub(crate) unix_trouble: crate::contact::UnixTrouble,
+    /// Position of the round-robin policy.
+    turn: AtomicU64,
+}
+
+impl Inner {
+    /// The next position of the round-robin policy.
+    pub(crate) fn next_turn(&self) -> u64 {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The configured freshness where options have none.
+    pub(crate) fn freshness(&self, asked: Freshness) -> Freshness {
+        let configured = match self.config.sync_interval {
+            Some(age) => SyncInterval::After(age),
+            None => SyncInterval::Never,
+        };
+        Freshness {
+            sync: asked.sync.or(Some(configured)),
+            load: asked.load.or(Some(self.config.metadata_load)),
+        }
+    }
+
+    fn forget(&self, path: &AlluxioPath) {
+        if let Some(cache) = &self.meta_cache {
+            cache.forget(path);
+        }
+    }
+}
+
+impl FileSystem {
+    /// A client for the cluster of `config`. Connections are made when they are needed.
+    ///
+    /// **Errors**: `BadConfig` for a user name that cannot be sent, or no master address.
+    pub fn connect(config: ClientConfig, host: Host) -> Result<FileSystem, ClientError> {
+        let user = &config.security.login_user;
+        let caller = Caller::new(user).ok_or_else(|| ClientError::BadConfig {
+            key: "alluxio.security.login.username",
+            value: user.clone(),
+        })?;
+        let addresses = config.masters.iter();
+        let addresses = addresses
+            .map(|master| HostPort { host: master.host.clone(), port: master.port })
+            .collect();
+        let retry = config.rpc_retry;
+        let policy = RetryPolicy { base: retry.base, max: retry.max, total: retry.total };
+        let primary = Primary::new(addresses, caller, policy, host.clone())?;
+        let data = DataClient::new(ClientOptions {
+            cluster_id: String::new(),
+            user: user.clone(),
+            connect: config.connect_timeout,
+            patience: config.streams.read_timeout,
+            ..ClientOptions::default()
+        });
+        let meta_cache =
+            config.metadata_cache.map(|cache| MetaCache::new(cache.entries_max, cache.expiration));
+        let inner = Inner {
+            workers: WorkerList::new(config.worker_list_refresh),
+            turn: AtomicU64::new(host.entropy.next_u64()),
+            master: Master::new(primary),
+            unix_trouble: Default::default(),
+            config,
+            host,
+            data,
+            meta_cache,
+        };
+        Ok(FileSystem { inner: Arc::new(inner) })
+    }
+
+    /// What it was made with.
+    pub fn config(&self) -> &ClientConfig {
+        &self.inner.config
+    }
+
+    /// The user in whose name it acts.
+    pub fn user(&self) -> &str {
+        self.inner.master.primary().user()
+    }
+
+    /// Makes a directory. **Errors**: `AlreadyExists`, `NotFound` (parent), `PermissionDenied`,
+    /// `ReadOnly`.
+    pub async fn create_directory(
+        &self,
+        path: &AlluxioPath,
+        options: &CreateDirectoryOptions,
+    ) -> Result<FileStatus, ClientError> {
+        let config = &self.inner.config;
+        let mode = options.mode.unwrap_or(Mode(0o777).masked(config.security.umask));
+        let kind = options.write_type.unwrap_or(config.write_type);
+        let made = self.inner.master.create_directory(path, options, mode, kind).await;
+        self.inner.forget(path);
+        made
+    }
+
+    /// Makes a file and opens it for writing. Nobody can read it before it is closed.
+    ///
+    /// **Errors**: `AlreadyExists`, `NotFound` (parent), `PermissionDenied`, `ReadOnly`;
+    /// `Unimplemented` for ASYNC_THROUGH.
+    pub async fn create_file(
+        &self,
+        path: &AlluxioPath,
+        options: &CreateFileOptions,
+    ) -> Result<FileWriter, ClientError> {
+        let config = &self.inner.config;
+        let write_type = options.write_type.unwrap_or(config.write_type);
+        if write_type == WriteType::AsyncThrough {
+            return Err(ClientError::NotBuilt {
+                what: "write type ASYNC_THROUGH",
+                instead: "it needs the job service; use CACHE_THROUGH, or MUST_CACHE and persist",
+            });
+        }
+        let file = NewFile {
+            recursive: options.recursive,
+            overwrite: options.overwrite,
+            mode: options.mode.unwrap_or(Mode(0o666).masked(config.security.umask)),
+            block_size_bytes: options.block_size_bytes.unwrap_or(config.block_size_bytes),
+            write_type,
+            ttl: options.ttl.unwrap_or(config.create_ttl),
+            ttl_action: options.ttl_action.unwrap_or(config.create_ttl_action),
+            replication_min: options.replication_min.unwrap_or(config.replication.min),
+            replication_max: options.replication_max.unwrap_or(config.replication.max),
+        };
+        let made = self.inner.master.create_file(path, &file).await;
+        self.inner.forget(path);
+        Ok(FileWriter::new(self.inner.clone(), made?, write_type, options))
+    }
+
+    /// Opens a file for reading.
+    ///
+    /// **Errors**: `NotFound`, `IsADirectory`, `Incomplete`, `PermissionDenied`.
+    pub async fn open_file(
+        &self,
+        path: &AlluxioPath,
+        options: &OpenFileOptions,
+    ) -> Result<FileReader, ClientError> {
+        let status = self.status_for_read(path, options.freshness).await?;
+        FileReader::open(self.inner.clone(), status, options)
+    }
+
+    /// Opens a file whose status is known, from a listing for example: no call to the master. If
+    /// the status has no blocks, their locations are asked for when they are needed.
+    pub fn open_status(
+        &self,
+        status: FileStatus,
+        options: &OpenFileOptions,
+    ) -> Result<FileReader, ClientError> {
+        FileReader::open(self.inner.clone(), Arc::new(status), options)
+    }
+
+    async fn status_for_read(
+        &self,
+        path: &AlluxioPath,
+        freshness: Freshness,
+    ) -> Result<Arc<FileStatus>, ClientError> {
+        let now = self.inner.host.clock.monotonic();
+        if let Some(known) = self.inner.meta_cache.as_ref().and_then(|cache| cache.get(path, now)) {
+            return Ok(known);
+        }
+        let freshness = self.inner.freshness(freshness);
+        let status = Arc::new(self.inner.master.get_status(path, freshness, false, true).await?);
+        if let Some(cache) = &self.inner.meta_cache {
+            cache.put(path, &status, now);
+        }
+        Ok(status)
+    }
+
+    /// Removes a file or directory; returns how many inodes went.
+    ///
+    /// **Errors**: `NotFound`, `NotEmpty`, `PermissionDenied`, `ReadOnly`.
+    pub async fn delete(
+        &self,
+        path: &AlluxioPath,
+        options: &DeleteOptions,
+    ) -> Result<u64, ClientError> {
+        let unchecked = options.unchecked.unwrap_or(self.inner.config.delete_unchecked);
+        let deleted = self.inner.master.delete(path, options, unchecked, None).await;
+        self.inner.forget(path);
+        deleted
+    }
+
+    /// Whether there is something at `path`.
+    pub async fn exists(
+        &self,
+        path: &AlluxioPath,
+        freshness: Freshness,
+    ) -> Result<bool, ClientError> {
+        let options = GetStatusOptions { freshness, without_blocks: true };
+        match self.get_status(path, &options).await {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.code(), Code::NotFound | Code::NotADirectory) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Drops cached copies; the files stay. Workers carry it out with their next heartbeats.
+    ///
+    /// **Errors**: `FailedPrecondition` for what is in no UFS, or pinned and not forced.
+    pub async fn free(
+        &self,
+        path: &AlluxioPath,
+        options: FreeOptions,
+    ) -> Result<Freed, ClientError> {
+        let freed = self.inner.master.free(path, options).await;
+        self.inner.forget(path);
+        freed
+    }
+
+    /// What is known of a path. **Errors**: `NotFound`, `PermissionDenied`.
+    pub async fn get_status(
+        &self,
+        path: &AlluxioPath,
+        options: &GetStatusOptions,
+    ) -> Result<FileStatus, ClientError> {
+        let now = self.inner.host.clock.monotonic();
+        let cache = self.inner.meta_cache.as_ref().filter(|_| !options.without_blocks);
+        if let Some(known) = cache.and_then(|cache| cache.get(path, now)) {
+            return Ok((*known).clone());
+        }
+        let freshness = self.inner.freshness(options.freshness);
+        let without_blocks = options.without_blocks;
+        let status = self.inner.master.get_status(path, freshness, without_blocks, false).await?;
+        if let Some(cache) = cache {
+            cache.put(path, &Arc::new(status.clone()), now);
+        }
+        Ok(status)
+    }
+
+    /// The same for many paths, in their order, by few calls.
+    pub async fn get_statuses(
+        &self,
+        paths: &[AlluxioPath],
+        options: &GetStatusOptions,
+    ) -> Result<Vec<Result<FileStatus, ClientError>>, ClientError> {
+        let freshness = self.inner.freshness(options.freshness);
+        self.inner.master.get_statuses(paths, freshness, options.without_blocks).await
+    }
+
+    /// What is in a directory, or the file itself; all at once.
+    pub async fn list_status(
+        &self,
+        path: &AlluxioPath,
+        options: &ListStatusOptions,
+    ) -> Result<Vec<FileStatus>, ClientError> {
+        self.iterate_status(path, options).await?.collect().await
+    }
+
+    /// What is in a directory, or the file itself; as it arrives.
+    pub async fn iterate_status(
+        &self,
+        path: &AlluxioPath,
+        options: &ListStatusOptions,
+    ) -> Result<Listing, ClientError> {
+        let freshness = self.inner.freshness(options.freshness);
+        self.inner.master.list_status(path, freshness, options).await
+    }
+
+    /// Gives a file or directory another name. The destination must not exist.
+    ///
+    /// **Errors**: `NotFound`, `AlreadyExists`, `FailedPrecondition` (across mounts, below itself),
+    /// `PermissionDenied`, `ReadOnly`.
+    pub async fn rename(
+        &self,
+        source: &AlluxioPath,
+        destination: &AlluxioPath,
+    ) -> Result<(), ClientError> {
+        let renamed = self.inner.master.rename(source, destination).await;
+        self.inner.forget(source);
+        self.inner.forget(destination);
+        renamed?;
+        if self.inner.config.persist_on_rename {
+            self.persist(destination).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes attributes; returns how many inodes changed.
+    pub async fn set_attribute(
+        &self,
+        path: &AlluxioPath,
+        changes: &SetAttributeOptions,
+    ) -> Result<u64, ClientError> {
+        let changed = self.inner.master.set_attributes(path, changes).await;
+        self.inner.forget(path);
+        changed
+    }
+
+    /// Compares a path with the UFS and takes over what changed; returns how many inodes did.
+    pub async fn load_metadata(
+        &self,
+        path: &AlluxioPath,
+        options: LoadMetadataOptions,
+    ) -> Result<u64, ClientError> {
+        let changed = self.inner.master.load_metadata(path, options).await;
+        self.inner.forget(path);
+        changed
+    }
+
+    /// Fine when the user has all of `access` to `path`. **Errors**: `PermissionDenied`.
+    pub async fn check_access(
+        &self,
+        path: &AlluxioPath,
+        access: Access,
+    ) -> Result<(), ClientError> {
+        self.inner.master.check_access(path, access).await
+    }
+
+    /// Where the bytes of a file are.
+    pub async fn get_block_locations(
+        &self,
+        path: &AlluxioPath,
+    ) -> Result<Vec<FileBlockLocation>, ClientError> {
+        let status = self.get_status(path, &GetStatusOptions::default()).await?;
+        let blocks = status.blocks.into_iter();
+        Ok(blocks
+            .map(|BlockInfo { offset, length, locations, .. }| FileBlockLocation {
+                offset,
+                length,
+                locations,
+            })
+            .collect())
+    }
+
+    /// Where a block is, and the path of its file.
+    pub async fn get_block_info(&self, block: BlockId) -> Result<(BlockInfo, String), ClientError> {
+        self.inner.master.block_info(block).await
+    }
+
+    /// Mounts a UFS. **Errors**: `AlreadyExists`, `InvalidArgument` (URI, options, a prefix of
+    /// another mount), `NotFound` (parent, bucket), `PermissionDenied`.
+    pub async fn mount(
+        &self,
+        path: &AlluxioPath,
+        ufs_uri: &str,
+        options: &MountOptions,
+    ) -> Result<(), ClientError> {
+        let mounted = self.inner.master.mount(path, ufs_uri, options).await;
+        self.inner.forget(path);
+        mounted
+    }
+
+    /// Changes the options of a mount.
+    pub async fn update_mount(
+        &self,
+        path: &AlluxioPath,
+        options: &UpdateMountOptions,
+    ) -> Result<(), ClientError> {
+        self.inner.master.update_mount(path, options).await
+    }
+
+    /// Takes a mount away, with its metadata and cached copies; the UFS keeps everything.
+    pub async fn unmount(&self, path: &AlluxioPath) -> Result<(), ClientError> {
+        let unmounted = self.inner.master.unmount(path).await;
+        self.inner.forget(path);
+        unmounted
+    }
+
+    /// The mount table; `with_usage` also asks each store for its capacity, which may take time.
+    pub async fn get_mount_table(&self, with_usage: bool) -> Result<Vec<MountPoint>, ClientError> {
+        self.inner.master.mount_table(with_usage).await
+    }
+
+    /// Workers that the master knows.
+    pub async fn workers(&self, include_lost: bool) -> Result<Vec<WorkerInfo>, ClientError> {
+        self.inner.master.workers(include_lost).await
+    }
+
+    /// Room on all live workers together.
+    pub async fn capacity(&self) -> Result<Capacity, ClientError> {
+        let mut sum = Capacity::default();
+        for worker in self.workers(false).await? {
+            sum.capacity_bytes += worker.capacity_bytes();
+            sum.used_bytes += worker.used_bytes();
+            for tier in worker.tiers {
+                match sum.tiers.iter_mut().find(|known| known.alias == tier.alias) {
+                    Some(known) => {
+                        known.capacity_bytes += tier.capacity_bytes;
+                        known.used_bytes += tier.used_bytes;
+                    }
+                    None => sum.tiers.push(tier),
+                }
+            }
+        }
+        Ok(sum)
+    }
+
+    /// What the primary master says of itself.
+    pub async fn master_info(&self) -> Result<MasterInfo, ClientError> {
+        self.inner.master.master_info().await
+    }
+
+    /// Makes the primary master write a checkpoint; returns its last entry and the master's host.
+    pub async fn checkpoint(&self) -> Result<(u64, String), ClientError> {
+        self.inner.master.checkpoint().await
+    }
+
+    /// The configuration of the primary master.
+    pub async fn configuration(&self) -> Result<Vec<ConfigProperty>, ClientError> {
+        self.inner.master.configuration().await
+    }
+}

@@ -1,0 +1,492 @@
+//! Calls to the primary master: the only module of this crate that names messages.
+//!
+//! Each function is one call, with the master's words on one side and ours on the other. Retry and
+//! finding the primary are [`alluxio_rpc`]'s.
+
+use crate::error::ClientError;
+use crate::options::*;
+use alluxio_proto::v1::block::block_master_client_client::BlockMasterClientClient;
+use alluxio_proto::v1::block::{GetBlockInfoRequest, GetWorkersRequest};
+use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
+use alluxio_proto::v1::fs::{self as pb};
+use alluxio_proto::v1::meta::meta_master_client::MetaMasterClient;
+use alluxio_proto::v1::meta::{
+    self as meta, CheckpointRequest, GetConfigurationRequest, GetMasterInfoRequest,
+};
+use alluxio_rpc::primary::CallerChannel;
+use alluxio_rpc::{MESSAGE_BYTES_MAX, Primary, Repeat, RpcError};
+use alluxio_types::{
+    Access, AlluxioPath, BlockId, BlockInfo, Code, FileStatus, Fingerprint, InodeId, Mode,
+    UnixMillis, WorkerId, WorkerInfo, WriteType,
+};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tonic::Streaming;
+
+/// Most paths in one call for many statuses.
+const STATUSES_PER_CALL: usize = 10_000;
+
+/// The primary master, in our words.
+pub(crate) struct Master {
+    primary: Primary,
+}
+
+fn fs(channel: CallerChannel) -> FileSystemMasterClient<CallerChannel> {
+    FileSystemMasterClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+fn blocks(channel: CallerChannel) -> BlockMasterClientClient<CallerChannel> {
+    BlockMasterClientClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+fn metas(channel: CallerChannel) -> MetaMasterClient<CallerChannel> {
+    MetaMasterClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// One call: a fresh client, a fresh request, per try.
+macro_rules! call {
+    ($self:ident, $repeat:ident, $client:ident, $method:ident, $request:expr) => {{
+        let request = $request;
+        $self
+            .primary
+            .call(Repeat::$repeat, |channel| {
+                let request = request.clone();
+                async move { $client(channel).$method(request).await }
+            })
+            .await?
+    }};
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn sync(freshness: Freshness) -> Option<pb::SyncOptions> {
+    let sync_interval_ms = freshness.sync.map(|sync| match sync {
+        SyncInterval::Never => -1,
+        SyncInterval::After(age) => millis(age),
+    });
+    let load_type = match freshness.load {
+        Some(MetadataLoad::Never) => pb::LoadType::Never,
+        Some(MetadataLoad::Always) => pb::LoadType::Always,
+        Some(MetadataLoad::Once) | None => pb::LoadType::Once,
+    };
+    Some(pb::SyncOptions { sync_interval_ms, load_type: load_type.into() })
+}
+
+fn write_type(write_type: WriteType) -> i32 {
+    alluxio_proto::v1::common::WriteType::from(write_type).into()
+}
+
+fn ttl_action(action: alluxio_types::TtlAction) -> i32 {
+    alluxio_proto::v1::common::TtlAction::from(action).into()
+}
+
+fn status_of(
+    status: Option<alluxio_proto::v1::common::FileStatus>,
+) -> Result<FileStatus, ClientError> {
+    let missing = alluxio_proto::convert::ConvertError::Missing { field: "status" };
+    Ok(status.ok_or(missing)?.try_into()?)
+}
+
+/// All that a new file is made with; options and configuration are joined.
+#[derive(Debug, Clone)]
+pub(crate) struct NewFile {
+    pub(crate) recursive: bool,
+    pub(crate) overwrite: bool,
+    pub(crate) mode: Mode,
+    pub(crate) block_size_bytes: u64,
+    pub(crate) write_type: WriteType,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) ttl_action: alluxio_types::TtlAction,
+    pub(crate) replication_min: u32,
+    pub(crate) replication_max: Option<u32>,
+}
+
+/// What the master must know of a file that is complete.
+#[derive(Debug, Clone)]
+pub(crate) struct Written {
+    pub(crate) id: InodeId,
+    pub(crate) length: u64,
+    /// UFS version, when the write went through.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    pub(crate) blocks: Vec<(u64, WorkerId)>,
+}
+
+impl Master {
+    pub(crate) fn new(primary: Primary) -> Self {
+        Master { primary }
+    }
+
+    pub(crate) fn primary(&self) -> &Primary {
+        &self.primary
+    }
+
+    pub(crate) async fn get_status(
+        &self,
+        path: &AlluxioPath,
+        freshness: Freshness,
+        without_blocks: bool,
+        for_read: bool,
+    ) -> Result<FileStatus, ClientError> {
+        let request = pb::GetStatusRequest {
+            path: path.to_string(),
+            sync: sync(freshness),
+            without_blocks,
+            for_read,
+        };
+        status_of(call!(self, Harmless, fs, get_status, request).status)
+    }
+
+    pub(crate) async fn get_statuses(
+        &self,
+        paths: &[AlluxioPath],
+        freshness: Freshness,
+        without_blocks: bool,
+    ) -> Result<Vec<Result<FileStatus, ClientError>>, ClientError> {
+        let mut all = Vec::with_capacity(paths.len());
+        for some in paths.chunks(STATUSES_PER_CALL) {
+            let request = pb::GetStatusesRequest {
+                paths: some.iter().map(ToString::to_string).collect(),
+                sync: sync(freshness),
+                without_blocks,
+            };
+            let response = call!(self, Harmless, fs, get_statuses, request);
+            if response.results.len() != some.len() {
+                let target = self.primary.current().to_string();
+                let why = "the count of statuses is not that of paths".to_owned();
+                return Err(RpcError::BadReply { target, why }.into());
+            }
+            all.extend(response.results.into_iter().map(|result| match result.status {
+                Some(status) => Ok(status.try_into()?),
+                None => Err(ClientError::Refused {
+                    code: Code::from_name(&result.code).unwrap_or(Code::Internal),
+                    message: result.message,
+                }),
+            }));
+        }
+        Ok(all)
+    }
+
+    pub(crate) async fn list_status(
+        &self,
+        path: &AlluxioPath,
+        freshness: Freshness,
+        options: &ListStatusOptions,
+    ) -> Result<Listing, ClientError> {
+        let request = pb::ListStatusRequest {
+            path: path.to_string(),
+            sync: sync(freshness),
+            recursive: options.recursive,
+            without_blocks: options.without_blocks,
+            start_after: options.start_after.clone(),
+            limit: options.limit,
+        };
+        let stream = call!(self, Harmless, fs, list_status, request);
+        Ok(Listing { stream, batch: VecDeque::new() })
+    }
+
+    pub(crate) async fn create_file(
+        &self,
+        path: &AlluxioPath,
+        file: &NewFile,
+    ) -> Result<FileStatus, ClientError> {
+        let request = pb::CreateFileRequest {
+            path: path.to_string(),
+            recursive: file.recursive,
+            mode: Some(file.mode.0.into()),
+            block_size_bytes: file.block_size_bytes,
+            write_type: write_type(file.write_type),
+            overwrite: file.overwrite,
+            ttl_ms: file.ttl.map(|ttl| millis(ttl) as u64),
+            ttl_action: ttl_action(file.ttl_action),
+            replication_min: file.replication_min,
+            replication_max: file.replication_max,
+        };
+        status_of(call!(self, Harmful, fs, create_file, request).status)
+    }
+
+    pub(crate) async fn complete_file(&self, written: &Written) -> Result<FileStatus, ClientError> {
+        let blocks = written.blocks.iter();
+        let request = pb::CompleteFileRequest {
+            id: written.id.0,
+            length: written.length,
+            persisted: written.fingerprint.is_some(),
+            fingerprint: written.fingerprint.clone().unwrap_or_default().0,
+            blocks: blocks
+                .map(|(index, worker)| pb::BlockWritten {
+                    index: *index,
+                    worker_id: worker.0,
+                    tier: 0,
+                })
+                .collect(),
+        };
+        status_of(call!(self, Harmful, fs, complete_file, request).status)
+    }
+
+    pub(crate) async fn create_directory(
+        &self,
+        path: &AlluxioPath,
+        options: &CreateDirectoryOptions,
+        mode: Mode,
+        kind: WriteType,
+    ) -> Result<FileStatus, ClientError> {
+        let request = pb::CreateDirectoryRequest {
+            path: path.to_string(),
+            recursive: options.recursive,
+            allow_exists: options.allow_exists,
+            mode: Some(mode.0.into()),
+            write_type: write_type(kind),
+        };
+        status_of(call!(self, Harmful, fs, create_directory, request).status)
+    }
+
+    pub(crate) async fn delete(
+        &self,
+        path: &AlluxioPath,
+        options: &DeleteOptions,
+        unchecked: bool,
+        only: Option<InodeId>,
+    ) -> Result<u64, ClientError> {
+        let request = pb::DeleteRequest {
+            path: path.to_string(),
+            recursive: options.recursive,
+            alluxio_only: options.alluxio_only,
+            unchecked,
+            delete_mount_points: options.delete_mount_points,
+            expected_id: only.map_or(0, |id| id.0),
+        };
+        Ok(call!(self, Harmful, fs, delete, request).deleted)
+    }
+
+    pub(crate) async fn rename(
+        &self,
+        source: &AlluxioPath,
+        destination: &AlluxioPath,
+    ) -> Result<(), ClientError> {
+        let (source, destination) = (source.to_string(), destination.to_string());
+        call!(self, Harmful, fs, rename, pb::RenameRequest { source, destination });
+        Ok(())
+    }
+
+    pub(crate) async fn set_attributes(
+        &self,
+        path: &AlluxioPath,
+        changes: &SetAttributeOptions,
+    ) -> Result<u64, ClientError> {
+        let request = pb::SetAttributesRequest {
+            path: path.to_string(),
+            recursive: changes.recursive,
+            owner: changes.owner.clone(),
+            group: changes.group.clone(),
+            mode: changes.mode.map(|mode| mode.0.into()),
+            pinned: changes.pinned,
+            ttl_ms: changes.ttl.map(|ttl| ttl.map_or(-1, millis)),
+            ttl_action: changes.ttl_action.map(ttl_action),
+            replication_min: changes.replication_min,
+            replication_max: changes
+                .replication_max
+                .map(|max| max.map_or(-1, |max| i32::try_from(max).unwrap_or(i32::MAX))),
+        };
+        Ok(call!(self, Harmless, fs, set_attributes, request).changed)
+    }
+
+    pub(crate) async fn check_access(
+        &self,
+        path: &AlluxioPath,
+        access: Access,
+    ) -> Result<(), ClientError> {
+        let request = pb::CheckAccessRequest { path: path.to_string(), access: access.0.into() };
+        call!(self, Harmless, fs, check_access, request);
+        Ok(())
+    }
+
+    pub(crate) async fn free(
+        &self,
+        path: &AlluxioPath,
+        options: FreeOptions,
+    ) -> Result<Freed, ClientError> {
+        let FreeOptions { recursive, forced } = options;
+        let request = pb::FreeRequest { path: path.to_string(), recursive, forced };
+        let response = call!(self, Harmless, fs, free, request);
+        Ok(Freed { files: response.files, blocks: response.blocks })
+    }
+
+    pub(crate) async fn load_metadata(
+        &self,
+        path: &AlluxioPath,
+        options: LoadMetadataOptions,
+    ) -> Result<u64, ClientError> {
+        let LoadMetadataOptions { recursive, force } = options;
+        let request = pb::LoadMetadataRequest { path: path.to_string(), recursive, force };
+        Ok(call!(self, Harmless, fs, load_metadata, request).changed)
+    }
+
+    pub(crate) async fn complete_persist(
+        &self,
+        id: InodeId,
+        fingerprint: &Fingerprint,
+        length: u64,
+    ) -> Result<(), ClientError> {
+        let fingerprint = fingerprint.0.clone();
+        let request = pb::CompletePersistRequest { id: id.0, fingerprint, length };
+        call!(self, Harmless, fs, complete_persist, request);
+        Ok(())
+    }
+
+    pub(crate) async fn mount(
+        &self,
+        path: &AlluxioPath,
+        ufs_uri: &str,
+        options: &MountOptions,
+    ) -> Result<(), ClientError> {
+        let request = pb::MountRequest {
+            path: path.to_string(),
+            ufs_uri: ufs_uri.to_owned(),
+            read_only: options.read_only,
+            shared: options.shared,
+            options: options.properties.clone().into_iter().collect(),
+        };
+        call!(self, Harmful, fs, mount, request);
+        Ok(())
+    }
+
+    pub(crate) async fn update_mount(
+        &self,
+        path: &AlluxioPath,
+        options: &UpdateMountOptions,
+    ) -> Result<(), ClientError> {
+        let request = pb::UpdateMountRequest {
+            path: path.to_string(),
+            read_only: options.read_only,
+            shared: options.shared,
+            options: options.properties.clone().into_iter().collect(),
+        };
+        call!(self, Harmless, fs, update_mount, request);
+        Ok(())
+    }
+
+    pub(crate) async fn unmount(&self, path: &AlluxioPath) -> Result<(), ClientError> {
+        call!(self, Harmful, fs, unmount, pb::UnmountRequest { path: path.to_string() });
+        Ok(())
+    }
+
+    pub(crate) async fn mount_table(
+        &self,
+        with_usage: bool,
+    ) -> Result<Vec<MountPoint>, ClientError> {
+        let request = pb::GetMountTableRequest { with_usage };
+        let response = call!(self, Harmless, fs, get_mount_table, request);
+        response.mounts.into_iter().map(mount_point).collect()
+    }
+
+    pub(crate) async fn workers(&self, include_lost: bool) -> Result<Vec<WorkerInfo>, ClientError> {
+        let request = GetWorkersRequest { include_lost };
+        let response = call!(self, Harmless, blocks, get_workers, request);
+        response.workers.into_iter().map(|worker| Ok(worker.try_into()?)).collect()
+    }
+
+    pub(crate) async fn block_info(
+        &self,
+        block: BlockId,
+    ) -> Result<(BlockInfo, String), ClientError> {
+        let request = GetBlockInfoRequest { block_id: block.0 };
+        let response = call!(self, Harmless, blocks, get_block_info, request);
+        let missing = alluxio_proto::convert::ConvertError::Missing { field: "info" };
+        Ok((response.info.ok_or(missing)?.try_into()?, response.path))
+    }
+
+    pub(crate) async fn master_info(&self) -> Result<MasterInfo, ClientError> {
+        let info = call!(self, Harmless, metas, get_master_info, GetMasterInfoRequest {});
+        let current = self.primary.current();
+        let fallback =
+            MasterAddress { host: current.host.clone(), rpc_port: current.port, web_port: 0 };
+        Ok(MasterInfo {
+            leader: info.leader.map_or(fallback, master_address),
+            masters: info.masters.into_iter().map(master_address).collect(),
+            started: UnixMillis(info.started_ms),
+            now: UnixMillis(info.now_ms),
+            version: info.version,
+            safe_mode: info.safe_mode,
+            cluster_id: info.cluster_id,
+            journal_type: info.journal_type,
+            journal_seq: info.journal_seq,
+            checkpoint_seq: info.checkpoint_seq,
+            inode_count: info.inode_count,
+            inode_bytes: info.inode_bytes,
+        })
+    }
+
+    pub(crate) async fn checkpoint(&self) -> Result<(u64, String), ClientError> {
+        let response = call!(self, Harmless, metas, checkpoint, CheckpointRequest {});
+        Ok((response.seq, response.master_host))
+    }
+
+    pub(crate) async fn configuration(&self) -> Result<Vec<ConfigProperty>, ClientError> {
+        let request = GetConfigurationRequest {};
+        let response = call!(self, Harmless, metas, get_configuration, request);
+        let properties = response.properties.into_iter();
+        Ok(properties
+            .map(|meta::ConfigProperty { key, value, source }| ConfigProperty {
+                key,
+                value,
+                source,
+            })
+            .collect())
+    }
+}
+
+fn master_address(address: meta::MasterAddress) -> MasterAddress {
+    let port = |port: u32| u16::try_from(port).unwrap_or(0);
+    MasterAddress {
+        rpc_port: port(address.rpc_port),
+        web_port: port(address.web_port),
+        host: address.host,
+    }
+}
+
+fn mount_point(mount: pb::MountPoint) -> Result<MountPoint, ClientError> {
+    let missing = alluxio_proto::convert::ConvertError::Missing { field: "info" };
+    Ok(MountPoint {
+        info: mount.info.ok_or(missing)?.try_into()?,
+        ufs_type: mount.ufs_type,
+        capacity_bytes: u64::try_from(mount.capacity_bytes).ok(),
+        used_bytes: u64::try_from(mount.used_bytes).ok(),
+    })
+}
+
+/// Statuses of a listing as they arrive, in the master's order.
+pub struct Listing {
+    stream: Streaming<pb::ListStatusResponse>,
+    batch: VecDeque<alluxio_proto::v1::common::FileStatus>,
+}
+
+impl Listing {
+    /// The next one; `None` at the end.
+    ///
+    /// **Cancel safety**: safe.
+    ///
+    /// **Errors**: a listing that breaks off is not taken up again; list once more, with
+    /// `start_after` the last name.
+    pub async fn next(&mut self) -> Result<Option<FileStatus>, ClientError> {
+        loop {
+            if let Some(status) = self.batch.pop_front() {
+                return Ok(Some(status.try_into()?));
+            }
+            match self.stream.message().await {
+                Ok(Some(response)) => self.batch.extend(response.statuses),
+                Ok(None) => return Ok(None),
+                Err(status) => return Err(RpcError::from_status(&status).into()),
+            }
+        }
+    }
+
+    /// All that are left.
+    pub async fn collect(mut self) -> Result<Vec<FileStatus>, ClientError> {
+        let mut all = Vec::new();
+        while let Some(status) = self.next().await? {
+            all.push(status);
+        }
+        Ok(all)
+    }
+}
