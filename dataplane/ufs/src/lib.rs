@@ -13,12 +13,14 @@ mod client;
 pub mod error;
 pub mod facts;
 pub mod fault;
+mod hdfs;
 pub mod local;
 pub mod location;
 pub mod memory;
 mod object;
 mod options;
 pub mod registry;
+mod retry;
 pub mod under_fs;
 
 pub use error::{Error, Result};

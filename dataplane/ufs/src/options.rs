@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::location::Location;
+use alluxio_config::ufs::canonical_options;
 use alluxio_types::MountOptions;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -69,6 +70,8 @@ impl Options {
         known: &[Known],
     ) -> Result<Self> {
         let all = || known.iter().chain(COMMON);
+        let mount = MountOptions(canonical_options(mount.0.clone()));
+        let defaults = canonical_options(defaults.0.clone());
         for name in mount.0.keys() {
             if !all().any(|option| option.answers_to(name)) {
                 return Err(Error::UnknownOption {
@@ -81,7 +84,7 @@ impl Options {
         let mut values = BTreeMap::new();
         let mut redactor = Redactor::default();
         // The mount's own come last and win.
-        for (name, value) in defaults.0.iter().chain(&mount.0) {
+        for (name, value) in defaults.iter().chain(&mount.0) {
             let Some(option) = all().find(|option| option.answers_to(name)) else { continue };
             if option.secret {
                 redactor.hide(value);

@@ -1,17 +1,24 @@
 //! From a URI and options to a store.
 
 use crate::error::{Error, Result};
+use crate::hdfs;
 use crate::local::LocalUfs;
 use crate::location::Location;
 use crate::memory::MemoryUfs;
 use crate::object;
 use crate::options::Options;
+use crate::retry::Retries;
 use crate::under_fs::UnderFs;
 use alluxio_host::{Clock, SystemClock};
 use alluxio_types::MountOptions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// First wait before a retry; it doubles, with jitter, up to [`RETRY_WAIT_MAX`].
+pub(crate) const RETRY_WAIT_MIN: Duration = Duration::from_millis(50);
+/// Longest wait before a retry.
+pub(crate) const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// What holds for all mounts of a process.
 #[derive(Clone)]
@@ -37,6 +44,18 @@ impl Default for UfsSettings {
             // front end takes; longer outages are the caller's to report.
             retries_max: 6,
             clock: Arc::new(SystemClock::new()),
+        }
+    }
+}
+
+impl UfsSettings {
+    /// The rule for trying again.
+    pub(crate) fn retries(&self) -> Retries {
+        Retries {
+            times_max: self.retries_max,
+            wait_min: RETRY_WAIT_MIN,
+            wait_max: RETRY_WAIT_MAX,
+            deadline: self.operation_timeout,
         }
     }
 }
@@ -70,6 +89,9 @@ impl UnderFsRegistry {
                 Ok(Arc::new(LocalUfs::new(location.clone(), tolerate)))
             }),
         );
+        let hdfs = settings.clone();
+        registry
+            .add("hdfs", Arc::new(move |location, options| hdfs::open(location, options, &hdfs)));
         for scheme in object::SCHEMES {
             let settings = settings.clone();
             registry.add(

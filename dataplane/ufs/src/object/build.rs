@@ -6,7 +6,7 @@ use crate::client::http_client;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::options::{Known, Options, plain, secret};
-use crate::registry::UfsSettings;
+use crate::registry::{RETRY_WAIT_MAX, RETRY_WAIT_MIN, UfsSettings};
 use crate::under_fs::UnderFs;
 use alluxio_types::{ByteSize, MountOptions};
 use opendal::layers::{RetryEvent, RetryLayer, TimeoutLayer};
@@ -15,7 +15,6 @@ use opendal::{Builder, HttpTransporter, OperationContext, Operator};
 use opendal_http_transport_reqwest::ReqwestTransport;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// Schemes of buckets.
 pub(crate) const SCHEMES: &[&str] = &[
@@ -28,10 +27,6 @@ pub(crate) const SCHEMES: &[&str] = &[
 const PART_BYTES: u64 = 16 * 1024 * 1024;
 /// S3 takes no smaller parts.
 const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
-/// First wait before a retry; it doubles, with jitter, up to [`RETRY_WAIT_MAX`].
-const RETRY_WAIT_MIN: Duration = Duration::from_millis(50);
-/// Longest wait before a retry.
-const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
 
 const S3_OPTIONS: &[Known] = &[
     secret("s3a.accessKeyId", &["aws.accessKeyId", "alluxio.underfs.s3.accessKeyId"]),
