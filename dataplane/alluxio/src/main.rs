@@ -1,1 +1,3 @@
+//! The `alluxio` program.
+
 fn main() {}

@@ -1,0 +1,68 @@
+//! Installs the servers that tests talk to, from package registries, into the user's cache.
+
+use crate::run::{has, run, say};
+use alluxio_testservers::cache;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Installs what is missing.
+pub(crate) fn install() -> Result<()> {
+    if !cache::minio().exists() {
+        install_minio().context("MinIO, the S3 server of the tests")?;
+    }
+    if !cache::hdfs_mark().exists() {
+        install_hdfs().context("HDFS of the tests")?;
+    }
+    Ok(())
+}
+
+/// Sees to it that `program` is there: installed as root, named for everybody else.
+fn need(program: &str, package: &str) -> Result<()> {
+    if has(program) {
+        return Ok(());
+    }
+    let hint =
+        format!("install {program} (Debian: `apt-get install {package}`) and run this again");
+    let root = std::env::var("USER").is_ok_and(|user| user == "root")
+        || fs::metadata("/root").is_ok_and(|_| fs::read_dir("/root").is_ok());
+    if !root || !has("apt-get") {
+        bail!("{program} is missing; {hint}");
+    }
+    say(&format!("{program} is missing, installing the package {package}"));
+    run(Command::new("apt-get").args(["update", "-qq"]))?;
+    run(Command::new("apt-get").args(["install", "-y", "-qq", package])).context(hint)
+}
+
+fn install_minio() -> Result<()> {
+    need("go", "golang-go")?;
+    let program = cache::minio();
+    let dir = program.parent().context("the program lies in a folder")?;
+    say(&format!("building MinIO {} into {} (once)", cache::MINIO_VERSION, dir.display()));
+    fs::create_dir_all(dir)?;
+    run(Command::new("go")
+        .args(["install", "-trimpath", "-ldflags=-s -w"])
+        .arg(format!("github.com/minio/minio@{}", cache::MINIO_VERSION))
+        .env("GOBIN", dir)
+        .env("GOFLAGS", "")
+        // A static program: no C compiler is needed.
+        .env("CGO_ENABLED", "0"))
+}
+
+fn install_hdfs() -> Result<()> {
+    need("java", "openjdk-17-jdk-headless")?;
+    need("mvn", "maven")?;
+    let jars = cache::hdfs_jars();
+    say(&format!("fetching HDFS {} into {} (once)", cache::HADOOP_VERSION, jars.display()));
+    fs::create_dir_all(&jars)?;
+    let pom =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dataplane/testservers/hdfs/pom.xml");
+    run(Command::new("mvn")
+        .args(["-q", "-B", "-f"])
+        .arg(pom)
+        .arg("dependency:copy-dependencies")
+        .arg(format!("-DoutputDirectory={}", jars.display())))?;
+    fs::write(cache::hdfs_mark(), "")?;
+    Ok(())
+}
