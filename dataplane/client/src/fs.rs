@@ -1,5 +1,6 @@
 //! The file system: metadata operations, and the way to readers and writers.
 
+use crate::control::Control;
 use crate::error::ClientError;
 use crate::master::{Listing, Master, NewFile};
 use crate::meta_cache::MetaCache;
@@ -31,6 +32,7 @@ pub(crate) struct Inner {
     pub(crate) host: Host,
     pub(crate) master: Master,
     pub(crate) data: DataClient,
+    pub(crate) control: Control,
     pub(crate) workers: WorkerList,
     pub(crate) meta_cache: Option<MetaCache>,
     pub(crate) unix_trouble: crate::contact::UnixTrouble,
@@ -56,7 +58,7 @@ impl Inner {
         }
     }
 
-    fn forget(&self, path: &AlluxioPath) {
+    pub(crate) fn forget(&self, path: &AlluxioPath) {
         if let Some(cache) = &self.meta_cache {
             cache.forget(path);
         }
@@ -79,6 +81,7 @@ impl FileSystem {
             .collect();
         let retry = config.rpc_retry;
         let policy = RetryPolicy { base: retry.base, max: retry.max, total: retry.total };
+        let control = Control::new(caller.clone());
         let primary = Primary::new(addresses, caller, policy, host.clone())?;
         let data = DataClient::new(ClientOptions {
             cluster_id: String::new(),
@@ -97,6 +100,7 @@ impl FileSystem {
             config,
             host,
             data,
+            control,
             meta_cache,
         };
         Ok(FileSystem { inner: Arc::new(inner) })

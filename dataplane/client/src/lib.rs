@@ -8,6 +8,7 @@
 
 pub mod blocking;
 mod contact;
+mod control;
 pub mod error;
 mod fs;
 mod layout;

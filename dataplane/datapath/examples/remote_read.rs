@@ -1,0 +1,213 @@
+//! Measures a remote read of one stream beside raw loopback transfers of the same file, in turns,
+//! and prints ratios to the best raw one of the same round.
+//!
+//! `cargo run --release --example remote_read -- [DIR [MIB [ROUNDS]]]`; DIR should be on the kind
+//! of file system that a tier is on (a tmpfs).
+
+#![expect(clippy::print_stdout, reason = "its output is the measurement")]
+#![expect(clippy::unwrap_used, reason = "a measurement that cannot go on ends")]
+
+use alluxio_datapath::checksum::ChunkSums;
+use alluxio_datapath::client::{ClientOptions, DataClient, Reading, Target};
+use alluxio_datapath::server::{DataServer, Listeners, ServerIdentity, ServerOptions};
+use alluxio_datapath::{
+    DataService, HeldBlock, Peer, ReadAnswer, ReadRequest, Refusal, WriteSession,
+};
+use alluxio_host::{Disk, DiskFile, OpenMode, RealDisk};
+use alluxio_types::{BlockId, BlockRange, Code, ReadType, WorkerId};
+use async_trait::async_trait;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+const STEP: usize = 1 << 20;
+
+struct OneBlock {
+    path: PathBuf,
+    length: u64,
+    crcs: Arc<[u32]>,
+}
+
+struct Held {
+    file: Box<dyn DiskFile>,
+    length: u64,
+    crcs: Arc<[u32]>,
+}
+
+#[async_trait]
+impl HeldBlock for Held {
+    fn length(&self) -> u64 {
+        self.length
+    }
+    fn file(&self) -> &dyn DiskFile {
+        &*self.file
+    }
+    fn in_memory(&self) -> bool {
+        true
+    }
+    async fn chunk_crcs(&self) -> Result<Arc<[u32]>, Refusal> {
+        Ok(self.crcs.clone())
+    }
+}
+
+#[async_trait]
+impl DataService for OneBlock {
+    async fn read(&self, _peer: &Peer, _request: ReadRequest) -> Result<ReadAnswer, Refusal> {
+        let file = RealDisk.open(&self.path, OpenMode::Read).unwrap();
+        let (length, crcs) = (self.length, self.crcs.clone());
+        Ok(ReadAnswer::Block(Arc::new(Held { file, length, crcs })))
+    }
+    async fn open_session(&self, _peer: &Peer) -> Result<Box<dyn WriteSession>, Refusal> {
+        Err(Refusal::new(Code::Unimplemented, "reads only"))
+    }
+    async fn report_corrupt(&self, _peer: &Peer, _block: BlockId, _offset: u64) {}
+}
+
+#[derive(Clone, Copy)]
+enum Raw {
+    Copy,
+    Mapping,
+    Sendfile,
+}
+
+/// One raw transfer; seconds.
+fn raw(kind: Raw, path: &Path, length: u64, buffer: &mut [u8]) -> f64 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let path = path.to_owned();
+    let sender = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let file = File::open(&path).unwrap();
+        match kind {
+            Raw::Copy => {
+                let mut buffer = vec![0; STEP];
+                let mut at = 0;
+                while at < length {
+                    let count = file.read_at(&mut buffer, at).unwrap();
+                    socket.write_all(&buffer[..count]).unwrap();
+                    at += count as u64;
+                }
+            }
+            Raw::Mapping => {
+                // A private copy of the pages' addresses is what a kept mapping amounts to.
+                #[expect(unsafe_code, reason = "the file is this program's own")]
+                // SAFETY: nobody changes the file while the program runs.
+                let map = unsafe { memmap2::Mmap::map(&file).unwrap() };
+                for piece in map.chunks(STEP) {
+                    socket.write_all(piece).unwrap();
+                }
+            }
+            Raw::Sendfile => {
+                let mut at = 0;
+                while at < length {
+                    let count = (length - at).min(STEP as u64) as usize;
+                    rustix::fs::sendfile(&socket, &file, Some(&mut at), count).unwrap();
+                }
+            }
+        }
+    });
+    let mut socket = TcpStream::connect(address).unwrap();
+    let started = Instant::now();
+    let mut done = 0;
+    while done < length {
+        let count = socket.read(buffer).unwrap();
+        assert!(count > 0);
+        done += count as u64;
+    }
+    let spent = started.elapsed().as_secs_f64();
+    sender.join().unwrap();
+    spent
+}
+
+async fn ours(client: &DataClient, target: &Target, length: u64, buffer: &mut [u8]) -> f64 {
+    let started = Instant::now();
+    let request = ReadRequest {
+        block: BlockId(1),
+        block_length: length,
+        range: BlockRange { start: 0, end: length },
+        want_fd: false,
+        read_type: ReadType::NoCache,
+        cache_whole_block: false,
+        passive_source: None,
+        source: None,
+    };
+    let Reading::Stream(mut stream) = client.read(target, request).await.unwrap() else {
+        panic!("no stream")
+    };
+    let mut done = 0;
+    while done < length {
+        let count = stream.read(buffer).await.unwrap();
+        assert!(count > 0);
+        done += count as u64;
+    }
+    stream.finish().await.unwrap();
+    started.elapsed().as_secs_f64()
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let dir = args.next().unwrap_or_else(|| "/dev/shm".into());
+    let mib: u64 = args.next().map_or(512, |text| text.parse().unwrap());
+    let rounds: usize = args.next().map_or(9, |text| text.parse().unwrap());
+    let length = mib << 20;
+    let folder = tempfile::tempdir_in(dir).unwrap();
+    let path = folder.path().join("block");
+    let mut sums = ChunkSums::new();
+    {
+        let mut file = File::create(&path).unwrap();
+        for i in 0..mib {
+            let piece: Vec<u8> =
+                (0..STEP as u64).map(|j| (i * 31 + j * 7 + (j >> 9)) as u8).collect();
+            sums.update(&piece);
+            file.write_all(&piece).unwrap();
+        }
+    }
+    let server_runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (server, port) = server_runtime.block_on(async {
+        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = tcp.local_addr().unwrap().port();
+        let service = OneBlock { path: path.clone(), length, crcs: sums.finish().into() };
+        let identity = ServerIdentity { cluster_id: String::new(), worker: WorkerId(1) };
+        let listeners = Listeners { tcp: Some(tcp), unix: None };
+        (DataServer::start(Arc::new(service), identity, listeners, ServerOptions::default()), port)
+    });
+    let client_runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let client = DataClient::new(ClientOptions::default());
+    let target = Target::Tcp { host: "127.0.0.1".into(), port };
+    let mut buffer = vec![0; STEP];
+    let names = ["copy+write", "mapping+write", "sendfile", "ours"];
+    let mut speeds: [Vec<f64>; 4] = Default::default();
+    let mut ratios = Vec::new();
+    for round in 0..=rounds {
+        let gib = length as f64 / f64::from(1 << 30);
+        let now = [
+            gib / raw(Raw::Copy, &path, length, &mut buffer),
+            gib / raw(Raw::Mapping, &path, length, &mut buffer),
+            gib / raw(Raw::Sendfile, &path, length, &mut buffer),
+            gib / client_runtime.block_on(ours(&client, &target, length, &mut buffer)),
+        ];
+        // The first round warms everything up.
+        if round > 0 {
+            for (speed, now) in speeds.iter_mut().zip(now) {
+                speed.push(now);
+            }
+            ratios.push(now[3] / now[0].max(now[1]).max(now[2]));
+        }
+    }
+    for (name, speed) in names.iter().zip(&mut speeds) {
+        println!("{name:14} {:6.2} GiB/s", median(speed));
+    }
+    let ratio = median(&mut ratios);
+    let (low, high) = (ratios[0], ratios[ratios.len() - 1]);
+    println!("ours / best raw of the round: {ratio:.2} ({low:.2} to {high:.2}, {rounds} rounds)");
+    server_runtime.block_on(server.stop(std::time::Duration::from_secs(1)));
+}
