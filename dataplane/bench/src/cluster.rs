@@ -143,7 +143,7 @@ fn wait_until_ready(child: &mut Child) -> Result<()> {
     loop {
         let left = deadline.saturating_duration_since(std::time::Instant::now());
         match lines.recv_timeout(left) {
-            Ok(line) if line.contains("ready") => return Ok(()),
+            Ok(line) if line.starts_with("ready") => return Ok(()),
             Ok(_) => {}
             Err(_) => {
                 // Stopped or stuck: either way it is of no use.
