@@ -181,6 +181,11 @@ impl Config {
         registry::find(key).is_some() || !key.starts_with("alluxio.") && ufs::is_option(key)
     }
 
+    /// The name that an alias stands for, or the name itself; `None` for a key that is not known.
+    pub fn canonical_name(key: &str) -> Option<String> {
+        registry::find(key).map(|found| found.name)
+    }
+
     /// The known key that looks most like `key`.
     pub fn nearest(key: &str) -> Option<String> {
         registry::nearest(key)
