@@ -192,30 +192,27 @@ impl Link {
         patience: Duration,
     ) -> Result<(), Error> {
         debug_assert_eq!(head.length as usize, payload.len());
+        self.begin_data(id, head, payload, patience).await
+    }
+
+    /// Sends the start of a `Data` frame: the head, and the first bytes of its payload.
+    pub(crate) async fn begin_data(
+        &mut self,
+        id: u32,
+        head: DataHead,
+        first: &[u8],
+        patience: Duration,
+    ) -> Result<(), Error> {
         self.out.clear();
         codec::encode(id, &Frame::Data(head), &mut self.out)?;
-        let sent = self.socket.write_both(&self.out, payload, patience).await;
+        let sent = self.socket.write_both(&self.out, first, patience).await;
         self.out.clear();
         sent.map_err(|source| self.io_error("sending data", patience, source))
     }
 
-    /// Sends a `Data` frame whose payload is at `offset` of `file`.
-    pub(crate) async fn send_data_of_file(
-        &mut self,
-        id: u32,
-        head: DataHead,
-        file: BorrowedFd<'_>,
-        patience: Duration,
-    ) -> Result<(), Error> {
-        let (offset, length) = (head.offset, head.length as usize);
-        self.out.clear();
-        codec::encode(id, &Frame::Data(head), &mut self.out)?;
-        let sent = async {
-            self.socket.write_all(&self.out, patience).await?;
-            self.socket.send_file(file, offset, length, patience).await
-        };
-        let sent = sent.await;
-        self.out.clear();
+    /// Sends more of the payload that was begun.
+    pub(crate) async fn more_data(&self, bytes: &[u8], patience: Duration) -> Result<(), Error> {
+        let sent = self.socket.write_all(bytes, patience).await;
         sent.map_err(|source| self.io_error("sending data", patience, source))
     }
 
@@ -227,13 +224,24 @@ impl Link {
         patience: Duration,
     ) -> Result<(), Error> {
         while !buffer.is_empty() {
-            let got = self.socket.read(buffer, patience).await;
-            match got.map_err(|source| self.io_error("receiving data", patience, source))? {
-                0 => return Err(self.closed("receiving data")),
-                count => buffer = &mut buffer[count..],
-            }
+            let count = self.payload_some(buffer, patience).await?;
+            buffer = &mut buffer[count..];
         }
         Ok(())
+    }
+
+    /// Receives some bytes of a payload that has at least `buffer.len()` more; at least one.
+    /// **Cancel safety**: none, drop the link after a cancel.
+    pub(crate) async fn payload_some(
+        &mut self,
+        buffer: &mut [u8],
+        patience: Duration,
+    ) -> Result<usize, Error> {
+        let got = self.socket.read(buffer, patience).await;
+        match got.map_err(|source| self.io_error("receiving data", patience, source))? {
+            0 => Err(self.closed("receiving data")),
+            count => Ok(count),
+        }
     }
 
     /// Receives a whole payload and checks every piece. `spare` is a buffer to carve it out of; it

@@ -5,23 +5,35 @@ use crate::sys;
 use bytes::BufMut;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
+/// Bytes of a payload that are waited for at a time: a reader that is woken for every segment
+/// spends a third of its time on waking up (measured over loopback with 2 cores).
+const LOW_WATER_MAX: usize = 256 * 1024;
+
 /// A connected socket. All calls take `&self`: one task reads while another one may write.
 #[derive(Debug)]
-pub(crate) enum Socket {
+pub(crate) struct Socket {
+    stream: Stream,
+    /// Bytes that make it readable, as the kernel was told last.
+    low_water: AtomicUsize,
+}
+
+#[derive(Debug)]
+enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 macro_rules! each {
     ($socket:expr, $inner:ident => $call:expr) => {
-        match $socket {
-            Socket::Tcp($inner) => $call,
-            Socket::Unix($inner) => $call,
+        match &$socket.stream {
+            Stream::Tcp($inner) => $call,
+            Stream::Unix($inner) => $call,
         }
     };
 }
@@ -36,13 +48,41 @@ impl Socket {
         sockopt::set_tcp_keepidle(&stream, Duration::from_secs(30))?;
         sockopt::set_tcp_keepintvl(&stream, Duration::from_secs(10))?;
         sockopt::set_tcp_keepcnt(&stream, 3)?;
-        Ok(Socket::Tcp(stream))
+        Ok(Socket { stream: Stream::Tcp(stream), low_water: AtomicUsize::new(1) })
+    }
+
+    pub(crate) fn unix(stream: UnixStream) -> Socket {
+        Socket { stream: Stream::Unix(stream), low_water: AtomicUsize::new(1) }
+    }
+
+    /// Reads what is there. When there is nothing, readiness means `wanted` bytes from now on.
+    fn read_or_wait_for(
+        &self,
+        stream: impl AsFd,
+        buffer: &mut [u8],
+        wanted: usize,
+    ) -> io::Result<usize> {
+        let got = rustix::io::read(stream, buffer);
+        if got == Err(rustix::io::Errno::AGAIN) {
+            self.wait_for(wanted)?;
+        }
+        Ok(got?)
+    }
+
+    /// Says how many bytes are waited for next. Only a hint: whatever is there is taken.
+    fn wait_for(&self, bytes: usize) -> io::Result<()> {
+        let Stream::Tcp(stream) = &self.stream else { return Ok(()) };
+        let bytes = bytes.clamp(1, LOW_WATER_MAX);
+        if self.low_water.swap(bytes, Ordering::Relaxed) == bytes {
+            return Ok(());
+        }
+        sys::low_water::set(stream, bytes as i32)
     }
 
     pub(crate) fn transport(&self) -> Transport {
-        match self {
-            Socket::Tcp(_) => Transport::Tcp,
-            Socket::Unix(_) => Transport::Unix,
+        match self.stream {
+            Stream::Tcp(_) => Transport::Tcp,
+            Stream::Unix(_) => Transport::Unix,
         }
     }
 
@@ -80,9 +120,9 @@ impl Socket {
         fds: &mut VecDeque<OwnedFd>,
         patience: Duration,
     ) -> io::Result<usize> {
-        self.ready_then(Interest::READABLE, patience, || match self {
-            Socket::Tcp(s) => Ok(rustix::io::read(s, &mut *buffer)?),
-            Socket::Unix(s) => sys::scm_rights::receive(s, buffer, fds),
+        self.ready_then(Interest::READABLE, patience, || match &self.stream {
+            Stream::Tcp(s) => self.read_or_wait_for(s, buffer, 1),
+            Stream::Unix(s) => sys::scm_rights::receive(s, buffer, fds),
         })
         .await
     }
@@ -93,9 +133,9 @@ impl Socket {
         buffer: &mut [u8],
         fds: &mut VecDeque<OwnedFd>,
     ) -> io::Result<Option<usize>> {
-        let tried = each!(self, s => s.try_io(Interest::READABLE, || match self {
-            Socket::Tcp(s) => Ok(rustix::io::read(s, &mut *buffer)?),
-            Socket::Unix(s) => sys::scm_rights::receive(s, buffer, fds),
+        let tried = each!(self, s => s.try_io(Interest::READABLE, || match &self.stream {
+            Stream::Tcp(s) => Ok(rustix::io::read(s, &mut *buffer)?),
+            Stream::Unix(s) => sys::scm_rights::receive(s, buffer, fds),
         }));
         match tried {
             Ok(count) => Ok(Some(count)),
@@ -111,16 +151,20 @@ impl Socket {
         }
     }
 
-    /// Receives plain bytes into a slice. 0 is the end of the stream.
+    /// Receives plain bytes into a slice, which the peer is about to fill. 0 is the end of the
+    /// stream.
     pub(crate) async fn read(&self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
-        self.ready_then(Interest::READABLE, patience, || match self {
-            Socket::Tcp(s) => Ok(rustix::io::read(s, &mut *buffer)?),
-            Socket::Unix(s) => Ok(rustix::io::read(s, &mut *buffer)?),
-        })
+        let wanted = buffer.len();
+        self.ready_then(
+            Interest::READABLE,
+            patience,
+            || each!(self, s => self.read_or_wait_for(s, buffer, wanted)),
+        )
         .await
     }
 
-    /// Receives plain bytes into the free part of `buffer`, which need not be initialized.
+    /// Receives plain bytes into the free part of `buffer`, which need not be initialized, and
+    /// which the peer is about to fill.
     pub(crate) async fn read_buf(
         &self,
         buffer: &mut impl BufMut,
@@ -129,6 +173,7 @@ impl Socket {
         loop {
             match each!(self, s => s.try_read_buf(buffer)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait_for(buffer.remaining_mut())?;
                     let ready = async { each!(self, s => s.readable().await) };
                     match tokio::time::timeout(patience, ready).await {
                         Ok(ready) => ready?,
@@ -182,37 +227,12 @@ impl Socket {
         patience: Duration,
     ) -> io::Result<()> {
         let sent = self
-            .ready_then(Interest::WRITABLE, patience, || match self {
-                Socket::Unix(s) => sys::scm_rights::send(s, bytes, fd),
-                Socket::Tcp(_) => Err(io::ErrorKind::Unsupported.into()),
+            .ready_then(Interest::WRITABLE, patience, || match &self.stream {
+                Stream::Unix(s) => sys::scm_rights::send(s, bytes, fd),
+                Stream::Tcp(_) => Err(io::ErrorKind::Unsupported.into()),
             })
             .await?;
         self.write_all(&bytes[sent..], patience).await
-    }
-
-    /// Sends bytes `offset..offset + count` of a file.
-    pub(crate) async fn send_file(
-        &self,
-        file: BorrowedFd<'_>,
-        mut offset: u64,
-        mut count: usize,
-        patience: Duration,
-    ) -> io::Result<()> {
-        while count > 0 {
-            let sent = self
-                .ready_then(
-                    Interest::WRITABLE,
-                    patience,
-                    || each!(self, s => sys::sendfile::sendfile(s, file, offset, count)),
-                )
-                .await?;
-            if sent == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            offset += sent as u64;
-            count -= sent;
-        }
-        Ok(())
     }
 
     /// Sends without waiting; for frames so small that a socket with any room takes them whole.

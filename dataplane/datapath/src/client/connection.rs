@@ -103,7 +103,7 @@ impl Connection {
 
     async fn open_unhurried(target: &Target, options: &ClientOptions) -> Result<Self, Error> {
         let socket = match target {
-            Target::Unix(path) => UnixStream::connect(path).await.map(Socket::Unix),
+            Target::Unix(path) => UnixStream::connect(path).await.map(Socket::unix),
             Target::Tcp { host, port } => {
                 TcpStream::connect((host.as_str(), *port)).await.and_then(Socket::tcp)
             }

@@ -135,14 +135,14 @@ impl RemoteStream {
             link.payload_exact(&mut self.spare, patience).await?;
             check(self.block, rest, &self.spare)?;
             self.spill = self.spare.split().freeze();
-            rest.pieces_done += 1;
-            rest.at += piece as u64;
         } else {
             let into = &mut buffer[..fit as usize];
-            link.payload_exact(into, patience).await?;
-            check(self.block, rest, into)?;
-            rest.pieces_done += pieces;
-            rest.at += fit;
+            let (mut have, mut checked) = (0, 0);
+            while have < into.len() {
+                have += link.payload_some(&mut into[have..], patience).await?;
+                // Checked as they come, while they are in the processor's cache.
+                checked += check(self.block, rest, &into[checked..have])?;
+            }
             self.position += fit;
         }
         if rest.left() == 0 {
@@ -280,19 +280,19 @@ impl RemoteStream {
     }
 }
 
-/// Checks `bytes`, the next whole pieces of a frame.
-fn check(block: BlockId, rest: &FrameRest, mut bytes: &[u8]) -> Result<(), Error> {
-    let mut at = rest.at;
-    for crc in &rest.head.crcs[rest.pieces_done..] {
-        if bytes.is_empty() {
-            break;
+/// Checks the whole pieces at the start of `bytes`, which are the next ones of a frame, and counts
+/// them as taken; returns their length.
+fn check(block: BlockId, rest: &mut FrameRest, bytes: &[u8]) -> Result<usize, Error> {
+    let mut done = 0;
+    while let Some(crc) = rest.head.crcs.get(rest.pieces_done) {
+        let piece = first_piece(rest.at, rest.left()) as usize;
+        let Some(found) = bytes.get(done..done + piece) else { break };
+        if crc32c(found) != *crc {
+            return Err(Error::Checksum { block, offset: rest.at });
         }
-        let (piece, later) = bytes.split_at(first_piece(at, bytes.len() as u64) as usize);
-        if crc32c(piece) != *crc {
-            return Err(Error::Checksum { block, offset: at });
-        }
-        at += piece.len() as u64;
-        bytes = later;
+        done += piece;
+        rest.at += piece as u64;
+        rest.pieces_done += 1;
     }
-    Ok(())
+    Ok(done)
 }

@@ -67,6 +67,8 @@ pub(super) struct Connection {
     pub(super) link: Link,
     pub(super) peer: Peer,
     pub(super) leases: Leases,
+    /// Buffer of the last read, for the next one.
+    pub(super) spare: Option<Vec<u8>>,
 }
 
 /// Serves a connection to its end.
@@ -94,7 +96,7 @@ async fn serve_all(shared: Arc<Shared>, socket: Socket, address: String) -> Resu
     let Some(hello) = greet(&shared, &mut link).await? else { return Ok(()) };
     let peer = Peer { user: hello.user, transport, address };
     let leases = Leases { held: HashMap::new(), last: 0, counters: shared.counters.clone() };
-    let mut connection = Connection { shared, link, peer, leases };
+    let mut connection = Connection { shared, link, peer, leases, spare: None };
     let mut stopping = connection.shared.stopping.clone();
     loop {
         let idle = connection.shared.options.idle;

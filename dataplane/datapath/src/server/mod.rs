@@ -188,7 +188,7 @@ impl Acceptor {
             }
             Acceptor::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Socket::Unix(stream), "unix socket".to_owned()))
+                Ok((Socket::unix(stream), "unix socket".to_owned()))
             }
         }
     }

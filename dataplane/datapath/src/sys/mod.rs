@@ -1,6 +1,6 @@
-//! What the kernel does for us: passing descriptors, sending files, mapping them. The only module
-//! of this crate where `unsafe` is allowed, and only [`mmap`] needs it.
+//! What the kernel does for us: passing descriptors, mapping files. The only module
+//! of this crate where `unsafe` is allowed, and only [`mmap`] and [`low_water`] need it.
 
+pub(crate) mod low_water;
 pub(crate) mod mmap;
 pub(crate) mod scm_rights;
-pub(crate) mod sendfile;
