@@ -87,7 +87,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed<'_> {
         return Parsed::Bad;
     }
     let end = HEADER_BYTES + length;
-    if bytes.len() < end || crc32c(&bytes[4..end]) != u32_at(header, 0) {
+    // A file that ends within the padding was torn there, and its last group never acknowledged.
+    // Taking the record all the same would let the next group begin where no reader looks for it.
+    let size = end.next_multiple_of(ALIGNMENT);
+    if bytes.len() < size || crc32c(&bytes[4..end]) != u32_at(header, 0) {
         return Parsed::Bad;
     }
     Parsed::Record {
@@ -95,7 +98,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed<'_> {
         seq: JournalSeq(u64_at(header, 16)),
         back: u32_at(header, 24),
         payload: &bytes[HEADER_BYTES..end],
-        size: end.next_multiple_of(ALIGNMENT).min(bytes.len()),
+        size,
     }
 }
 
@@ -145,6 +148,17 @@ mod tests {
             }
         }
         assert_eq!(expected, 20);
+    }
+
+    #[test]
+    fn a_record_without_all_of_its_padding_is_torn() {
+        let whole = group(6..7);
+        let bytes = HEADER_BYTES + 7;
+        assert_eq!(whole.len(), bytes.next_multiple_of(ALIGNMENT));
+        for length in bytes..whole.len() {
+            assert_eq!(parse(&whole[..length]), Parsed::Bad, "{length} of {} bytes", whole.len());
+        }
+        assert!(matches!(parse(&whole), Parsed::Record { .. }));
     }
 
     #[test]

@@ -125,6 +125,9 @@ impl FolderLog {
         }
         self.term = term;
         if self.writer.is_none() {
+            // A process that was killed between giving a file its name and syncing the folder left
+            // a name that the next power cut takes away, with all that is appended from now on.
+            self.folder.sync()?;
             let (first, step) = (loaded.last_segment, self.zero_step());
             let writer =
                 SegmentWriter::resume(&self.folder, first, loaded.group, loaded.end, step)?;
