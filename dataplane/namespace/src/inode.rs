@@ -16,7 +16,6 @@ pub(crate) struct Brief {
     pub(crate) perm: u32,
     /// Position of a directory's node in the shard of its own id; `None` for a file.
     pub(crate) node: Option<u32>,
-    pub(crate) completed: bool,
 }
 
 impl Brief {
@@ -28,7 +27,6 @@ impl Brief {
             seq: record.seq.get(),
             perm: record.perm,
             node: record.node(),
-            completed: record.completed(),
         }
     }
 

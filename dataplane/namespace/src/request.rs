@@ -86,7 +86,8 @@ pub struct CreateFile {
     pub path: AlluxioPath,
     /// Makes missing directories on the way.
     pub recursive: bool,
-    /// Replaces a complete file of that name (a new inode; the old one is in `Plan::removed`).
+    /// Replaces a file of that name by a new inode; the old one is in `Plan::removed`. A writer that
+    /// still has the old one open finds it gone when it completes.
     pub overwrite: bool,
     /// Permission bits as they are; `None` for 0666 without the umask.
     pub mode: Option<Mode>,

@@ -141,10 +141,6 @@ impl Planner<'_> {
         if !request.overwrite {
             return self.refuse(Error::AlreadyExists { path: path.clone() });
         }
-        // Two writers of one file would each believe that theirs is the file.
-        if !walked.at.completed {
-            return self.refuse(Error::Incomplete { path: path.clone() });
-        }
         let parent = path.parent().unwrap_or_else(AlluxioPath::root);
         self.need(&walked.parent, Access::WRITE, &parent)?;
         removed.push(walked.at.id());

@@ -142,7 +142,6 @@ impl Model {
                 let way = match self.nodes.get(at) {
                     Some(_) if !overwrite => return Err(Code::AlreadyExists),
                     Some(node) if node.directory => return Err(Code::IsADirectory),
-                    Some(node) if !node.complete => return Err(Code::Incomplete),
                     Some(_) => Vec::new(),
                     None => self.way(at, *recursive)?,
                 };

@@ -138,13 +138,18 @@ fn create_refuses_what_makes_no_sense() {
 }
 
 #[test]
-fn overwrite_replaces_a_complete_file_by_a_new_inode() {
+fn overwrite_replaces_a_file_by_a_new_inode_and_the_old_writer_finds_it_gone() {
     let mut tree = Tree::new();
     let old = tree.create("/f");
     let again = CreateFile { overwrite: true, ..CreateFile::new(path("/f")) };
-    assert_eq!(tree.refused(again.clone()), Error::Incomplete { path: path("/f") });
-    tree.complete(old, 5, PersistenceState::NotPersisted);
     let plan = tree.change(again).unwrap();
+    let late = CompleteFile {
+        id: old,
+        length: 5,
+        persistence: PersistenceState::NotPersisted,
+        fingerprint: Fingerprint::default(),
+    };
+    assert_eq!(tree.refused(late), Error::InodeNotFound { id: old });
     assert_eq!(plan.removed, [old]);
     assert!(id_of(&plan) > old);
     assert_eq!(tree.status("/f").unwrap().length, 0);
