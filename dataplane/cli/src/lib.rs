@@ -1,18 +1,17 @@
 //! The command line as a library: parse → call → view.
 //!
 //! ```text
-//! arguments ─► run ─► fs / admin / conf / bench ─► alluxio_client ─► view ─► Screen, exit code
+//! arguments ─► run ─► fs / admin / conf ─► alluxio_client ─► view ─► Screen, exit code
 //! ```
 //!
-//! It must not know: how servers are started (a [`bench::Starter`] is handed in), and nothing global:
-//! arguments, environment and output streams come in with an [`Invocation`]. No code here ends the
-//! process; [`run`] returns the exit code.
+//! It must not know: how servers are started; and nothing is global: arguments, environment and output
+//! streams come in with an [`Invocation`]. No code here ends the process; [`run`](run()) returns the
+//! exit code.
 //!
 //! Reading order: [`run`](mod@run), [`connect`], [`target`] (path arguments), [`fs`], [`admin`],
-//! [`conf`], [`bench`], [`view`] (pure), [`error`] (exit codes).
+//! [`conf`], [`view`] (pure), [`error`] (exit codes).
 
 pub mod admin;
-pub mod bench;
 pub mod conf;
 pub mod connect;
 pub mod error;

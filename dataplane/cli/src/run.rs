@@ -1,6 +1,5 @@
 //! From a command line to an exit code.
 
-use crate::bench::{self, Starter};
 use crate::connect::Session;
 use crate::error::CliError;
 use crate::fs::FsCommand;
@@ -10,8 +9,6 @@ use crate::{admin, conf, run_tests, target};
 use alluxio_config::source::split_arguments;
 use alluxio_config::{Config, ConfigError, Roles, Sources};
 use clap::{CommandFactory, FromArgMatches};
-use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Exit code after Ctrl-C: what a shell shows for SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -28,10 +25,6 @@ pub struct Invocation {
     pub version: String,
     /// Commit that it was built from; empty when unknown.
     pub revision: String,
-    /// Starts an embedded cluster for `bench`, where the binary can.
-    pub starter: Option<Arc<dyn Starter>>,
-    /// The binary itself, for what is measured in processes of its own.
-    pub program: Option<PathBuf>,
     /// Commands that the binary has besides ours, for help and completion.
     pub others: Vec<clap::Command>,
 }
@@ -69,9 +62,6 @@ enum Command {
     /// Write and read files with all types of writes and reads
     #[command(visible_alias = "runTest")]
     RunTests(run_tests::RunTests),
-    /// Measure, and compare with what the machine can do
-    #[command(subcommand, arg_required_else_help = true)]
-    Bench(bench::BenchCommand),
     /// Print the version
     Version {
         /// Also the commit, cut to this many characters
@@ -172,11 +162,6 @@ async fn dispatch(invocation: Invocation) -> Result<(), CliError> {
         Command::GetConf(command) => command.run(&session(config)?, &screen).await,
         Command::ValidateConf => conf::validate(&config, &screen),
         Command::RunTests(command) => command.run(&session(config)?, &screen).await,
-        Command::Bench(command) => {
-            let starter = invocation.starter.as_deref();
-            let program = invocation.program.as_deref();
-            command.run(&config?, masters, bench::Means { starter, program }, &screen).await
-        }
         Command::Version { revision } => {
             let text = version(&invocation.version, &invocation.revision, revision);
             screen.either(|| serde_json::json!({"version": text}), || text.clone())

@@ -11,8 +11,6 @@ async fn alluxio(words: &[&str]) -> (u8, String, String) {
         screen,
         version: "1.2.3".into(),
         revision: "0123456789abcdef".into(),
-        starter: None,
-        program: None,
         others: vec![clap::Command::new("master").about("Run a master")],
     })
     .await;
@@ -52,7 +50,7 @@ async fn unknown_commands_and_options_are_named_with_the_way_out() {
 async fn help_shows_our_commands_and_the_binarys() {
     let (code, out, _) = alluxio(&["help"]).await;
     assert_eq!(code, 0);
-    for name in ["fs ", "fsadmin ", "getConf ", "bench ", "master "] {
+    for name in ["fs ", "fsadmin ", "getConf ", "master "] {
         assert!(out.contains(name), "{name} is not in\n{out}");
     }
     let (code, out, _) = alluxio(&["fs", "help", "chmod"]).await;

@@ -333,7 +333,7 @@ pub(crate) fn section(r: &mut Reader<'_>) -> ClientConfig {
         entries_max: r.count(&META_CACHE_SIZE),
         expiration: r.duration(&META_CACHE_EXPIRATION),
     };
-    let hostname = r.text_or(&USER_HOSTNAME, |machine| machine.hostname.clone());
+    let hostname = own_hostname(r);
     ClientConfig {
         general: general::section(r),
         security: security::section(r),
@@ -381,6 +381,14 @@ pub(crate) fn section(r: &mut Reader<'_>) -> ClientConfig {
         hostname,
         date_pattern: r.text(&DATE_PATTERN),
     }
+}
+
+/// The name that is compared with those of workers: the configured one; a loopback name of the
+/// worker, since that is this machine whoever reads it; the machine's.
+fn own_hostname(r: &Reader<'_>) -> String {
+    let worker = r.set_text(&worker::HOSTNAME);
+    let loopback = worker.filter(|w| w == "localhost" || w.starts_with("127.") || w == "::1");
+    r.text_or(&USER_HOSTNAME, |machine| loopback.clone().unwrap_or(machine.hostname.clone()))
 }
 
 /// Where the masters are: `rpc.addresses`, else `hostname:rpc.port`.

@@ -200,6 +200,21 @@ fn a_client_without_a_master_is_told_what_to_do() {
 }
 
 #[test]
+fn a_worker_on_loopback_is_on_the_machine_of_its_clients() {
+    let hostname = |pairs: &[(&str, &str)]| {
+        let mut sources = Sources::none().with_runtime(pairs.iter().copied());
+        sources.machine.hostname = "laptop".into();
+        let host = [("alluxio.master.hostname", "m")];
+        Config::load(sources.with_runtime(host)).unwrap().client().unwrap().hostname
+    };
+    assert_eq!(hostname(&[]), "laptop");
+    assert_eq!(hostname(&[("alluxio.worker.hostname", "w1")]), "laptop");
+    assert_eq!(hostname(&[("alluxio.worker.hostname", "127.0.0.1")]), "127.0.0.1");
+    let both = [("alluxio.worker.hostname", "127.0.0.1"), ("alluxio.user.hostname", "me")];
+    assert_eq!(hostname(&both), "me");
+}
+
+#[test]
 fn tiers_take_lists_and_share_the_last_quota() {
     let config = Config::of([
         ("alluxio.master.hostname", "m"),
