@@ -114,6 +114,7 @@ impl Link {
             }
         })?;
         core.store.acknowledge(&before);
+        core.mounts.doubt_all();
         self.remove(reply.free_blocks).await;
         self.session = Some(reply.session);
         self.core.registered.store(true, Ordering::Release);

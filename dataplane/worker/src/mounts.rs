@@ -16,8 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct Mount {
     pub(crate) info: Arc<MountInfo>,
     pub(crate) ufs: Arc<dyn UnderFs>,
-    /// Version of the mount table that this row was read from.
-    version: u64,
+    /// Version of the mount table that this row was read from; `None` when it must be asked for
+    /// again.
+    version: Option<u64>,
 }
 
 /// The mounts of a worker, by id.
@@ -48,10 +49,18 @@ impl Mounts {
         self.version.store(version, Ordering::Release);
     }
 
+    /// Another master may count versions from another start: every row is asked for again.
+    pub(crate) fn doubt_all(&self) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for mount in known.values_mut() {
+            mount.version = None;
+        }
+    }
+
     fn current(&self, id: MountId) -> Option<Mount> {
         let version = self.version.load(Ordering::Acquire);
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&id).filter(|mount| mount.version >= version).cloned()
+        known.get(&id).filter(|mount| mount.version == Some(version)).cloned()
     }
 
     /// The mount, from what is known or from the master.
@@ -76,13 +85,15 @@ impl Mounts {
             .await?;
         let info: MountInfo =
             reply.info.ok_or(ConvertError::Missing { field: "info" })?.try_into()?;
-        let mount = self.open(info, reply.mount_table_version)?;
+        // May be newer than the last heartbeat told.
+        self.set_version(reply.mount_table_version);
+        let mount = self.open(info, Some(reply.mount_table_version))?;
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(id, mount.clone());
         Ok(mount)
     }
 
     /// Keeps the store, and its connections, when nothing changed but the version.
-    fn open(&self, info: MountInfo, version: u64) -> Result<Mount, WorkerError> {
+    fn open(&self, info: MountInfo, version: Option<u64>) -> Result<Mount, WorkerError> {
         let before = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             known.get(&info.id).cloned()

@@ -184,7 +184,7 @@ fn start_tasks(
         }
     };
     let link_ended = end(ended.clone(), readiness.clone());
-    let upkeep_ended = end(ended.clone(), readiness.clone());
+    let upkeep_ended = end(ended, readiness.clone());
     let (link, keep) = (core.clone(), core.clone());
     // Once held, it stays: a worker serves what it has while no master answers.
     let joined = readiness.clone();
