@@ -65,11 +65,11 @@ const COPIED: [Source; 14] = [
     }),
     ("blocks_lost_total", "Blocks lost with their directory", |s, _| s.stats().lost.get()),
     ("moved_bytes_total", "Bytes copied between tiers", |s, _| s.stats().moved_bytes.get()),
-    ("space_refused_total", "Requests for room that nothing could satisfy", |s, _| {
+    ("space_requests_refused_total", "Requests for room that nothing could satisfy", |s, _| {
         s.stats().refused.get()
     }),
-    ("reads_lent_total", "Reads answered by a descriptor", |_, c| load(&c.reads_lent)),
-    ("reads_streamed_total", "Reads answered by bytes", |_, c| load(&c.reads_streamed)),
+    ("requests_lent_total", "Reads answered by a descriptor", |_, c| load(&c.reads_lent)),
+    ("requests_streamed_total", "Reads answered by bytes", |_, c| load(&c.reads_streamed)),
     ("sent_bytes_total", "Bytes of blocks sent", |_, c| load(&c.bytes_sent)),
     ("received_bytes_total", "Bytes of blocks received", |_, c| load(&c.bytes_received)),
     ("requests_refused_total", "Data requests refused", |_, c| load(&c.refusals)),
@@ -87,7 +87,8 @@ impl WorkerMetrics {
             .iter()
             .map(|(name, help, read)| Ok(Copied { counter: m.counter(name, help)?, read: *read }))
             .collect::<Result<_, prometheus::Error>>()?;
-        let reads = m.counters("reads_total", "Reads by where the bytes were", &["source"])?;
+        let reads =
+            m.counters("read_requests_total", "Reads by where the bytes were", &["source"])?;
         let read_bytes =
             m.counters("read_bytes_total", "Bytes asked for, by where they were", &["source"])?;
         let fetched =
@@ -112,15 +113,15 @@ impl WorkerMetrics {
             )?,
             registrations: m.counter("registrations_total", "Registrations with the master")?,
             heartbeats: m.counters("heartbeats_total", "Heartbeats, by outcome", &["outcome"])?,
-            fetch_failures: m.counters("fetch_failures_total", "Failed fetches", &["code"])?,
+            fetch_failures: m.counters("fetch_errors_total", "Failed fetches", &["code"])?,
             capacity: m.gauges("capacity_bytes", "Bytes a tier may hold", &["tier"])?,
             used: m.gauges("used_bytes", "Bytes a tier holds", &["tier"])?,
             blocks: m.gauge("stored_blocks", "Blocks here")?,
             lost_dirs: m.gauge("lost_dirs", "Storage directories out of service")?,
             queue: m.gauge("cache_queue_entries", "Background caching, waiting and at work")?,
-            in_flight: m.gauge("fetches", "Blocks on their way here")?,
+            in_flight: m.gauge("blocks_in_flight", "Blocks on their way here")?,
             connections: m.gauge("data_connections", "Connections of the data protocol")?,
-            leases: m.gauge("leases", "Leases held by clients")?,
+            leases: m.gauge("held_leases", "Leases held by clients")?,
             copied,
             server: OnceLock::new(),
         })

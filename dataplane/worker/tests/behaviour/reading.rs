@@ -23,7 +23,7 @@ async fn a_cold_read_brings_the_block_here_and_the_next_one_stays_here() {
     assert_eq!(worker.read(&request).await.unwrap(), bytes);
     assert_eq!(worker.read(&part(&request, 70_000, 70_010)).await.unwrap(), bytes[70_000..70_010]);
     assert_eq!(cluster.gate.reads(), 1);
-    assert_eq!(worker.metric("alluxio_worker_reads_total{source=\"cache\"}"), 2);
+    assert_eq!(worker.metric("alluxio_worker_read_requests_total{source=\"cache\"}"), 2);
     worker.stop().await;
 }
 
@@ -120,7 +120,7 @@ async fn a_part_that_is_read_caches_the_whole_block_unless_told_not_to() {
     let lone = ReadRequest { cache_whole_block: false, ..part(&request, 5, 50) };
     assert_eq!(worker.read(&lone).await.unwrap(), bytes[5..50]);
     assert_eq!(worker.metric("alluxio_worker_blocks_cached_total"), 0);
-    assert_eq!(worker.metric("alluxio_worker_fetches"), 0);
+    assert_eq!(worker.metric("alluxio_worker_blocks_in_flight"), 0);
     assert_eq!(worker.read(&part(&request, 5, 50)).await.unwrap(), bytes[5..50]);
     let told = |notes: &crate::master::Notes| notes.blocks.contains_key(&block(1));
     cluster.master.until("the whole block is cached", told).await;
@@ -223,7 +223,7 @@ async fn failures_of_the_store_reach_the_reader_and_leave_nothing() {
     }
     until("all room is free again", || {
         cluster.master.notes().tiers.iter().all(|tier| tier.used_bytes == 0)
-            && worker.metric("alluxio_worker_fetches") == 0
+            && worker.metric("alluxio_worker_blocks_in_flight") == 0
     })
     .await;
     assert_eq!(worker.read(&request).await.unwrap(), bytes, "and then it works");
@@ -266,7 +266,7 @@ async fn a_block_without_room_is_served_without_caching() {
     assert_eq!(worker.read(&request).await.unwrap(), bytes);
     assert_eq!(worker.read(&request).await.unwrap(), bytes);
     assert_eq!(cluster.gate.reads(), 2);
-    let failures = "alluxio_worker_fetch_failures_total{code=\"RESOURCE_EXHAUSTED\"}";
+    let failures = "alluxio_worker_fetch_errors_total{code=\"RESOURCE_EXHAUSTED\"}";
     assert_eq!(worker.metric(failures), 2);
     worker.stop().await;
 }

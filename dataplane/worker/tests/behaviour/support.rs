@@ -10,8 +10,8 @@ use alluxio_proto::v1::worker::worker_client::WorkerClient;
 use alluxio_rpc::{Caller, HostPort, Peers};
 use alluxio_telemetry::{LogControl, Metrics};
 use alluxio_types::{
-    AlluxioPath, BlockId, BlockRange, InodeId, MountId, MountInfo, MountOptions,
-    ReadType, WorkerAddress,
+    AlluxioPath, BlockId, BlockRange, InodeId, MountId, MountInfo, MountOptions, ReadType,
+    WorkerAddress,
 };
 use alluxio_ufs::{FaultPlan, FaultyUfs, UfsSettings, UnderFs, UnderFsRegistry};
 use alluxio_worker::{Deps, Handle, Stopped};
