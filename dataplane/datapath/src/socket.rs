@@ -5,7 +5,7 @@ use crate::sys;
 use bytes::BufMut;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::Interest;
@@ -55,20 +55,6 @@ impl Socket {
         Socket { stream: Stream::Unix(stream), low_water: AtomicUsize::new(1) }
     }
 
-    /// Reads what is there. When there is nothing, readiness means `wanted` bytes from now on.
-    fn read_or_wait_for(
-        &self,
-        stream: impl AsFd,
-        buffer: &mut [u8],
-        wanted: usize,
-    ) -> io::Result<usize> {
-        let got = rustix::io::read(stream, buffer);
-        if got == Err(rustix::io::Errno::AGAIN) {
-            self.wait_for(wanted)?;
-        }
-        Ok(got?)
-    }
-
     /// Says how many bytes are waited for next. Only a hint: whatever is there is taken.
     fn wait_for(&self, bytes: usize) -> io::Result<()> {
         let Stream::Tcp(stream) = &self.stream else { return Ok(()) };
@@ -86,7 +72,8 @@ impl Socket {
         }
     }
 
-    /// Tries `step` until it does not say `WouldBlock`, waiting in between.
+    /// Tries `step` until it does not say `WouldBlock`, waiting in between until it is readable by
+    /// `wanted` bytes, or writable.
     ///
     /// **Errors**: `TimedOut` when the socket is not ready for `patience`.
     ///
@@ -95,12 +82,18 @@ impl Socket {
     async fn ready_then<R>(
         &self,
         interest: Interest,
+        wanted: usize,
         patience: Duration,
         mut step: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
         loop {
             match each!(self, s => s.try_io(interest, &mut step)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Here and not in `step`, which is not even tried while the socket is known to
+                    // be unreadable: under the old mark it might stay so for ever.
+                    if interest.is_readable() {
+                        self.wait_for(wanted)?;
+                    }
                     let ready = async { each!(self, s => s.ready(interest).await) };
                     match tokio::time::timeout(patience, ready).await {
                         Ok(ready) => ready?,
@@ -120,8 +113,8 @@ impl Socket {
         fds: &mut VecDeque<OwnedFd>,
         patience: Duration,
     ) -> io::Result<usize> {
-        self.ready_then(Interest::READABLE, patience, || match &self.stream {
-            Stream::Tcp(s) => self.read_or_wait_for(s, buffer, 1),
+        self.ready_then(Interest::READABLE, 1, patience, || match &self.stream {
+            Stream::Tcp(s) => Ok(rustix::io::read(s, &mut *buffer)?),
             Stream::Unix(s) => sys::scm_rights::receive(s, buffer, fds),
         })
         .await
@@ -155,11 +148,9 @@ impl Socket {
     /// stream.
     pub(crate) async fn read(&self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
         let wanted = buffer.len();
-        self.ready_then(
-            Interest::READABLE,
-            patience,
-            || each!(self, s => self.read_or_wait_for(s, buffer, wanted)),
-        )
+        self.ready_then(Interest::READABLE, wanted, patience, || {
+            Ok(each!(self, s => rustix::io::read(s, &mut *buffer))?)
+        })
         .await
     }
 
@@ -189,7 +180,12 @@ impl Socket {
     pub(crate) async fn write_all(&self, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
         while !bytes.is_empty() {
             let sent = self
-                .ready_then(Interest::WRITABLE, patience, || each!(self, s => s.try_write(bytes)))
+                .ready_then(
+                    Interest::WRITABLE,
+                    0,
+                    patience,
+                    || each!(self, s => s.try_write(bytes)),
+                )
                 .await?;
             bytes = &bytes[sent..];
         }
@@ -208,6 +204,7 @@ impl Socket {
             let sent = self
                 .ready_then(
                     Interest::WRITABLE,
+                    0,
                     patience,
                     || each!(self, s => s.try_write_vectored(&parts)),
                 )
@@ -227,7 +224,7 @@ impl Socket {
         patience: Duration,
     ) -> io::Result<()> {
         let sent = self
-            .ready_then(Interest::WRITABLE, patience, || match &self.stream {
+            .ready_then(Interest::WRITABLE, 0, patience, || match &self.stream {
                 Stream::Unix(s) => sys::scm_rights::send(s, bytes, fd),
                 Stream::Tcp(_) => Err(io::ErrorKind::Unsupported.into()),
             })
