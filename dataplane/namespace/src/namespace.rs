@@ -267,3 +267,133 @@ impl From<Refusal> for Stop {
         Stop::Refused(refusal)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inode::Brief;
+    use crate::resolve::Child;
+    use crate::{CreateDirectory, CreateFile, Delete, Format, Rename};
+    use alluxio_types::{AlluxioPath, Entry, Identity, MountOptions, UnixMillis};
+    use std::cell::Cell;
+
+    fn path(text: &str) -> AlluxioPath {
+        AlluxioPath::parse(text).unwrap()
+    }
+
+    /// Plans and applies, as the writer between two steps of a reader.
+    fn change(namespace: &Namespace, request: impl Into<Request>) {
+        let (who, policy) = (Identity::new("root", []), crate::Policy::default());
+        let context = Context { now: UnixMillis(1), who: &who, policy: &policy };
+        let plan = namespace.plan(&request.into(), &context).unwrap();
+        namespace.apply(namespace.applied().next(), &Entry::Group(plan.entries));
+    }
+
+    fn rename(namespace: &Namespace, source: &str, target: &str) {
+        let (source, target) = (path(source), path(target));
+        change(namespace, Rename { source, target, expected: None });
+    }
+
+    /// `/p/m` and `/q` are directories, `/f` is a file.
+    fn tree() -> Namespace {
+        let namespace = Namespace::new();
+        change(
+            &namespace,
+            Format {
+                cluster_id: "c".into(),
+                ufs_uri: "/ufs".into(),
+                read_only: false,
+                shared: false,
+                options: MountOptions::default(),
+                root_mode: None,
+            },
+        );
+        for at in ["/p/m", "/q"] {
+            let request = CreateDirectory { recursive: true, ..CreateDirectory::new(path(at)) };
+            change(&namespace, request);
+        }
+        change(&namespace, CreateFile::new(path("/f")));
+        namespace
+    }
+
+    fn step(namespace: &Namespace, at: &Brief, name: &str) -> Result<Option<Brief>, Stop> {
+        Ok(match namespace.child(at, name, Brief::of)? {
+            Child::Found(found) => Some(found),
+            Child::Missing(_) => None,
+        })
+    }
+
+    /// Resolves `/p/m/f` in steps; between the second and the third of the first attempt, `between`
+    /// runs. Returns what was found and the number of attempts.
+    fn resolve_with(
+        namespace: &Namespace,
+        between: impl Fn(&Namespace),
+    ) -> (Result<bool, Refusal>, u32) {
+        let attempts = Cell::new(0);
+        let found = namespace.consistent(|| {
+            attempts.set(attempts.get() + 1);
+            let root = namespace.root_or_refuse()?;
+            let Some(p) = step(namespace, &root, "p")? else { return Ok(false) };
+            let Some(m) = step(namespace, &p, "m")? else { return Ok(false) };
+            if attempts.get() == 1 {
+                between(namespace);
+            }
+            Ok(step(namespace, &m, "f")?.is_some())
+        });
+        (found, attempts.get())
+    }
+
+    #[test]
+    fn a_read_that_a_rename_cut_in_two_starts_again() {
+        let namespace = tree();
+        let (found, attempts) = resolve_with(&namespace, |namespace| {
+            rename(namespace, "/p/m", "/q/m");
+            rename(namespace, "/f", "/q/m/f");
+        });
+        assert_eq!((found, attempts), (Ok(false), 2), "/p/m/f has never existed");
+    }
+
+    #[test]
+    fn a_read_that_a_delete_cut_in_two_starts_again() {
+        let namespace = tree();
+        let (found, attempts) = resolve_with(&namespace, |namespace| {
+            change(
+                namespace,
+                Delete {
+                    path: path("/p"),
+                    recursive: true,
+                    alluxio_only: false,
+                    delete_mount_points: false,
+                    expected: None,
+                },
+            );
+        });
+        assert_eq!((found, attempts), (Ok(false), 2));
+    }
+
+    #[test]
+    fn a_read_beside_a_create_goes_on() {
+        let namespace = tree();
+        let (found, attempts) = resolve_with(&namespace, |namespace| {
+            change(namespace, CreateFile::new(path("/p/m/f")));
+        });
+        assert_eq!((found, attempts), (Ok(true), 1));
+    }
+
+    #[test]
+    fn a_read_that_meets_a_rename_on_every_attempt_holds_the_structure_still() {
+        let namespace = tree();
+        let attempts = Cell::new(0);
+        let done = namespace.consistent(|| {
+            attempts.set(attempts.get() + 1);
+            let (from, to) = if attempts.get() % 2 == 1 { ("/q", "/r") } else { ("/r", "/q") };
+            if attempts.get() <= OPTIMISTIC_ATTEMPTS {
+                rename(&namespace, from, to);
+            } else {
+                assert!(namespace.structure.try_write().is_err(), "a rename has to wait now");
+            }
+            Ok(())
+        });
+        assert_eq!((done, attempts.get()), (Ok(()), OPTIMISTIC_ATTEMPTS + 1));
+    }
+}
