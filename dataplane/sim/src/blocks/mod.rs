@@ -33,8 +33,14 @@ pub struct Summary {
     pub reads: u64,
     /// Reads that were refused.
     pub refused_reads: u64,
-    /// Blocks that left to make room, or moved.
-    pub evictions: u64,
+    /// Blocks removed to make room.
+    pub evicted: u64,
+    /// Blocks moved down to make room.
+    pub demoted: u64,
+    /// Blocks moved up.
+    pub promoted: u64,
+    /// Blocks dropped because a checksum failed.
+    pub corrupt: u64,
     /// Times that the space was counted on the disk and agreed.
     pub counted: u64,
     /// Processes killed, the machine running on.
@@ -77,7 +83,7 @@ const STEPS: [(Step, u64); 14] = [
     (Step::CheckDirs, 2),
     (Step::Rot, 2),
     (Step::Fault, 2),
-    (Step::Count, 10),
+    (Step::Count, 3),
     (Step::Kill, 2),
     (Step::PowerCut, 1),
 ];
@@ -108,7 +114,8 @@ pub fn run(seed: u64, steps: u64, mut trace: Trace) -> Result<Summary, Violation
     for step in 1..=steps {
         let chosen = STEPS[world.dice.weighted(&weights)].0;
         trace(&format!("{step} {chosen:?} ({} calls): {:?}", world.disk.calls(), world.summary));
-        world.step(chosen).map_err(|what| fail(step, format!("{chosen:?}: {what}")))?;
+        let done = world.step(chosen).and_then(|()| world.check_quotas());
+        done.map_err(|what| fail(step, format!("{chosen:?}: {what}")))?;
     }
     world.end().map_err(|what| fail(steps, what))
 }
@@ -199,7 +206,7 @@ impl World {
                 }
             }
             Step::FreeAhead => {
-                self.summary.evictions += self.store.free_ahead() as u64;
+                self.store.free_ahead();
                 Ok(())
             }
             Step::CheckDirs => {
@@ -261,7 +268,9 @@ impl World {
     /// Begins a block, goes on with one, or completes one.
     fn write(&mut self) -> Checked<()> {
         if let Some(writing) = self.held.take_writing(&self.dice) {
-            return self.go_on(writing);
+            let further = self.go_on(writing)?;
+            self.held.writing.extend(further);
+            return Ok(());
         }
         let block = self.any_block();
         let bytes = content(block);
@@ -273,7 +282,17 @@ impl World {
         };
         let pinned = self.pinned_here();
         match self.store.create(block, reserve, placement) {
-            Ok(temp) => self.held.writing.push(Writing { temp, bytes, done: 0 }),
+            Ok(temp) => {
+                let mut writing = Writing { temp, bytes, done: 0 };
+                if self.dice.chance(60) {
+                    // In one go.
+                    while let Some(further) = self.go_on(writing)? {
+                        writing = further;
+                    }
+                } else {
+                    self.held.writing.push(writing);
+                }
+            }
             Err(error) => {
                 self.summary.abandoned += 1;
                 self.tolerate(&error)?;
@@ -282,24 +301,24 @@ impl World {
         self.check_pinned(&pinned)
     }
 
-    fn go_on(&mut self, mut writing: Writing) -> Checked<()> {
+    /// Writes a part, or completes, or gives up. Returns what is not at its end.
+    fn go_on(&mut self, mut writing: Writing) -> Checked<Option<Writing>> {
         let (block, left) = (writing.temp.block(), writing.bytes.len() - writing.done);
-        if left > 0 && self.dice.chance(90) {
-            let some = self.dice.index(left) + 1;
+        if left > 0 && self.dice.chance(95) {
+            let some = if self.dice.chance(50) { left } else { self.dice.index(left) + 1 };
             let part = &writing.bytes[writing.done..writing.done + some];
             if let Err(error) = writing.temp.write_at(part, writing.done as u64) {
                 self.summary.abandoned += 1;
-                return self.tolerate(&error);
+                return self.tolerate(&error).map(|()| None);
             }
             writing.done += some;
             writing.temp.advance(writing.done as u64);
-            self.held.writing.push(writing);
-            return Ok(());
+            return Ok(Some(writing));
         }
-        if left > 0 || self.dice.chance(10) {
+        if left > 0 || self.dice.chance(5) {
             // Given up: the temporary file goes with the value.
             self.summary.abandoned += 1;
-            return Ok(());
+            return Ok(None);
         }
         let Writing { temp, bytes, .. } = writing;
         match temp.commit(bytes.len() as u64, &ChunkCrcs::of(&bytes)) {
@@ -308,11 +327,11 @@ impl World {
                 if !self.troubled && !self.store.contains(block) {
                     return Err(format!("{block} is not there after its commit"));
                 }
-                Ok(())
+                Ok(None)
             }
             Err(error) => {
                 self.summary.abandoned += 1;
-                self.tolerate(&error)
+                self.tolerate(&error).map(|()| None)
             }
         }
     }
@@ -421,9 +440,6 @@ impl World {
                 let (path, used) = (dir.path.display(), dir.used_bytes);
                 return Err(format!("{path}: {used} bytes accounted, {stored} stored"));
             }
-            if dir.used_bytes > dir.capacity_bytes {
-                return Err(format!("{}: more than its quota", dir.path.display()));
-            }
             let temps = self.disk.list(&root.join(".tmp_blocks")).map_err(|e| e.to_string())?;
             if !temps.is_empty() {
                 return Err(format!("{}: temporary files {temps:?}", dir.path.display()));
@@ -431,6 +447,15 @@ impl World {
         }
         self.summary.counted += 1;
         Ok(())
+    }
+
+    /// Whatever happens, no directory holds more than it may.
+    fn check_quotas(&self) -> Checked<()> {
+        let usage = self.store.usage();
+        match usage.dirs.iter().find(|dir| dir.used_bytes > dir.capacity_bytes) {
+            Some(dir) => Err(format!("more than the quota: {dir:?}")),
+            None => Ok(()),
+        }
     }
 
     /// The process dies; what it wrote is there.
@@ -442,7 +467,17 @@ impl World {
         self.start()
     }
 
+    /// Adds up what the store of this life counted.
+    fn tally(&mut self) {
+        let stats = self.store.stats();
+        self.summary.evicted += stats.evicted.get();
+        self.summary.demoted += stats.demoted.get();
+        self.summary.promoted += stats.promoted.get();
+        self.summary.corrupt += stats.corrupt.get();
+    }
+
     fn start(&mut self) -> Checked<()> {
+        self.tally();
         let (store, adopted) = open(&self.config, &self.disk)?;
         self.store = store;
         self.pinned.clear();
@@ -475,6 +510,7 @@ impl World {
         }
         self.held.forget();
         self.compare_with_disk()?;
+        self.tally();
         Ok(self.summary)
     }
 }
