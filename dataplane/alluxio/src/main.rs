@@ -1,3 +1,49 @@
-//! The `alluxio` program.
+//! The binary `alluxio`: roles and whole local clusters go to `node`, benchmarks to `bench`,
+//! everything else to `cli`.
 
-fn main() {}
+use alluxio_node::command::{self, Command};
+use alluxio_node::process::Invocation;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let environment: BTreeMap<String, String> = std::env::vars().collect();
+    if let Some(("bench", rest)) = arguments.split_first().map(|(name, rest)| (name.as_str(), rest))
+    {
+        return alluxio_bench::run(rest, environment);
+    }
+    match command::parse(&arguments, environment) {
+        Ok(Some((command, invocation))) => ended(run(command, &invocation)),
+        Ok(None) => {
+            let name = arguments.first().map_or("", String::as_str);
+            ended(Err(anyhow::anyhow!("{name} is an unknown command")))
+        }
+        Err(error) => ended(Err(error.into())),
+    }
+}
+
+fn run(command: Command, invocation: &Invocation) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let say = |text: &str| {
+        let mut out = std::io::stdout().lock();
+        // Nobody reads it any more: no reason to end a cluster.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    };
+    let outcome = runtime.block_on(command.run(invocation, say));
+    // Blocking work that is still under way must not keep a stopped process alive.
+    runtime.shutdown_background();
+    Ok(outcome?)
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a process that failed")]
+fn ended(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("alluxio: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

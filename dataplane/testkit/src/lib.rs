@@ -1,1 +1,16 @@
-//! Not built yet.
+//! Clusters for tests: in this process ([`LocalCluster`]), and as real processes of the built binary
+//! that can be killed at any moment ([`ProcessCluster`]). Everything lies in a temporary folder,
+//! on ports that the system chose, and is gone when the value is dropped.
+//!
+//! It must not know: how a role works inside. Tests talk to a cluster as everybody does, through a
+//! client.
+//!
+//! Reading order: [`local`], [`server`], [`processes`].
+
+pub mod local;
+pub mod processes;
+pub mod server;
+
+pub use local::LocalCluster;
+pub use processes::ProcessCluster;
+pub use server::Server;

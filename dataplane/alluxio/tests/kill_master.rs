@@ -1,0 +1,286 @@
+//! `kill -9` of the master, over and over, while clients create, rename and delete: every change
+//! that was acknowledged is there afterwards, and none is half done.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+use alluxio_client::blocking::FileSystem;
+use alluxio_client::options::{
+    CreateDirectoryOptions, CreateFileOptions, DeleteOptions, GetStatusOptions, ListStatusOptions,
+};
+use alluxio_client::ClientError;
+use alluxio_host::{Entropy, SeededEntropy};
+use alluxio_testkit::ProcessCluster;
+use alluxio_types::{AlluxioPath, Code, Coded, FileStatus};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+const KILLS: u64 = 50;
+const CLIENTS: u64 = 3;
+
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Thing {
+    Directory,
+    /// Complete.
+    File,
+    /// Created, and not complete.
+    OpenFile,
+}
+
+fn thing(status: &FileStatus) -> Thing {
+    match (status.is_directory(), status.completed) {
+        (true, _) => Thing::Directory,
+        (false, true) => Thing::File,
+        (false, false) => Thing::OpenFile,
+    }
+}
+
+/// One client with a directory of its own, and what must be in it.
+struct Load {
+    fs: FileSystem,
+    base: String,
+    entropy: SeededEntropy,
+    /// Below `base`, by name: everything acknowledged, nothing else.
+    model: BTreeMap<String, Thing>,
+    next: u64,
+    acknowledged: Sender<()>,
+    unknown: u64,
+}
+
+impl Load {
+    fn path(&self, name: &str) -> AlluxioPath {
+        AlluxioPath::parse(&format!("{}/{name}", self.base)).unwrap()
+    }
+
+    fn fresh(&mut self) -> String {
+        self.next += 1;
+        format!("n{}", self.next)
+    }
+
+    /// What is at a path now; asks until a master answers.
+    fn look(&self, name: &str) -> Option<Thing> {
+        let options = GetStatusOptions { without_blocks: true, ..Default::default() };
+        loop {
+            match self.fs.get_status(&self.path(name), &options) {
+                Ok(status) => return Some(thing(&status)),
+                Err(error) if error.code() == Code::NotFound => return None,
+                Err(error) => assert!(is_outage(&error), "{name}: {error}"),
+            }
+        }
+    }
+
+    fn any(&self, wanted: impl Fn(&str, Thing) -> bool) -> Option<String> {
+        let names: Vec<&String> = self
+            .model
+            .iter()
+            .filter(|(name, thing)| wanted(name, **thing))
+            .map(|(name, _)| name)
+            .collect();
+        let index = self.entropy.below(names.len() as u64) as usize;
+        names.get(index).map(|name| (*name).clone())
+    }
+
+    /// One change. When its outcome is unknown, what is there decides, and it must be all or nothing.
+    fn step(&mut self) {
+        match self.entropy.below(6) {
+            0 => self.create_tree(),
+            1 | 2 => self.create_file(),
+            3 => self.rename(),
+            _ => self.delete(),
+        }
+    }
+
+    /// A directory in a directory in a directory: one call, one change.
+    fn create_tree(&mut self) {
+        let top = self.fresh();
+        let names = [top.clone(), format!("{top}/a"), format!("{top}/a/b")];
+        let options = CreateDirectoryOptions { recursive: true, ..Default::default() };
+        let outcome = self.fs.create_directory(&self.path(&names[2]), &options);
+        let there = self.settle(outcome.map(|_| ()), &|load| {
+            let found = names.each_ref().map(|name| load.look(name));
+            assert!(found == [None; 3] || found == [Some(Thing::Directory); 3], "{found:?}");
+            found[0].is_some()
+        });
+        if there {
+            self.model.extend(names.map(|name| (name, Thing::Directory)));
+        }
+    }
+
+    /// Two changes: the file, and its end. Between them it is open, and that may survive.
+    fn create_file(&mut self) {
+        let parent = self.any(|_, thing| thing == Thing::Directory);
+        let fresh = self.fresh();
+        let name = parent.map_or(fresh.clone(), |parent| format!("{parent}/{fresh}"));
+        let path = self.path(&name);
+        let outcome = self.fs.create_file(&path, &CreateFileOptions::default());
+        match outcome.and_then(|writer| writer.close()) {
+            Ok(status) => {
+                assert_eq!(thing(&status), Thing::File);
+                self.told();
+                self.model.insert(name, Thing::File);
+            }
+            Err(error) => {
+                assert!(is_outage(&error), "{name}: {error}");
+                self.unknown += 1;
+                if let Some(found) = self.look(&name) {
+                    assert_ne!(found, Thing::Directory);
+                    self.model.insert(name, found);
+                }
+            }
+        }
+    }
+
+    /// A whole subtree moves at once.
+    fn rename(&mut self) {
+        let Some(from) = self.any(|name, _| !name.contains('/')) else { return };
+        let to = self.fresh();
+        let outcome = self.fs.rename(&self.path(&from), &self.path(&to));
+        let kind = self.model[&from];
+        let moved = self.settle(outcome, &|load| {
+            let found = (load.look(&from), load.look(&to));
+            assert!(found == (Some(kind), None) || found == (None, Some(kind)), "{found:?}");
+            found.1.is_some()
+        });
+        if moved {
+            let below = format!("{from}/");
+            let old: Vec<String> = self.model.keys().cloned().collect();
+            for name in old.into_iter().filter(|name| *name == from || name.starts_with(&below)) {
+                let thing = self.model.remove(&name).unwrap();
+                self.model.insert(format!("{to}{}", &name[from.len()..]), thing);
+            }
+        }
+    }
+
+    /// A whole subtree goes at once.
+    fn delete(&mut self) {
+        // Small trees stay small, and the namespace too.
+        if self.model.len() < 8 {
+            return;
+        }
+        let Some(name) = self.any(|name, _| !name.contains('/')) else { return };
+        let below = format!("{name}/");
+        let gone: Vec<String> = self
+            .model
+            .keys()
+            .filter(|other| **other == name || other.starts_with(&below))
+            .cloned()
+            .collect();
+        let options = DeleteOptions { recursive: true, ..Default::default() };
+        let outcome = self.fs.delete(&self.path(&name), &options);
+        let deleted = self.settle(outcome.map(|_| ()), &|load| {
+            let left = gone.iter().filter(|name| load.look(name).is_some()).count();
+            assert!(left == 0 || left == gone.len(), "{left} of {} are left", gone.len());
+            left == 0
+        });
+        if deleted {
+            self.model.retain(|other, _| !gone.contains(other));
+        }
+    }
+
+    /// Whether a change happened: because it was acknowledged, or because `found` says so.
+    fn settle(&mut self, outcome: Result<(), ClientError>, found: &dyn Fn(&Load) -> bool) -> bool {
+        match outcome {
+            Ok(()) => {
+                self.told();
+                true
+            }
+            Err(error) => {
+                assert!(is_outage(&error), "{}: {error}", self.base);
+                self.unknown += 1;
+                found(self)
+            }
+        }
+    }
+
+    fn told(&self) {
+        // Nobody listens after the last kill.
+        let _ = self.acknowledged.send(());
+    }
+
+    /// Everything below `base` is what the model says.
+    fn verify(&self) {
+        let base = AlluxioPath::parse(&self.base).unwrap();
+        let options = ListStatusOptions { recursive: true, ..Default::default() };
+        let listed = self.fs.list_status(&base, &options).unwrap();
+        let found: BTreeMap<String, Thing> = listed
+            .iter()
+            .map(|status| (status.path[self.base.len() + 1..].to_owned(), thing(status)))
+            .collect();
+        assert_eq!(found, self.model, "{}", self.base);
+    }
+}
+
+/// The change may have happened or not: nobody told us.
+fn is_outage(error: &ClientError) -> bool {
+    matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Aborted)
+}
+
+fn client(cluster: &ProcessCluster) -> FileSystem {
+    let config = cluster.config().unwrap().client().unwrap();
+    FileSystem::connect(config, alluxio_host::Host::real()).unwrap()
+}
+
+fn wait_for(acknowledged: &Receiver<()>, count: u64) {
+    for _ in 0..count {
+        acknowledged.recv().unwrap();
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
+    let binary = Path::new(env!("CARGO_BIN_EXE_alluxio"));
+    // Small segments and frequent checkpoints: kills hit rotation, checkpoint and truncation too.
+    let properties = [
+        ("alluxio.master.journal.log.size.bytes.max", "64KB"),
+        ("alluxio.master.journal.checkpoint.period.entries", "300"),
+        ("alluxio.master.worker.connect.wait.time", "0"),
+    ];
+    let mut cluster = ProcessCluster::start(binary, &properties).unwrap();
+    let (sender, acknowledged) = channel();
+    let entropy = SeededEntropy::new(2026);
+    let stop = AtomicBool::new(false);
+    let loads: Vec<Load> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..CLIENTS)
+            .map(|number| {
+                let mut load = Load {
+                    fs: client(&cluster),
+                    base: format!("/client-{number}"),
+                    entropy: SeededEntropy::new(number),
+                    model: BTreeMap::new(),
+                    next: 0,
+                    acknowledged: sender.clone(),
+                    unknown: 0,
+                };
+                let base = AlluxioPath::parse(&load.base).unwrap();
+                load.fs.create_directory(&base, &CreateDirectoryOptions::default()).unwrap();
+                let stop = &stop;
+                scope.spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        load.step();
+                    }
+                    load
+                })
+            })
+            .collect();
+        drop(sender);
+        for _ in 0..KILLS {
+            // The next kill comes after so many acknowledged changes: any moment of a change's life.
+            wait_for(&acknowledged, 5 + entropy.below(60));
+            cluster.kill_master().unwrap();
+            while acknowledged.try_recv().is_ok() {}
+            cluster.start_master().unwrap();
+        }
+        stop.store(true, Ordering::Relaxed);
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    loads.iter().for_each(Load::verify);
+    // Once more from the disk alone, after an orderly stop.
+    cluster.stop_master().unwrap();
+    cluster.start_master().unwrap();
+    loads.iter().for_each(Load::verify);
+    let changes: u64 = loads.iter().map(|load| load.next).sum();
+    let unknown: u64 = loads.iter().map(|load| load.unknown).sum();
+    println!("{KILLS} kills, {changes} new names, {unknown} changes whose reply was lost");
+}

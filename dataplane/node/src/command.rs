@@ -1,0 +1,239 @@
+//! The subcommands of the binary that are roles, or prepare for one.
+
+use crate::local::{self, LocalOptions, Ports};
+use crate::process::Invocation;
+use crate::{NodeError, Process, format, master, worker};
+use alluxio_config::source::split_arguments;
+use alluxio_config::{Config, Roles};
+use alluxio_telemetry::LogTarget;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// `master`: runs a master until it is told to stop.
+    Master,
+    /// `worker`: runs a worker until it is told to stop.
+    Worker,
+    /// `local start`: runs a whole cluster until it is told to stop.
+    LocalStart {
+        /// What it is; without a folder, `~/.alluxio/local`.
+        options: LocalOptions,
+    },
+    /// `format`: `formatMaster` and `formatWorker`.
+    Format,
+    /// `formatMaster`, `formatJournal`: makes the journal empty.
+    FormatMaster,
+    /// `formatWorker`: removes what a worker stored.
+    FormatWorker,
+}
+
+/// The names that [`parse`] takes.
+pub const NAMES: [&str; 9] = [
+    "master",
+    "worker",
+    "local",
+    "format",
+    "formatMaster",
+    "formatMasters",
+    "formatJournal",
+    "formatWorker",
+    "formatWorkers",
+];
+
+const LOCAL_USAGE: &str = "\
+Usage: alluxio local start [--dir DIR] [--ports auto|configured] [--workers N] [--ufs URI] [-Dkey=value]…
+  Runs a master and workers in this process, on addresses of this machine only, until SIGTERM or SIGINT.
+  --dir DIR      folder of the cluster, made when missing (default ~/.alluxio/local)
+  --ports auto   free ports instead of 19998 and so on
+  --workers N    number of workers (default 1)
+  --ufs URI      root under store of a new cluster (default DIR/underFSStorage)";
+
+/// Splits a command line into one of these commands and how it was called; `None` when it is none of
+/// them. `arguments` are without the program's name.
+///
+/// **Errors**: `Usage`, which names what is wrong and what is possible.
+pub fn parse(
+    arguments: &[String],
+    environment: BTreeMap<String, String>,
+) -> Result<Option<(Command, Invocation)>, NodeError> {
+    let (words, definitions) = split_arguments(arguments.to_vec());
+    let Some((name, rest)) = words.split_first() else { return Ok(None) };
+    if !NAMES.contains(&name.as_str()) {
+        return Ok(None);
+    }
+    let invocation = Invocation { environment, definitions };
+    if name == "local" {
+        let options = parse_local(rest, &invocation)?;
+        return Ok(Some((Command::LocalStart { options }, invocation)));
+    }
+    if let Some(unknown) = rest.iter().find(|word| !(name == "format" && *word == "-s")) {
+        return Err(usage(format!("alluxio {name} takes no argument, got {unknown}")));
+    }
+    let command = match name.as_str() {
+        "master" => Command::Master,
+        "worker" => Command::Worker,
+        "format" => Command::Format,
+        "formatWorker" | "formatWorkers" => Command::FormatWorker,
+        _ => Command::FormatMaster,
+    };
+    Ok(Some((command, invocation)))
+}
+
+fn usage(message: impl Into<String>) -> NodeError {
+    NodeError::Usage { message: message.into() }
+}
+
+fn parse_local(words: &[String], invocation: &Invocation) -> Result<LocalOptions, NodeError> {
+    let wrong = |what: String| usage(format!("{what}\n{LOCAL_USAGE}"));
+    let mut words = words.iter();
+    match words.next().map(String::as_str) {
+        Some("start") => {}
+        Some(other) => {
+            return Err(wrong(format!("{other} is an unknown command of alluxio local")));
+        }
+        None => return Err(wrong("alluxio local needs a command".into())),
+    }
+    let (mut dir, mut ports, mut workers, mut ufs) = (None, Ports::Configured, 1, None);
+    while let Some(word) = words.next() {
+        let (option, inline) = match word.split_once('=') {
+            Some((option, value)) => (option, Some(value.to_owned())),
+            None => (word.as_str(), None),
+        };
+        let mut value = || {
+            inline
+                .clone()
+                .or_else(|| words.next().cloned())
+                .ok_or_else(|| wrong(format!("{option} needs a value")))
+        };
+        match option {
+            "--dir" => dir = Some(PathBuf::from(value()?)),
+            "--ufs" => ufs = Some(value()?),
+            "--ports" => {
+                ports = match value()?.as_str() {
+                    "auto" => Ports::Auto,
+                    "configured" => Ports::Configured,
+                    other => {
+                        return Err(wrong(format!("--ports is auto or configured, not {other}")));
+                    }
+                }
+            }
+            "--workers" => {
+                let text = value()?;
+                workers = text
+                    .parse()
+                    .ok()
+                    .filter(|n| (1..=64).contains(n))
+                    .ok_or_else(|| wrong(format!("--workers is 1 to 64, not {text}")))?;
+            }
+            other => return Err(wrong(format!("unknown option {other}"))),
+        }
+    }
+    let dir = match dir {
+        Some(dir) => dir,
+        None => local::default_dir(invocation)?,
+    };
+    Ok(LocalOptions { dir, ports, workers, ufs })
+}
+
+impl Command {
+    fn roles(&self) -> Roles {
+        match self {
+            Command::Master | Command::FormatMaster => Roles::MASTER,
+            Command::Worker | Command::FormatWorker => Roles::WORKER,
+            Command::LocalStart { .. } | Command::Format => Roles::SERVERS,
+        }
+    }
+
+    /// Carries it out; `say` gets lines for standard output.
+    ///
+    /// **Errors**: see [`NodeError`]; one message for people.
+    pub async fn run(
+        self,
+        invocation: &Invocation,
+        say: impl Fn(&str) + Send + Sync,
+    ) -> Result<(), NodeError> {
+        if let Command::LocalStart { options } = &self {
+            return local::run(invocation, options, say).await;
+        }
+        let config = Config::load(invocation.sources(self.roles()))?;
+        let target = match self {
+            Command::Master | Command::Worker => LogTarget::Server,
+            _ => LogTarget::Terminal,
+        };
+        let process = Process::set_up(invocation, config, target)?;
+        match self {
+            Command::Master => return master::run(&process).await,
+            Command::Worker => return worker::run(&process).await,
+            Command::LocalStart { .. } => {}
+            Command::FormatMaster => format_master(&process, &say)?,
+            Command::FormatWorker => format_worker(&process, &say)?,
+            Command::Format => {
+                format_worker(&process, &say)?;
+                format_master(&process, &say)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn format_master(process: &Process, say: &impl Fn(&str)) -> Result<(), NodeError> {
+    match format::format_master(process)? {
+        Some(folder) => say(&format!("Formatted the journal in {}\n", folder.display())),
+        None => say("The journal is NOOP: there is nothing to format\n"),
+    }
+    Ok(())
+}
+
+fn format_worker(process: &Process, say: &impl Fn(&str)) -> Result<(), NodeError> {
+    for dir in format::format_worker(process)? {
+        say(&format!("Formatted the worker directory {}\n", dir.display()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Option<(Command, Invocation)>, NodeError> {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        parse(&words, BTreeMap::from([("HOME".to_owned(), "/home/ann".to_owned())]))
+    }
+
+    #[test]
+    fn local_start_takes_its_options_in_both_forms() {
+        let line = "local -Da.b=c start --dir /d --ports=auto --workers 3 --ufs=s3://b/x";
+        let (command, invocation) = parsed(line).unwrap().unwrap();
+        let Command::LocalStart { options } = command else { panic!("{command:?}") };
+        assert_eq!(options.dir, PathBuf::from("/d"));
+        assert_eq!((options.ports, options.workers), (Ports::Auto, 3));
+        assert_eq!(options.ufs.as_deref(), Some("s3://b/x"));
+        assert_eq!(invocation.definitions, [("a.b".to_owned(), "c".to_owned())]);
+        let (command, _) = parsed("local start").unwrap().unwrap();
+        let Command::LocalStart { options } = command else { panic!("{command:?}") };
+        assert_eq!(options.dir, PathBuf::from("/home/ann/.alluxio/local"));
+        assert_eq!((options.ports, options.workers), (Ports::Configured, 1));
+    }
+
+    #[test]
+    fn wrong_words_are_named_and_others_are_left_to_the_command_line() {
+        for (line, wanted) in [
+            ("local", "needs a command"),
+            ("local stat", "stat is an unknown command"),
+            ("local start --workers 0", "--workers is 1 to 64, not 0"),
+            ("local start --workers", "--workers needs a value"),
+            ("local start --ports some", "auto or configured, not some"),
+            ("local start --dri /x", "unknown option --dri"),
+            ("master now", "takes no argument, got now"),
+        ] {
+            let error = parsed(line).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{line}: {error}");
+        }
+        for line in ["", "fs ls /", "--help", "version"] {
+            assert!(parsed(line).unwrap().is_none(), "{line}");
+        }
+        assert!(parsed("format -s").unwrap().is_some());
+    }
+}
