@@ -2,6 +2,7 @@
 //!
 //! It runs other programs and compares texts; it links no server, so that it builds in seconds.
 
+mod demo;
 mod lint;
 mod run;
 mod servers;
@@ -15,6 +16,8 @@ usage: cargo xtask COMMAND
 
   test [--install-only] [ARGS]  install what the tests need, then run all of them
                                 (ARGS go to `cargo test`: `-p alluxio-ufs`, a test's name, …)
+  demo [--exit]                 build everything and show it: a cluster on this machine, read cold and
+                                warm beside the machine's limits, killed and restarted
   lint                          formatting, clippy with -D warnings
   tidy                          house rules that no compiler checks
   deny                          licences, sources and bans of dependencies
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
     };
     let done = match command {
         "test" => test::test(rest),
+        "demo" => demo::demo(rest),
         "lint" => lint::lint(),
         "tidy" => tidy::tidy(),
         "deny" => lint::deny(),

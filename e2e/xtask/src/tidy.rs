@@ -18,7 +18,7 @@ const FLOORS: &[(u32, &[&str])] = &[
     (2, &["namespace", "journal", "election", "blockstore", "datapath", "ufs"]),
     (3, &["rpc", "client"]),
     (4, &["master", "worker", "cli"]),
-    (5, &["node"]),
+    (5, &["node", "bench"]),
     (6, &["alluxio"]),
 ];
 

@@ -1,0 +1,245 @@
+//! Bytes: reading from the local worker, from another one, at random, cold; writing.
+
+use crate::cluster::Cluster;
+use crate::command::Shared;
+use crate::limits::{CHUNK, Scratch, consume, loopback, pread_all, pread_random};
+use crate::measure::{Series, Unit};
+use alluxio_client::{
+    CreateFileOptions, DeleteOptions, FileReader, FileSystem, FreeOptions, OpenFileOptions,
+};
+use alluxio_host::{Entropy, Host, SeededEntropy};
+use alluxio_types::{AlluxioPath, ReadType, WriteType};
+use anyhow::{Result, ensure};
+use std::time::{Duration, Instant};
+
+/// Bytes of one random read.
+const RANDOM_BYTES: usize = 4096;
+/// Random reads of one round: a good tenth of a second at a million a second.
+const RANDOM_READS: usize = 200_000;
+/// How long freed blocks may take to leave the workers (they hear of it with a heartbeat).
+const FREE_TIMEOUT: Duration = Duration::from_secs(20);
+
+fn path(name: &str) -> Result<AlluxioPath> {
+    Ok(AlluxioPath::parse(&format!("/alluxio-bench-{}-{name}", std::process::id()))?)
+}
+
+/// Writes a file of `bytes`; returns bytes per second, the close included.
+async fn write_file(
+    fs: &FileSystem,
+    path: &AlluxioPath,
+    bytes: u64,
+    write_type: WriteType,
+) -> Result<f64> {
+    let chunk = vec![0x5a_u8; CHUNK];
+    let started = Instant::now();
+    let options = CreateFileOptions {
+        write_type: Some(write_type),
+        overwrite: true,
+        length_hint: Some(bytes),
+        ..Default::default()
+    };
+    let mut writer = fs.create_file(path, &options).await?;
+    let mut left = bytes;
+    while left > 0 {
+        let part = left.min(CHUNK as u64) as usize;
+        writer.write(&chunk[..part]).await?;
+        left -= part as u64;
+    }
+    writer.close().await?;
+    Ok(bytes as f64 / started.elapsed().as_secs_f64())
+}
+
+async fn read_copy(reader: &FileReader) -> Result<f64> {
+    let mut buffer = vec![0_u8; CHUNK];
+    let (started, mut at) = (Instant::now(), 0_u64);
+    loop {
+        match reader.read_at(&mut buffer, at).await? {
+            0 => break,
+            count => at += count as u64,
+        }
+    }
+    ensure!(at == reader.length(), "read {at} of {} bytes", reader.length());
+    Ok(at as f64 / started.elapsed().as_secs_f64())
+}
+
+async fn read_zero_copy(reader: &FileReader) -> Result<f64> {
+    let (started, mut at, mut sum) = (Instant::now(), 0_u64, 0);
+    loop {
+        let bytes = reader.read_at_bytes(at, 64 << 20).await?;
+        if bytes.is_empty() {
+            break;
+        }
+        sum ^= consume(&bytes);
+        at += bytes.len() as u64;
+    }
+    std::hint::black_box(sum);
+    ensure!(at == reader.length(), "read {at} of {} bytes", reader.length());
+    Ok(at as f64 / started.elapsed().as_secs_f64())
+}
+
+/// Sequential reads: cold (from the UFS), warm with a copy, warm without one.
+pub(crate) async fn read(shared: &Shared) -> Result<()> {
+    let bytes = shared.size_bytes;
+    let cluster = Cluster::find_or_start(&shared.environment, bytes * 2 + (256 << 20)).await?;
+    shared.note(&format!("reading {} MiB from {}", bytes >> 20, cluster.describe()));
+    let fs = cluster.connect()?;
+    let path = path("read")?;
+    write_file(&fs, &path, bytes, WriteType::CacheThrough).await?;
+    let (scratch, _) = Scratch::write(cluster.tier(), "read", bytes)?;
+    let limit_file = scratch.open()?;
+    let mut cold =
+        Series::new("read", "cold, while caching", Unit::BytesPerSecond, "pread of UFS file");
+    let mut copy = Series::new("read", "warm, copied", Unit::BytesPerSecond, "pread of tier file");
+    let mut zero =
+        Series::new("read", "warm, zero-copy", Unit::BytesPerSecond, "pread of tier file");
+    for round in 0..shared.rounds {
+        free(&fs, &path).await?;
+        let ufs_file =
+            std::fs::File::open(&fs.get_status(&path, &Default::default()).await?.ufs_path)?;
+        let reader = fs.open_file(&path, &OpenFileOptions::default()).await?;
+        cold.round(read_copy(&reader).await?, pread_all(&ufs_file)?);
+        drop(reader);
+        wait_until_cached(&fs, &path).await?;
+        let reader = fs.open_file(&path, &OpenFileOptions::default()).await?;
+        if round == 0 {
+            // First touch of fresh mappings is not what "warm" means, for either side.
+            read_copy(&reader).await?;
+            read_zero_copy(&reader).await?;
+        }
+        copy.round(read_copy(&reader).await?, pread_all(&limit_file)?);
+        zero.round(read_zero_copy(&reader).await?, pread_all(&limit_file)?);
+    }
+    delete(&fs, &path).await?;
+    for series in [cold, copy, zero] {
+        series.report(shared);
+    }
+    Ok(())
+}
+
+/// Random reads of 4 KiB from a local block.
+pub(crate) async fn randread(shared: &Shared) -> Result<()> {
+    let bytes = shared.size_bytes;
+    let cluster = Cluster::find_or_start(&shared.environment, bytes + (256 << 20)).await?;
+    shared.note(&format!("4 KiB reads in {} MiB of {}", bytes >> 20, cluster.describe()));
+    let fs = cluster.connect()?;
+    let path = path("randread")?;
+    write_file(&fs, &path, bytes, WriteType::MustCache).await?;
+    let (scratch, _) = Scratch::write(cluster.tier(), "randread", bytes)?;
+    let limit_file = scratch.open()?;
+    let entropy = SeededEntropy::new(1);
+    let pages = bytes / RANDOM_BYTES as u64;
+    let offsets: Vec<u64> =
+        (0..RANDOM_READS).map(|_| entropy.below(pages) * RANDOM_BYTES as u64).collect();
+    let reader = fs.open_file(&path, &OpenFileOptions::default()).await?;
+    read_copy(&reader).await?;
+    let mut awaited = Series::new("randread", "read_at", Unit::OpsPerSecond, "pread of tier file");
+    let mut tried =
+        Series::new("randread", "try_read_at", Unit::OpsPerSecond, "pread of tier file");
+    for _ in 0..shared.rounds {
+        let mut buffer = vec![0_u8; RANDOM_BYTES];
+        let started = Instant::now();
+        for &offset in &offsets {
+            ensure!(reader.read_at(&mut buffer, offset).await? == RANDOM_BYTES, "short read");
+        }
+        let rate = offsets.len() as f64 / started.elapsed().as_secs_f64();
+        awaited.round(rate, pread_random(&limit_file, &offsets, RANDOM_BYTES)?);
+        let started = Instant::now();
+        for &offset in &offsets {
+            ensure!(reader.try_read_at(&mut buffer, offset)? == Some(RANDOM_BYTES), "not local");
+        }
+        let rate = offsets.len() as f64 / started.elapsed().as_secs_f64();
+        tried.round(rate, pread_random(&limit_file, &offsets, RANDOM_BYTES)?);
+    }
+    delete(&fs, &path).await?;
+    awaited.report(shared);
+    tried.report(shared);
+    Ok(())
+}
+
+/// Sequential reads from a worker on another host, one stream.
+pub(crate) async fn remote_read(shared: &Shared) -> Result<()> {
+    let bytes = shared.size_bytes;
+    let cluster = Cluster::find_or_start(&shared.environment, bytes + (256 << 20)).await?;
+    shared.note(&format!("{} MiB over TCP from {}", bytes >> 20, cluster.describe()));
+    let local = cluster.connect()?;
+    let path = path("remote")?;
+    write_file(&local, &path, bytes, WriteType::MustCache).await?;
+    // Under another name of its own, the client finds no worker on its host.
+    let config = cluster.client_config_with(&[("alluxio.user.hostname", "elsewhere.invalid")])?;
+    let remote = FileSystem::connect(config, Host::real())?;
+    let (scratch, _) = Scratch::write(cluster.tier(), "remote", bytes)?;
+    let limit_file = scratch.open()?;
+    let options = OpenFileOptions { read_type: Some(ReadType::NoCache), ..Default::default() };
+    let mut series =
+        Series::new("remote-read", "one stream", Unit::BytesPerSecond, "best raw loopback");
+    for _ in 0..shared.rounds {
+        let mut reader = remote.open_file(&path, &options).await?;
+        let mut buffer = vec![0_u8; CHUNK];
+        let (started, mut got) = (Instant::now(), 0_u64);
+        loop {
+            match reader.read(&mut buffer).await? {
+                0 => break,
+                count => got += count as u64,
+            }
+        }
+        ensure!(got == bytes, "read {got} of {bytes} bytes");
+        let rate = got as f64 / started.elapsed().as_secs_f64();
+        series.round(rate, loopback(&limit_file, bytes)?);
+    }
+    delete(&local, &path).await?;
+    series.report(shared);
+    Ok(())
+}
+
+/// Sequential writes into the cache of the local worker.
+pub(crate) async fn write(shared: &Shared) -> Result<()> {
+    let bytes = shared.size_bytes;
+    let cluster = Cluster::find_or_start(&shared.environment, bytes * 3 + (256 << 20)).await?;
+    shared.note(&format!("writing {} MiB to {}", bytes >> 20, cluster.describe()));
+    let fs = cluster.connect()?;
+    let mut series =
+        Series::new("write", "MUST_CACHE, local", Unit::BytesPerSecond, "writing a tier file");
+    for round in 0..=shared.rounds {
+        let path = path(&format!("write-{round}"))?;
+        let rate = write_file(&fs, &path, bytes, WriteType::MustCache).await?;
+        delete(&fs, &path).await?;
+        let (scratch, limit) = Scratch::write(cluster.tier(), "write", bytes)?;
+        drop(scratch);
+        // The first round warms up both sides.
+        if round > 0 {
+            series.round(rate, limit);
+        }
+        wait_until_used_below(&fs, bytes).await?;
+    }
+    series.report(shared);
+    Ok(())
+}
+
+async fn free(fs: &FileSystem, path: &AlluxioPath) -> Result<()> {
+    fs.free(path, FreeOptions { forced: true, ..Default::default() }).await?;
+    wait_until_used_below(fs, 1).await
+}
+
+async fn delete(fs: &FileSystem, path: &AlluxioPath) -> Result<()> {
+    fs.delete(path, &DeleteOptions { unchecked: Some(true), ..Default::default() }).await?;
+    Ok(())
+}
+
+/// Waits until workers hold less than `bytes`, as they report with their heartbeats.
+async fn wait_until_used_below(fs: &FileSystem, bytes: u64) -> Result<()> {
+    let deadline = Instant::now() + FREE_TIMEOUT;
+    while fs.capacity().await?.used_bytes >= bytes {
+        ensure!(Instant::now() < deadline, "freed blocks are still there");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+async fn wait_until_cached(fs: &FileSystem, path: &AlluxioPath) -> Result<()> {
+    let deadline = Instant::now() + FREE_TIMEOUT;
+    while fs.get_status(path, &Default::default()).await?.in_alluxio_percent < 100 {
+        ensure!(Instant::now() < deadline, "blocks that were read are not cached");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
