@@ -2,7 +2,7 @@
 //! everything else to `cli`.
 
 use alluxio_node::command::{self, Command};
-use alluxio_node::process::Invocation;
+use alluxio_node::process;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
@@ -14,17 +14,14 @@ fn main() -> ExitCode {
     {
         return alluxio_bench::run(rest, environment);
     }
-    match command::parse(&arguments, environment) {
+    match command::parse(&arguments, environment.clone()) {
         Ok(Some((command, invocation))) => ended(run(command, &invocation)),
-        Ok(None) => {
-            let name = arguments.first().map_or("", String::as_str);
-            ended(Err(anyhow::anyhow!("{name} is an unknown command")))
-        }
+        Ok(None) => command_line(arguments, environment),
         Err(error) => ended(Err(error.into())),
     }
 }
 
-fn run(command: Command, invocation: &Invocation) -> anyhow::Result<()> {
+fn run(command: Command, invocation: &process::Invocation) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let say = |text: &str| {
         let mut out = std::io::stdout().lock();
@@ -35,6 +32,28 @@ fn run(command: Command, invocation: &Invocation) -> anyhow::Result<()> {
     // Blocking work that is still under way must not keep a stopped process alive.
     runtime.shutdown_background();
     Ok(outcome?)
+}
+
+fn command_line(arguments: Vec<String>, environment: BTreeMap<String, String>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return ended(Err(error.into())),
+    };
+    let others = command::SUMMARIES.iter();
+    let others =
+        others.map(|(name, about)| clap::Command::new(*name).about(*about)).collect::<Vec<_>>();
+    let code = runtime.block_on(alluxio_cli::run(alluxio_cli::Invocation {
+        arguments,
+        environment: environment.into_iter().collect(),
+        screen: alluxio_cli::Screen::process(),
+        version: alluxio_node::VERSION.to_owned(),
+        revision: option_env!("ALLUXIO_REVISION").unwrap_or_default().to_owned(),
+        starter: None,
+        program: std::env::current_exe().ok(),
+        others,
+    }));
+    runtime.shutdown_background();
+    ExitCode::from(code)
 }
 
 #[expect(clippy::print_stderr, reason = "the last word of a process that failed")]

@@ -3,11 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+use alluxio_client::ClientError;
 use alluxio_client::blocking::FileSystem;
 use alluxio_client::options::{
     CreateDirectoryOptions, CreateFileOptions, DeleteOptions, GetStatusOptions, ListStatusOptions,
 };
-use alluxio_client::ClientError;
 use alluxio_host::{Entropy, SeededEntropy};
 use alluxio_testkit::ProcessCluster;
 use alluxio_types::{AlluxioPath, Code, Coded, FileStatus};

@@ -27,19 +27,24 @@ pub enum Command {
     FormatMaster,
     /// `formatWorker`: removes what a worker stored.
     FormatWorker,
+    /// `--help` behind one of them.
+    Help {
+        /// What to print.
+        text: String,
+    },
 }
 
-/// The names that [`parse`] takes.
-pub const NAMES: [&str; 9] = [
-    "master",
-    "worker",
-    "local",
-    "format",
-    "formatMaster",
-    "formatMasters",
-    "formatJournal",
-    "formatWorker",
-    "formatWorkers",
+/// The names that [`parse`] takes, each with one line for lists of commands.
+pub const SUMMARIES: [(&str, &str); 9] = [
+    ("master", "Run a master until it is told to stop"),
+    ("worker", "Run a worker until it is told to stop"),
+    ("local", "Run a whole cluster in one process: alluxio local start"),
+    ("format", "Make the journal and this machine's worker storage empty"),
+    ("formatMaster", "Make the journal empty"),
+    ("formatMasters", "The same as formatMaster"),
+    ("formatJournal", "The same as formatMaster"),
+    ("formatWorker", "Remove what a worker stored on this machine"),
+    ("formatWorkers", "The same as formatWorker"),
 ];
 
 const LOCAL_USAGE: &str = "\
@@ -60,10 +65,17 @@ pub fn parse(
 ) -> Result<Option<(Command, Invocation)>, NodeError> {
     let (words, definitions) = split_arguments(arguments.to_vec());
     let Some((name, rest)) = words.split_first() else { return Ok(None) };
-    if !NAMES.contains(&name.as_str()) {
+    let Some((_, about)) = SUMMARIES.iter().find(|(known, _)| known == name) else {
         return Ok(None);
-    }
+    };
     let invocation = Invocation { environment, definitions };
+    if rest.iter().any(|word| word == "--help" || word == "-h") {
+        let text = match name.as_str() {
+            "local" => format!("{LOCAL_USAGE}\n"),
+            _ => format!("Usage: alluxio {name} [-Dkey=value]…\n  {about}\n"),
+        };
+        return Ok(Some((Command::Help { text }, invocation)));
+    }
     if name == "local" {
         let options = parse_local(rest, &invocation)?;
         return Ok(Some((Command::LocalStart { options }, invocation)));
@@ -142,7 +154,7 @@ impl Command {
         match self {
             Command::Master | Command::FormatMaster => Roles::MASTER,
             Command::Worker | Command::FormatWorker => Roles::WORKER,
-            Command::LocalStart { .. } | Command::Format => Roles::SERVERS,
+            Command::LocalStart { .. } | Command::Format | Command::Help { .. } => Roles::SERVERS,
         }
     }
 
@@ -154,8 +166,13 @@ impl Command {
         invocation: &Invocation,
         say: impl Fn(&str) + Send + Sync,
     ) -> Result<(), NodeError> {
-        if let Command::LocalStart { options } = &self {
-            return local::run(invocation, options, say).await;
+        match &self {
+            Command::LocalStart { options } => return local::run(invocation, options, say).await,
+            Command::Help { text } => {
+                say(text);
+                return Ok(());
+            }
+            _ => {}
         }
         let config = Config::load(invocation.sources(self.roles()))?;
         let target = match self {
@@ -166,7 +183,7 @@ impl Command {
         match self {
             Command::Master => return master::run(&process).await,
             Command::Worker => return worker::run(&process).await,
-            Command::LocalStart { .. } => {}
+            Command::LocalStart { .. } | Command::Help { .. } => {}
             Command::FormatMaster => format_master(&process, &say)?,
             Command::FormatWorker => format_worker(&process, &say)?,
             Command::Format => {
@@ -235,5 +252,9 @@ mod tests {
             assert!(parsed(line).unwrap().is_none(), "{line}");
         }
         assert!(parsed("format -s").unwrap().is_some());
+        for line in ["local --help", "local start -h", "master --help"] {
+            let (command, _) = parsed(line).unwrap().unwrap();
+            assert!(matches!(command, Command::Help { text } if text.starts_with("Usage: ")));
+        }
     }
 }
