@@ -48,8 +48,6 @@ fn command_line(arguments: Vec<String>, environment: BTreeMap<String, String>) -
         screen: alluxio_cli::Screen::process(),
         version: alluxio_node::VERSION.to_owned(),
         revision: option_env!("ALLUXIO_REVISION").unwrap_or_default().to_owned(),
-        starter: None,
-        program: std::env::current_exe().ok(),
         others,
     }));
     runtime.shutdown_background();
