@@ -5,7 +5,7 @@
 //! and, once the worker has joined a cluster, `cluster <id>`.
 
 use crate::error::OpenError;
-use crate::space::{DATA_FOLDER, Dir};
+use crate::space::Dir;
 use alluxio_host::{Disk, Entropy, OpenMode};
 use alluxio_types::WorkerId;
 use std::io;
@@ -96,7 +96,7 @@ pub(crate) fn read_small(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
 
 /// Makes the directory usable by this process alone.
 pub(crate) fn enter(disk: &dyn Disk, dir: &Dir) -> Result<(), ReadError> {
-    disk.create_dir_all(&dir.temp_root()).map_err(ReadError::Io)?;
+    disk.create_dir_all(&dir.temp_root).map_err(ReadError::Io)?;
     match disk.lock(&dir.root.join(LOCK_FILE)) {
         Ok(guard) => {
             dir.keep(guard);
@@ -172,11 +172,12 @@ fn merge(first: &mut Identity, next: Identity, dir: &Dir) -> Result<(), OpenErro
     }
 }
 
-/// Removes everything that workers stored below `path` (`alluxio formatWorker`), the identity too.
+/// Removes everything that workers stored in `data_folder` below `path` (`alluxio formatWorker`),
+/// the identity too.
 ///
 /// **Errors**: `WouldBlock` when a worker uses the directory; what the machine says.
-pub fn format(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    let root = path.join(DATA_FOLDER);
+pub fn format(disk: &dyn Disk, path: &Path, data_folder: &str) -> io::Result<()> {
+    let root = path.join(data_folder.trim_matches('/'));
     match disk.facts(&root) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,

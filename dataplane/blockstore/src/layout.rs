@@ -6,6 +6,11 @@ use alluxio_types::{MediumType, TierAlias};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+/// Default name of the folder of blocks below each configured directory.
+pub const DATA_FOLDER: &str = "alluxioworker";
+/// Default name of the folder of unfinished blocks below it.
+pub const TEMP_FOLDER: &str = ".tmp_blocks";
+
 /// How a store is laid out and how it decides.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
@@ -15,6 +20,11 @@ pub struct StoreConfig {
     pub allocator: Allocator,
     /// Which block goes first.
     pub eviction: EvictionOrder,
+    /// Folder of blocks below each directory (`alluxio.worker.data.folder`): a relative path.
+    pub data_folder: String,
+    /// Folder of unfinished blocks below that (`alluxio.worker.data.folder.tmp`): one name that
+    /// starts with a dot, so that it is never taken for a block.
+    pub temp_folder: String,
     /// Changes remembered between two reports. More make the next report a full one.
     ///
     /// One entry takes about 40 bytes; the default of 100 000 is 4 MB, and more changes than a
@@ -40,6 +50,8 @@ impl StoreConfig {
             }],
             allocator: Allocator::MaxFree,
             eviction: EvictionOrder::Lru,
+            data_folder: DATA_FOLDER.to_owned(),
+            temp_folder: TEMP_FOLDER.to_owned(),
             delta_entries_max: Self::DELTA_ENTRIES_MAX,
         }
     }
@@ -49,6 +61,10 @@ impl StoreConfig {
         let bad = |tier, what: String| Err(OpenError::BadLayout { tier, what });
         if self.tiers.is_empty() {
             return bad(0, "a store needs at least one tier".into());
+        }
+        let temp = &self.temp_folder;
+        if !temp.starts_with('.') || temp.len() < 2 || temp.contains('/') || temp == ".." {
+            return bad(0, format!("folder {temp:?} of unfinished blocks must start with a dot"));
         }
         let mut paths = BTreeSet::new();
         for (i, tier) in self.tiers.iter().enumerate() {

@@ -43,7 +43,9 @@ pub use error::{Error, LostDir, OpenError};
 pub use evict::EvictionOrder;
 pub use fill::{FillProgress, FillReader, FillState};
 pub use identity::Identity;
-pub use layout::{Allocator, DirConfig, Placement, StoreConfig, TierConfig, Watermarks};
+pub use layout::{
+    Allocator, DATA_FOLDER, DirConfig, Placement, StoreConfig, TierConfig, Watermarks,
+};
 pub use lease::{BlockLease, UnverifiedLease};
 pub use recover::RecoveryReport;
 pub use report::{Delta, DirUsage, Usage};

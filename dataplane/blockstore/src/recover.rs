@@ -46,8 +46,8 @@ pub(crate) fn adopt(inner: &Arc<Inner>) -> RecoveryReport {
 }
 
 fn adopt_dir(inner: &Arc<Inner>, dir: &Arc<Dir>, report: &mut RecoveryReport) -> io::Result<()> {
-    let temp_root = dir.temp_root();
-    for name in inner.disk.list(&temp_root)? {
+    let temp_root = &dir.temp_root;
+    for name in inner.disk.list(temp_root)? {
         inner.disk.remove_file(&temp_root.join(name))?;
         report.temp_files += 1;
     }

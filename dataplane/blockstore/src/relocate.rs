@@ -120,7 +120,7 @@ impl Inner {
     ) -> Result<(), Error> {
         let (block, from, to) = (stored.block, stored.dir().clone(), space.dir().clone());
         let crcs = self.read_sidecar(&from, block, stored.length)?;
-        let temp = to.temp_root().join(format!("{block}-move"));
+        let temp = to.temp_root.join(format!("{block}-move"));
         if let Err(error) = self.copy_checked(stored, &crcs, &to, &temp) {
             let _ = self.disk.remove_file(&temp);
             return Err(error);

@@ -7,11 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Name of the directory below each configured one (`alluxio.worker.data.folder`).
-pub const DATA_FOLDER: &str = "alluxioworker";
-/// Name of the directory of unfinished blocks below it (`alluxio.worker.data.folder.tmp`).
-pub const TEMP_FOLDER: &str = ".tmp_blocks";
-
 /// One directory of a tier, as the store uses it.
 pub(crate) struct Dir {
     /// Number of its tier, 0 is the top.
@@ -22,6 +17,8 @@ pub(crate) struct Dir {
     pub(crate) path: PathBuf,
     /// Where blocks lie.
     pub(crate) root: PathBuf,
+    /// Where unfinished blocks lie.
+    pub(crate) temp_root: PathBuf,
     /// What it is made of.
     pub(crate) medium: MediumType,
     pub(crate) quota_bytes: u64,
@@ -33,12 +30,14 @@ pub(crate) struct Dir {
 }
 
 impl Dir {
-    pub(crate) fn new(tier: usize, index: usize, config: &DirConfig) -> Self {
+    pub(crate) fn new(tier: usize, index: usize, config: &DirConfig, folders: [&str; 2]) -> Self {
+        let root = config.path.join(folders[0].trim_matches('/'));
         Dir {
             tier,
             index,
             path: config.path.clone(),
-            root: config.path.join(DATA_FOLDER),
+            temp_root: root.join(folders[1]),
+            root,
             medium: config.medium.clone(),
             quota_bytes: config.quota_bytes,
             used_bytes: AtomicU64::new(0),
@@ -46,10 +45,6 @@ impl Dir {
             reason: Mutex::new(String::new()),
             guard: Mutex::new(None),
         }
-    }
-
-    pub(crate) fn temp_root(&self) -> PathBuf {
-        self.root.join(TEMP_FOLDER)
     }
 
     pub(crate) fn block_path(&self, block: alluxio_types::BlockId) -> PathBuf {
@@ -175,7 +170,7 @@ mod tests {
 
     fn dir(quota_bytes: u64) -> Arc<Dir> {
         let config = DirConfig { path: "/x".into(), quota_bytes, medium: MediumType("MEM".into()) };
-        Arc::new(Dir::new(0, 0, &config))
+        Arc::new(Dir::new(0, 0, &config, ["data", ".temp"]))
     }
 
     #[test]

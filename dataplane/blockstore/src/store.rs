@@ -112,13 +112,17 @@ impl BlockStore {
         entropy: &dyn Entropy,
     ) -> Result<(Self, RecoveryReport), OpenError> {
         config.check()?;
+        let folders = [config.data_folder.as_str(), config.temp_folder.as_str()];
         let tiers: Vec<Tier> = config
             .tiers
             .iter()
             .enumerate()
             .map(|(t, tier)| Tier {
                 alias: tier.alias.clone(),
-                dirs: (0..).zip(&tier.dirs).map(|(d, dir)| Arc::new(Dir::new(t, d, dir))).collect(),
+                dirs: (0..)
+                    .zip(&tier.dirs)
+                    .map(|(d, dir)| Arc::new(Dir::new(t, d, dir, folders)))
+                    .collect(),
                 turn: AtomicUsize::new(0),
                 watermarks: tier.watermarks,
                 order: Mutex::new(config.eviction.policy()),
@@ -189,7 +193,7 @@ impl BlockStore {
         let space = Arc::new(inner.make_room(block, reserve_bytes, placement)?);
         let dir = space.dir().clone();
         let number = inner.temp_names.fetch_add(1, Ordering::Relaxed);
-        let temp_path = dir.temp_root().join(format!("{block}-{number}"));
+        let temp_path = dir.temp_root.join(format!("{block}-{number}"));
         let file = inner
             .disk
             .open(&temp_path, OpenMode::CreateNew)

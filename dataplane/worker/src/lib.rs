@@ -20,6 +20,7 @@ mod core;
 pub mod error;
 mod fetch;
 mod master_link;
+mod memory_tier;
 pub mod metrics;
 mod mounts;
 mod persist;

@@ -18,7 +18,10 @@ pub(crate) fn store_config(config: &WorkerConfig) -> store::StoreConfig {
     let lowest = config.tiers.len().saturating_sub(1);
     let tiers = config.tiers.iter().enumerate().map(|(i, tier)| {
         let marks = (tier.high_watermark, tier.low_watermark);
-        let used = i < lowest || marks != DEFAULT_WATERMARKS;
+        let marked = i < lowest || marks != DEFAULT_WATERMARKS;
+        let capacity = tier.dirs.iter().map(|dir| dir.quota_bytes).sum();
+        let ahead = free_ahead(config.free_ahead_bytes, capacity);
+        let marks = marked.then_some(store::Watermarks { low: marks.1, high: marks.0 });
         store::TierConfig {
             alias: tier.alias.clone(),
             dirs: tier
@@ -30,7 +33,7 @@ pub(crate) fn store_config(config: &WorkerConfig) -> store::StoreConfig {
                     medium: dir.medium.clone(),
                 })
                 .collect(),
-            watermarks: used.then_some(store::Watermarks { low: marks.1, high: marks.0 }),
+            watermarks: marks.or(ahead),
         }
     });
     store::StoreConfig {
@@ -46,8 +49,18 @@ pub(crate) fn store_config(config: &WorkerConfig) -> store::StoreConfig {
                 store::EvictionOrder::Lrfu { step_factor: step, attenuation_factor: attenuation }
             }
         },
+        data_folder: config.data_folder.clone(),
+        temp_folder: config.data_folder_tmp.clone(),
         delta_entries_max: store::StoreConfig::DELTA_ENTRIES_MAX,
     }
+}
+
+/// `alluxio.worker.tieredstore.free.ahead.bytes` as a share of a tier.
+fn free_ahead(bytes: u64, capacity: u64) -> Option<store::Watermarks> {
+    let share = bytes as f64 / capacity as f64;
+    // Never the whole tier, whatever was asked for.
+    let mark = (1.0 - share).max(0.05);
+    (bytes > 0).then_some(store::Watermarks { low: mark, high: mark })
 }
 
 pub(crate) fn masters(config: &WorkerConfig) -> Vec<HostPort> {

@@ -8,7 +8,7 @@ use crate::mounts::Mounts;
 use crate::pins::Pins;
 use crate::serve::Service;
 use crate::serve::admin::WorkerService;
-use crate::{master_link, settings, upkeep};
+use crate::{master_link, memory_tier, settings, upkeep};
 use alluxio_blockstore::BlockStore;
 use alluxio_config::WorkerConfig;
 use alluxio_datapath::client::{ClientOptions, DataClient};
@@ -143,6 +143,7 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
 }
 
 async fn open_store(host: &Host, config: &WorkerConfig) -> Result<BlockStore, StartError> {
+    memory_tier::look(&*host.disk, config);
     let (disk, entropy) = (host.disk.clone(), host.entropy.clone());
     let layout = settings::store_config(config);
     let started = host.clock.monotonic();

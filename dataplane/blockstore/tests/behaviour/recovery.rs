@@ -166,7 +166,7 @@ fn foreign_directories_are_refused_with_the_way_out() {
     let error = store.bind_cluster("blue").unwrap_err();
     assert!(matches!(error, OpenError::ForeignCluster { .. }));
     drop(store);
-    identity::format(&RealDisk, &one.tiers[0].dirs[0].path).unwrap();
+    identity::format(&RealDisk, &one.tiers[0].dirs[0].path, &one.data_folder).unwrap();
     open_with(&one, 5).unwrap().0.bind_cluster("blue").unwrap();
 
     let path = one.tiers[0].dirs[0].path.join("alluxioworker/.identity");

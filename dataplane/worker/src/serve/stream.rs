@@ -100,7 +100,8 @@ impl FillStream {
         let is_certain = matches!(state, FillState::Committed { .. });
         if is_last
             && !is_certain
-            && self.flight.as_ref().is_some_and(|flight| flight.used_ufs())
+            // A flight that is not known any more has ended, and not by a commit.
+            && self.flight.as_ref().is_none_or(|flight| flight.used_ufs())
             && let Some(source) = &self.wanted.ufs
         {
             confirm(&self.core, source).await?;

@@ -113,6 +113,7 @@ async fn writing_through_puts_one_file_into_the_store_when_it_is_finished() {
     let mut read_only = upload(&cluster, "b");
     read_only.mount = READ_ONLY_MOUNT;
     assert_eq!(session.open_ufs(read_only).await.unwrap_err().code(), Code::ReadOnly);
+    session.end().await.unwrap();
     worker.stop().await;
 }
 
