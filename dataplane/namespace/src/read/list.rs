@@ -1,13 +1,17 @@
 //! Reads of many inodes: pages of a directory, walks over a subtree, what a `free` may drop.
 
 use super::Seen;
+use super::status::Place;
 use crate::inode::{Brief, Inode};
+use crate::mount_table::{MountTable, Row};
 use crate::namespace::{Namespace, Stop, shard_of};
 use crate::permission::Checker;
 use crate::request::Policy;
 use crate::resolve::refuse;
 use crate::table::ids::Location;
 use crate::{Context, Error, Refusal};
+use alluxio_types::mount::join_uri;
+use alluxio_types::path::PATH_BYTES_MAX;
 use alluxio_types::{
     Access, AlluxioPath, FileStatus, Identity, InodeId, PersistenceState, UnixMillis,
 };
@@ -64,13 +68,15 @@ impl Namespace {
         let inode = self.inode(&walked.at)?;
         let mounts = self.mount_table();
         if !inode.is_directory() {
-            let (status, seen) = self.describe(&inode, path, &mounts)?;
+            let (status, seen) = self.describe_at(inode, path, &mounts)?;
             let page = Page { entries: vec![status], next: None, children_loaded: true };
             return Ok(Seen::new(page, seen.max(walked.seen)));
         }
         if !checker.allows(self, &walked.at, Access::READ) {
             return Err(refuse(checker.denied(Access::READ, path), walked.seen).into());
         }
+        let children_loaded = inode.record.children_loaded();
+        let places = Places::new(path, &mounts).ok_or_else(|| self.not_formatted())?;
         let mut seen = walked.seen;
         let mut entries: Vec<FileStatus> = Vec::new();
         let mut after = start_after.map(str::to_owned);
@@ -81,18 +87,14 @@ impl Namespace {
             seen = seen.max(changed);
             more = some.len() == wanted;
             after = some.last().map(|inode| inode.name.clone()).or(after);
-            for inode in &some {
-                let Ok(child) = path.join(&inode.name) else {
-                    // Renames can make a path longer than any that can be asked for.
-                    continue;
-                };
-                let (status, at) = self.describe(inode, &child, &mounts)?;
+            for inode in some {
+                let Some(place) = places.of(&inode.name) else { continue };
+                let (status, at) = self.describe(inode, place)?;
                 seen = seen.max(at);
                 entries.push(status);
             }
         }
         let next = after.filter(|_| more);
-        let children_loaded = inode.record.children_loaded();
         Ok(Seen::new(Page { entries, next, children_loaded }, seen))
     }
 
@@ -172,6 +174,43 @@ impl Namespace {
             }
         }
         Ok(Seen { value: found, seq: seen })
+    }
+}
+
+/// Paths of the children of one directory.
+struct Places<'a> {
+    directory: &'a AlluxioPath,
+    mounts: &'a MountTable,
+    row: &'a Row,
+    ufs_directory: String,
+    /// Whether a child may be in another mount than the directory.
+    mounts_below: bool,
+}
+
+impl<'a> Places<'a> {
+    fn new(directory: &'a AlluxioPath, mounts: &'a MountTable) -> Option<Self> {
+        let row = mounts.of(directory)?;
+        let ufs_directory = row.info.ufs_path(directory).unwrap_or_default();
+        let mounts_below = mounts.below(directory).next().is_some();
+        Some(Places { directory, mounts, row, ufs_directory, mounts_below })
+    }
+
+    /// `None` for a path longer than any that can be asked for, which renames can make.
+    fn of(&self, name: &str) -> Option<Place<'a>> {
+        let base = if self.directory.is_root() { "" } else { self.directory.as_str() };
+        let length = base.len() + 1 + name.len();
+        if length > PATH_BYTES_MAX {
+            return None;
+        }
+        let mut path = String::with_capacity(length);
+        path.extend([base, "/", name]);
+        if self.mounts_below
+            && let Ok(child) = self.directory.join(name)
+            && let Some(row) = self.mounts.at(&child)
+        {
+            return Some(Place { path, ufs_path: row.info.ufs_uri.clone(), row });
+        }
+        Some(Place { path, ufs_path: join_uri(&self.ufs_directory, name), row: self.row })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Seen;
 use crate::inode::Inode;
-use crate::mount_table::MountTable;
+use crate::mount_table::{MountTable, Row};
 use crate::namespace::{Namespace, Stop, shard_of};
 use crate::permission::Checker;
 use crate::resolve::{prefix, refuse};
@@ -28,6 +28,13 @@ pub struct Lookup {
     pub missing: Vec<String>,
     /// The mount that the path belongs to.
     pub mount: Arc<MountInfo>,
+}
+
+/// Where an inode is, in words.
+pub(crate) struct Place<'a> {
+    pub(crate) path: String,
+    pub(crate) ufs_path: String,
+    pub(crate) row: &'a Row,
 }
 
 /// The blocks of a file, without locations.
@@ -58,7 +65,7 @@ impl Namespace {
         self.consistent(|| {
             let walked = self.walk_to(path, &checker)?;
             let inode = self.inode(&walked.at)?;
-            let (mut status, seen) = self.describe(&inode, path, &self.mount_table())?;
+            let (mut status, seen) = self.describe_at(inode, path, &self.mount_table())?;
             status.blocks = blocks_of(&status);
             Ok(Seen::new(status, seen.max(walked.seen)))
         })
@@ -70,7 +77,7 @@ impl Namespace {
         self.consistent(|| {
             let (path, on_the_way) = self.climb(id)?;
             let inode = self.by_id(id, Inode::of)?;
-            let (mut status, seen) = self.describe(&inode, &path, &self.mount_table())?;
+            let (mut status, seen) = self.describe_at(inode, &path, &self.mount_table())?;
             status.blocks = blocks_of(&status);
             Ok(Seen::new(status, seen.max(on_the_way)))
         })
@@ -103,7 +110,7 @@ impl Namespace {
             let mut seen = walked.seen.max(row.seq);
             let found = if walked.complete() {
                 let inode = self.inode(&walked.at)?;
-                let (mut status, at) = self.describe(&inode, path, &mounts)?;
+                let (mut status, at) = self.describe_at(inode, path, &mounts)?;
                 status.blocks = blocks_of(&status);
                 seen = seen.max(at);
                 Some(status)
@@ -192,13 +199,25 @@ impl Namespace {
     }
 
     /// The status of a copied inode, without blocks, and the position that it depends on.
-    pub(crate) fn describe(
+    pub(crate) fn describe_at(
         &self,
-        inode: &Inode,
+        inode: Inode,
         path: &AlluxioPath,
         mounts: &MountTable,
     ) -> Result<(FileStatus, u64), Stop> {
         let row = mounts.of(path).ok_or_else(|| self.not_formatted())?;
+        let ufs_path = row.info.ufs_path(path).unwrap_or_default();
+        let place = Place { path: path.as_str().to_owned(), ufs_path, row };
+        self.describe(inode, place)
+    }
+
+    /// As [`Namespace::describe_at`], for whoever has worked out the paths.
+    pub(crate) fn describe(
+        &self,
+        inode: Inode,
+        place: Place<'_>,
+    ) -> Result<(FileStatus, u64), Stop> {
+        let Place { path, ufs_path, row } = place;
         let record = &inode.record;
         let mut seen = inode.brief.seq.max(row.seq);
         let length = match record.node() {
@@ -215,10 +234,12 @@ impl Namespace {
         let perm = self.perms.get(record.perm);
         let status = FileStatus {
             id: inode.id(),
-            name: inode.name.clone(),
-            path: path.as_str().to_owned(),
-            ufs_path: row.info.ufs_path(path).unwrap_or_default(),
             kind: if inode.is_directory() { FileKind::Directory } else { FileKind::File },
+            fingerprint: inode.fingerprint(self),
+            mount_point: row.info.path.as_str() == path,
+            name: inode.name,
+            path,
+            ufs_path,
             length,
             block_size_bytes: record.block_size.get(),
             created: UnixMillis(record.created.get()),
@@ -227,7 +248,6 @@ impl Namespace {
             completed: record.completed(),
             pinned: record.pinned(),
             persistence: record.persistence(),
-            mount_point: row.info.path == *path,
             mount_id: row.info.id,
             owner: perm.owner.clone(),
             group: perm.group.clone(),
@@ -236,7 +256,6 @@ impl Namespace {
             ttl_action: inode.rare.ttl_action,
             replication_min: inode.rare.replication_min,
             replication_max: inode.rare.replication_max,
-            fingerprint: inode.fingerprint(self),
             blocks: Vec::new(),
             in_alluxio_percent: 0,
             in_memory_percent: 0,

@@ -32,6 +32,8 @@ const NANOS: u8 = 5;
 /// Letters up to here are marks.
 const MARK_MAX: u8 = NANOS;
 const NANOS_PER_MILLI: u64 = 1_000_000;
+/// Digits that a mark for a number usually stands for.
+const DECIMAL_DIGITS: usize = 16;
 /// Shorter runs of hexadecimal digits are text.
 const HEX_DIGITS_MIN: usize = 8;
 
@@ -145,18 +147,18 @@ fn push_leb128(out: &mut Vec<u8>, mut value: u64) {
 }
 
 fn join(shape: &[u8], rest: &[u8], length: u64, modified: u64) -> String {
-    let mut out = Vec::with_capacity(shape.len() + 2 * rest.len());
+    let mut out = Vec::with_capacity(shape.len() + 2 * rest.len() + 3 * DECIMAL_DIGITS);
     let mut shape = shape.iter().copied();
     let mut rest = rest.iter().copied();
     while let Some(mark) = shape.next() {
         match mark {
-            LENGTH => out.extend(length.to_string().bytes()),
-            MODIFIED => out.extend(modified.to_string().bytes()),
-            DECIMAL => out.extend(take_leb128(&mut rest).to_string().bytes()),
+            LENGTH => push_decimal(&mut out, length),
+            MODIFIED => push_decimal(&mut out, modified),
+            DECIMAL => push_decimal(&mut out, take_leb128(&mut rest)),
             NANOS => {
                 let nanos = take_leb128(&mut rest);
                 let all = modified.saturating_mul(NANOS_PER_MILLI).saturating_add(nanos);
-                out.extend(all.to_string().bytes());
+                push_decimal(&mut out, all);
             }
             HEX => {
                 for byte in rest.by_ref().take(usize::from(shape.next().unwrap_or(0))) {
@@ -167,6 +169,11 @@ fn join(shape: &[u8], rest: &[u8], length: u64, modified: u64) -> String {
         }
     }
     String::from_utf8(out).unwrap_or_default()
+}
+
+fn push_decimal(out: &mut Vec<u8>, number: u64) {
+    use std::io::Write;
+    write!(out, "{number}").expect("a Vec grows as needed");
 }
 
 fn take_leb128(rest: &mut impl Iterator<Item = u8>) -> u64 {
