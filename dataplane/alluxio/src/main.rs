@@ -39,9 +39,9 @@ fn command_line(arguments: Vec<String>, environment: BTreeMap<String, String>) -
         Ok(runtime) => runtime,
         Err(error) => return ended(Err(error.into())),
     };
-    let others = command::SUMMARIES.iter();
-    let others =
-        others.map(|(name, about)| clap::Command::new(*name).about(*about)).collect::<Vec<_>>();
+    let bench = ("bench", "Measure this build beside the limits of this machine");
+    let others = command::SUMMARIES.iter().chain([&bench]);
+    let others = others.map(|(name, about)| clap::Command::new(*name).about(*about)).collect();
     let code = runtime.block_on(alluxio_cli::run(alluxio_cli::Invocation {
         arguments,
         environment: environment.into_iter().collect(),
