@@ -26,9 +26,13 @@ pub fn minio() -> PathBuf {
     root().join("servers").join(format!("minio-{MINIO_VERSION}")).join("minio")
 }
 
+/// Counts changes of `hdfs/pom.xml` within one version of Hadoop: another set of jars goes into
+/// another directory.
+const HDFS_REVISION: u32 = 2;
+
 /// The directory with the jars of HDFS.
 pub fn hdfs_jars() -> PathBuf {
-    root().join("servers").join(format!("hdfs-{HADOOP_VERSION}"))
+    root().join("servers").join(format!("hdfs-{HADOOP_VERSION}-r{HDFS_REVISION}"))
 }
 
 /// A file that is there once [`hdfs_jars`] is complete.

@@ -323,3 +323,87 @@ fn truncate(stream: ByteStream, bytes: u64, path: String) -> ByteStream {
     });
     cut.boxed()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{Fixture, refused};
+    use crate::memory::MemoryUfs;
+    use alluxio_host::SystemClock;
+
+    fn store() -> (Fixture, FaultPlan) {
+        let inner = MemoryUfs::new("memory://m/d", Arc::new(SystemClock::new())).unwrap();
+        let plan = FaultPlan::new();
+        (Fixture::new(Arc::new(FaultyUfs::new(Arc::new(inner), plan.clone()))), plan)
+    }
+
+    async fn fixture() -> Fixture {
+        store().0
+    }
+
+    crate::conformance_tests!(fixture);
+
+    #[tokio::test]
+    async fn a_rule_hits_its_operation_and_path_as_often_as_it_says() {
+        let (fixture, plan) = store();
+        fixture.put("a", "x").await;
+        fixture.put("b", "x").await;
+        let error = Error::Busy { uri: "a".into(), detail: "503".into() };
+        plan.add(Operation::Status, "/a", 2, Fault::Fail(error.clone()));
+        assert!(fixture.exists("b").await);
+        for _ in 0..2 {
+            assert_eq!(fixture.ufs.status(&fixture.path("a")).await, Err(error.clone()));
+        }
+        assert!(fixture.exists("a").await);
+        assert_eq!(plan.shots_left(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_stale_listing_shows_what_was_there_before() {
+        let (fixture, plan) = store();
+        fixture.put("d/old", "x").await;
+        assert_eq!(fixture.names("d", false).await, ["old"]);
+        fixture.put("d/new", "x").await;
+        plan.add(Operation::List, "", 1, Fault::StaleList);
+        assert_eq!(fixture.names("d", false).await, ["old"]);
+        assert_eq!(fixture.names("d", false).await, ["new", "old"]);
+    }
+
+    #[tokio::test]
+    async fn a_cut_read_yields_its_first_bytes_and_then_an_error() {
+        let (fixture, plan) = store();
+        fixture.put("a", "0123456789").await;
+        plan.add(Operation::Read, "", 1, Fault::TruncateRead(4));
+        let empty = Fingerprint::default();
+        let stream = fixture.ufs.read_range(&fixture.path("a"), 0, 10, &empty).await.unwrap();
+        let pieces: Vec<Result<Bytes>> = stream.collect().await;
+        assert_eq!(pieces.len(), 2);
+        assert_eq!(pieces[0].as_deref(), Ok(&b"0123"[..]));
+        assert!(matches!(pieces[1], Err(Error::Unavailable { .. })));
+        assert!(fixture.read("a", 0, 10).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_hides_work_that_was_done() {
+        let (fixture, plan) = store();
+        plan.add(Operation::Mkdir, "", 1, Fault::LoseAnswer);
+        let made = fixture.ufs.mkdir(&fixture.path("d"), MkdirOptions::recursive()).await;
+        refused("a lost answer", made, Error::is_temporary);
+        assert!(fixture.exists("d").await);
+    }
+
+    #[tokio::test]
+    async fn a_delay_waits_by_the_hook() {
+        let inner = MemoryUfs::new("memory://m/d", Arc::new(SystemClock::new())).unwrap();
+        let waited = Arc::new(Mutex::new(Vec::new()));
+        let (plan, log) = (FaultPlan::new(), waited.clone());
+        let hook: DelayHook = Arc::new(move |time| {
+            log.lock().unwrap().push(time);
+            Box::pin(async {})
+        });
+        let ufs = FaultyUfs::with_delay(Arc::new(inner), plan.clone(), hook);
+        plan.add(Operation::Status, "", 1, Fault::Delay(Duration::from_secs(3600)));
+        assert!(ufs.status("memory://m/d").await.is_ok());
+        assert_eq!(*waited.lock().unwrap(), [Duration::from_secs(3600)]);
+    }
+}

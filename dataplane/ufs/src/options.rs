@@ -4,9 +4,10 @@
 use crate::error::{Error, Result};
 use crate::location::Location;
 use alluxio_config::ufs::canonical_options;
-use alluxio_types::MountOptions;
+use alluxio_types::{MountOptions, parse_duration};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 /// One option that a store knows.
 #[derive(Debug, Clone, Copy)]
@@ -116,6 +117,15 @@ impl Options {
         match text.parse() {
             Ok(number) if number >= least => Ok(Some(number)),
             _ => Err(self.invalid(name, &format!("write a number of at least {least}"))),
+        }
+    }
+
+    /// A length of time, more than none.
+    pub(crate) fn duration(&self, name: &str) -> Result<Option<Duration>> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        match parse_duration(text) {
+            Some(time) if !time.is_zero() => Ok(Some(time)),
+            _ => Err(self.invalid(name, "write a time such as 30s or 5min")),
         }
     }
 

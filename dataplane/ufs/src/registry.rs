@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::hdfs;
+use crate::http;
 use crate::local::LocalUfs;
 use crate::location::Location;
 use crate::memory::MemoryUfs;
@@ -9,6 +10,7 @@ use crate::object;
 use crate::options::Options;
 use crate::retry::Retries;
 use crate::under_fs::UnderFs;
+use crate::webhdfs;
 use alluxio_host::{Clock, SystemClock};
 use alluxio_types::MountOptions;
 use std::collections::BTreeMap;
@@ -16,9 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// First wait before a retry; it doubles, with jitter, up to [`RETRY_WAIT_MAX`].
-pub(crate) const RETRY_WAIT_MIN: Duration = Duration::from_millis(50);
+const RETRY_WAIT_MIN: Duration = Duration::from_millis(50);
 /// Longest wait before a retry.
-pub(crate) const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// What holds for all mounts of a process.
 #[derive(Clone)]
@@ -49,14 +51,24 @@ impl Default for UfsSettings {
 }
 
 impl UfsSettings {
-    /// The rule for trying again.
-    pub(crate) fn retries(&self) -> Retries {
-        Retries {
-            times_max: self.retries_max,
-            wait_min: RETRY_WAIT_MIN,
-            wait_max: RETRY_WAIT_MAX,
-            deadline: self.operation_timeout,
-        }
+    /// The rule for trying again of a mount with these options.
+    ///
+    /// **Errors**: `InvalidOption`.
+    pub(crate) fn retries(&self, options: &Options) -> Result<Retries> {
+        let times = match options.number("alluxio.underfs.s3.max.error.retry", 0)? {
+            Some(times) => Some(times),
+            None => options.number("alluxio.underfs.object.store.retry.max.num", 0)?,
+        };
+        let base = options.duration("alluxio.underfs.object.store.retry.base.sleep")?;
+        let max = options.duration("alluxio.underfs.object.store.retry.max.sleep")?;
+        let request = options.duration("alluxio.underfs.s3.request.timeout")?;
+        let connection = options.duration("alluxio.underfs.web.connection.timeout")?;
+        Ok(Retries {
+            times_max: times.map_or(self.retries_max, |times| times as usize),
+            wait_min: base.unwrap_or(RETRY_WAIT_MIN),
+            wait_max: max.unwrap_or(RETRY_WAIT_MAX),
+            deadline: request.or(connection).unwrap_or(self.operation_timeout),
+        })
     }
 }
 
@@ -92,6 +104,20 @@ impl UnderFsRegistry {
         let hdfs = settings.clone();
         registry
             .add("hdfs", Arc::new(move |location, options| hdfs::open(location, options, &hdfs)));
+        for scheme in ["webhdfs", "swebhdfs"] {
+            let settings = settings.clone();
+            registry.add(
+                scheme,
+                Arc::new(move |location, options| webhdfs::open(location, options, &settings)),
+            );
+        }
+        for scheme in ["http", "https"] {
+            let settings = settings.clone();
+            registry.add(
+                scheme,
+                Arc::new(move |location, options| http::open(location, options, &settings)),
+            );
+        }
         for scheme in object::SCHEMES {
             let settings = settings.clone();
             registry.add(
@@ -128,5 +154,84 @@ impl UnderFsRegistry {
     /// Schemes that [`UnderFsRegistry::open`] knows, sorted.
     pub fn schemes(&self) -> impl Iterator<Item = &str> {
         self.factories.keys().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(uri: &str, options: &[(&str, &str)]) -> Result<Arc<dyn UnderFs>> {
+        let pairs = options.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let options = MountOptions(BTreeMap::from_iter(pairs));
+        UnderFsRegistry::new(UfsSettings::default()).open(uri, &options)
+    }
+
+    #[tokio::test]
+    async fn every_scheme_opens_with_its_usual_options() {
+        let azure = "core.windows.net";
+        let cases: &[(&str, &[(&str, &str)])] = &[
+            ("/data", &[]),
+            ("file:///data", &[]),
+            ("s3://b/d", &[("s3a.accessKeyId", "id"), ("s3a.secretKey", "key")]),
+            ("s3a://b", &[("alluxio.underfs.s3.region", "eu-west-1")]),
+            ("gs://b/d", &[]),
+            ("gs://b/d", &[("fs.gcs.accessKeyId", "id"), ("fs.gcs.secretAccessKey", "key")]),
+            (
+                &format!("abfss://c@acct.dfs.{azure}/d"),
+                &[("fs.azure.account.key.acct.dfs.core.windows.net", "a2V5")],
+            ),
+            (
+                &format!("wasbs://c@acct.blob.{azure}/d"),
+                &[("fs.azure.account.key.acct.blob.core.windows.net", "a2V5")],
+            ),
+            ("oss://b/d", &[("fs.oss.endpoint", "oss-cn-hangzhou.aliyuncs.com")]),
+            ("cosn://b/d", &[("fs.cos.region", "ap-beijing"), ("fs.cos.app.id", "12345")]),
+            ("obs://b/d", &[("fs.obs.endpoint", "obs.cn-north-4.myhuaweicloud.com")]),
+            (
+                "swift://c/d",
+                &[("fs.swift.auth.url", "https://s/v1/AUTH_a"), ("fs.swift.token", "token")],
+            ),
+            ("hdfs://nn:8020/d", &[("dfs.client.use.datanode.hostname", "true")]),
+            ("webhdfs://nn:9870/d", &[("alluxio.underfs.hdfs.user", "ann")]),
+            ("swebhdfs://nn:9871/d", &[]),
+            ("https://host/d", &[("alluxio.underfs.web.titles", "Files of ")]),
+            ("memory://m/d", &[]),
+        ];
+        for (uri, options) in cases {
+            match open(uri, options) {
+                Ok(ufs) => assert_eq!(ufs.root(), *uri),
+                Err(error) => panic!("{uri}: {error}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_or_wrong_is_named() {
+        for (uri, options, want) in [
+            ("ftp://host/d", &[][..], "known are abfs, abfss, cos,"),
+            ("bucket/d", &[], "write an absolute path, or a URI such as"),
+            ("oss://b/d", &[], "needs the option \"fs.oss.endpoint\""),
+            ("abfs://acct/d", &[], "as in abfss://container@account.dfs.core.windows.net"),
+            ("s3://b", &[("s3a.acessKeyId", "x")], "did you mean \"s3a.accessKeyId\"?"),
+            ("/data", &[("s3a.accessKeyId", "x")], "unknown option \"s3a.accessKeyId\""),
+            ("s3://b", &[("alluxio.underfs.s3.request.timeout", "soon")], "such as 30s or 5min"),
+            ("s3://b", &[("alluxio.underfs.s3.list.objects.v1", "7")], "write true or false"),
+        ] {
+            let Err(error) = open(uri, options) else { panic!("{uri} was opened") };
+            assert!(error.to_string().contains(want), "{uri}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_scheme_can_be_taken_over_by_a_test() {
+        let mut registry = UnderFsRegistry::new(UfsSettings::default());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let memory = MemoryUfs::new("s3://bucket/d", clock).unwrap();
+        let held = memory.clone();
+        registry.add("s3", Arc::new(move |_, _| Ok(Arc::new(held.clone()))));
+        let ufs = registry.open("s3://bucket/d", &MountOptions::default()).unwrap();
+        ufs.mkdir("s3://bucket/d/x", crate::MkdirOptions::default()).await.unwrap();
+        assert!(memory.exists("s3://bucket/d/x").await.unwrap());
     }
 }

@@ -8,6 +8,9 @@ mod error;
 mod read;
 mod write;
 
+pub(crate) use error::remote;
+pub(crate) use write::temp_name;
+
 use crate::error::{Error, Result};
 use crate::facts::{Capabilities, Space, UfsAttributes, UfsEntry, UfsFacts, UfsKind};
 use crate::location::{Location, split_last};
@@ -80,7 +83,7 @@ pub(crate) fn open(
         location: location.clone(),
         client,
         redactor: options.redactor(),
-        retries: settings.retries(),
+        retries: settings.retries(&options)?,
         tolerate_owner_failure: options.flag("alluxio.underfs.allow.set.owner.failure")?,
     };
     Ok(Arc::new(HdfsUfs { shared: Arc::new(shared) }))
@@ -370,4 +373,4 @@ pub(crate) fn in_batches(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

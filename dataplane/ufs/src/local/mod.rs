@@ -258,6 +258,11 @@ impl UnderFs for LocalUfs {
     }
 }
 
+/// The name of a user of this machine; the number as text when it has none.
+pub(crate) fn user_name(id: u32) -> String {
+    Names::default().user(id)
+}
+
 /// Parent and name; both of a path that is not the root.
 fn parent_and_name(relative: &str) -> (&str, &str) {
     split_last(relative)

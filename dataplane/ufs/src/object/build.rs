@@ -6,7 +6,8 @@ use crate::client::http_client;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::options::{Known, Options, plain, secret};
-use crate::registry::{RETRY_WAIT_MAX, RETRY_WAIT_MIN, UfsSettings};
+use crate::registry::UfsSettings;
+use crate::retry::Retries;
 use crate::under_fs::UnderFs;
 use alluxio_types::{ByteSize, MountOptions};
 use opendal::layers::{RetryEvent, RetryLayer, TimeoutLayer};
@@ -25,6 +26,8 @@ pub(crate) const SCHEMES: &[&str] = &[
 /// Least bytes of a part of an upload, unless `…streaming.upload.partition.size` says otherwise.
 /// Without a known length, 10,000 of them are 160 GB.
 const PART_BYTES: u64 = 16 * 1024 * 1024;
+/// Objects copied at a time, unless `alluxio.underfs.object.store.service.threads` says otherwise.
+const COPIES_AT_A_TIME: usize = 20;
 /// S3 takes no smaller parts.
 const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
 
@@ -46,6 +49,7 @@ const GCS_OPTIONS: &[Known] = &[
     plain("fs.gcs.credential.path", &[]),
     secret("fs.gcs.accessKeyId", &[]),
     secret("fs.gcs.secretAccessKey", &[]),
+    plain("alluxio.underfs.gcs.endpoint", &[]),
     plain("alluxio.underfs.gcs.*", &[]),
 ];
 const AZURE_OPTIONS: &[Known] = &[
@@ -125,13 +129,16 @@ pub(crate) fn open(
     };
     let breadcrumbs = "alluxio.underfs.object.store.breadcrumbs.enabled";
     let page_entries = options.number("alluxio.underfs.listing.length", 1)?;
+    let copies = options.number("alluxio.underfs.object.store.service.threads", 1)?;
+    let retries = settings.retries(options)?;
     let shared = Shared {
         location: location.clone(),
-        operator: layered(recipe.operator, settings, client(location, options)?),
+        operator: layered(recipe.operator, &retries, client(location, options)?),
         redactor: options.redactor(),
         credential_options: recipe.credential_options,
         version_by: recipe.version_by,
-        operation_timeout: settings.operation_timeout,
+        operation_timeout: retries.deadline,
+        copies_at_a_time: copies.map_or(COPIES_AT_A_TIME, |copies| copies as usize),
         breadcrumbs: options.get(breadcrumbs).is_none() || options.flag(breadcrumbs)?,
         part_bytes,
         page_entries: page_entries.map(|entries| usize::try_from(entries).unwrap_or(usize::MAX)),
@@ -142,10 +149,10 @@ pub(crate) fn open(
 
 /// Each try has a part of the operation's deadline, so that a connection that hangs leaves time for
 /// another.
-fn layered(operator: Operator, settings: &UfsSettings, client: reqwest::Client) -> Operator {
+fn layered(operator: Operator, retries: &Retries, client: reqwest::Client) -> Operator {
     let transport = HttpTransporter::new(ReqwestTransport::new(client));
     let context = OperationContext::new().with_http_transport(transport);
-    let per_try = settings.operation_timeout / 3;
+    let per_try = retries.deadline / 3;
     // The error is left out of the line: it may quote the request.
     let log = |event: RetryEvent<'_>| {
         tracing::debug!(
@@ -160,9 +167,9 @@ fn layered(operator: Operator, settings: &UfsSettings, client: reqwest::Client) 
         .layer(TimeoutLayer::new().with_timeout(per_try).with_io_timeout(per_try))
         .layer(
             RetryLayer::new()
-                .with_max_times(settings.retries_max)
-                .with_min_delay(RETRY_WAIT_MIN)
-                .with_max_delay(RETRY_WAIT_MAX)
+                .with_max_times(retries.times_max)
+                .with_min_delay(retries.wait_min)
+                .with_max_delay(retries.wait_max)
                 .with_jitter()
                 .with_notify(log),
         )
@@ -208,8 +215,9 @@ fn s3(location: &Location, mount: &MountOptions, settings: &UfsSettings) -> Resu
     builder = builder.region(options.get("alluxio.underfs.s3.region").unwrap_or("us-east-1"));
     let endpoint = options.get("alluxio.underfs.s3.endpoint");
     if let Some(endpoint) = endpoint {
-        let secure = options.get("alluxio.underfs.s3.secure.http.enabled").is_none()
-            || options.flag("alluxio.underfs.s3.secure.http.enabled")?;
+        // Of an endpoint without a scheme. Amazon's takes HTTPS whatever the default is.
+        let secure = options.flag("alluxio.underfs.s3.secure.http.enabled")?
+            || endpoint.ends_with(".amazonaws.com");
         builder = builder.endpoint(&endpoint_url(endpoint, secure));
     }
     // Amazon wants the bucket in the host name; elsewhere only a DNS that knows all buckets can.
@@ -261,6 +269,7 @@ fn gcs(location: &Location, mount: &MountOptions, settings: &UfsSettings) -> Res
     let options = Options::resolve(location, mount, &settings.defaults, GCS_OPTIONS)?;
     let credential_options =
         "fs.gcs.credential.path, or fs.gcs.accessKeyId and fs.gcs.secretAccessKey";
+    let endpoint = options.get("alluxio.underfs.gcs.endpoint");
     match (options.get("fs.gcs.accessKeyId"), options.get("fs.gcs.secretAccessKey")) {
         (Some(id), Some(key)) => {
             // HMAC keys belong to the S3-compatible interface.
@@ -268,7 +277,7 @@ fn gcs(location: &Location, mount: &MountOptions, settings: &UfsSettings) -> Res
                 .bucket(location.authority())
                 .root(&root(location))
                 .region("auto")
-                .endpoint("https://storage.googleapis.com")
+                .endpoint(&endpoint_url(endpoint.unwrap_or("storage.googleapis.com"), true))
                 .access_key_id(id)
                 .secret_access_key(key)
                 .disable_config_load()
@@ -279,6 +288,9 @@ fn gcs(location: &Location, mount: &MountOptions, settings: &UfsSettings) -> Res
         }
         (None, None) => {
             let mut builder = Gcs::default().bucket(location.authority()).root(&root(location));
+            if let Some(endpoint) = endpoint {
+                builder = builder.endpoint(&endpoint_url(endpoint, true));
+            }
             if let Some(path) = options.get("fs.gcs.credential.path") {
                 builder = builder.credential_path(path).disable_vm_metadata();
             }
@@ -463,8 +475,8 @@ fn obs(location: &Location, mount: &MountOptions, settings: &UfsSettings) -> Res
 fn swift(location: &Location, mount: &MountOptions, settings: &UfsSettings) -> Result<Recipe> {
     let options = Options::resolve(location, mount, &settings.defaults, SWIFT_OPTIONS)?;
     let why = "the account's storage URL, as in https://host/v1/AUTH_account";
-    let endpoint = options.required("fs.swift.endpoint", why)?;
-    let token = options.required("fs.swift.auth.token", "every request carries it")?;
+    let endpoint = options.required("fs.swift.auth.url", why)?;
+    let token = options.required("fs.swift.token", "every request carries it")?;
     let builder = Swift::default()
         .container(location.authority())
         .root(&root(location))
@@ -474,6 +486,6 @@ fn swift(location: &Location, mount: &MountOptions, settings: &UfsSettings) -> R
         operator: build(location, &options, builder)?,
         options,
         version_by: VersionBy::EntityTag,
-        credential_options: "fs.swift.auth.token",
+        credential_options: "fs.swift.token",
     })
 }

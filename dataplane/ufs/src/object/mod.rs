@@ -57,6 +57,7 @@ pub(crate) struct Shared {
     breadcrumbs: bool,
     /// Least bytes of a part of an upload.
     part_bytes: u64,
+    copies_at_a_time: usize,
     /// Keys of one page of a listing; `None` leaves it to the store.
     page_entries: Option<usize>,
     /// Directories whose markers are there, as far as this process knows.

@@ -7,9 +7,6 @@ use crate::location::split_last;
 use futures::TryStreamExt;
 use opendal::options::CopyOptions;
 
-/// Objects copied at a time (`alluxio.underfs.object.store.service.threads` has the same default).
-const COPIES_AT_A_TIME: usize = 20;
-
 pub(super) async fn delete_dir(ufs: &ObjectUfs, relative: &str, recursive: bool) -> Result<()> {
     if !ufs.status_of(relative).await?.is_directory() {
         return Err(Error::NotADirectory { uri: ufs.uri(relative) });
@@ -75,7 +72,9 @@ pub(super) async fn rename_dir(ufs: &ObjectUfs, from: &str, to: &str) -> Result<
     entries
         .map_ok(|batch| futures::stream::iter(batch.into_iter().map(Ok)))
         .try_flatten()
-        .try_for_each_concurrent(COPIES_AT_A_TIME, |entry| copy_entry(ufs, from, to, entry))
+        .try_for_each_concurrent(ufs.shared.copies_at_a_time, |entry| {
+            copy_entry(ufs, from, to, entry)
+        })
         .await?;
     delete_dir(ufs, from, true).await
 }

@@ -1,0 +1,101 @@
+//! Bytes by WebHDFS.
+
+use super::WebHdfsUfs;
+use super::call::Call;
+use crate::error::{Error, Result};
+use crate::under_fs::ByteStream;
+use alluxio_types::Fingerprint;
+use bytes::Bytes;
+use futures::StreamExt;
+
+struct Reading {
+    ufs: WebHdfsUfs,
+    relative: String,
+    response: reqwest::Response,
+    version: Fingerprint,
+    want: u64,
+    got: u64,
+}
+
+pub(super) async fn read_range(
+    ufs: &WebHdfsUfs,
+    relative: String,
+    offset: u64,
+    length: u64,
+    expected: &Fingerprint,
+) -> Result<ByteStream> {
+    let uri = || ufs.uri(&relative);
+    let facts = ufs.status_of(&relative).await?;
+    if facts.is_directory() {
+        return Err(Error::IsADirectory { uri: uri() });
+    }
+    if !expected.is_empty() && *expected != facts.fingerprint {
+        return Err(Error::Changed { uri: uri() });
+    }
+    let end = offset.saturating_add(length);
+    if end > facts.length {
+        return Err(Error::OutOfRange { uri: uri(), offset, end, file_length: facts.length });
+    }
+    if length == 0 {
+        return Ok(futures::stream::empty().boxed());
+    }
+    let call =
+        Call::get("OPEN").with("offset", &offset.to_string()).with("length", &length.to_string());
+    let data_node = ufs.data_node(&relative, call).await?;
+    let asking = async {
+        let response = ufs.shared.client.get(&data_node).send().await;
+        let response = response.map_err(|error| ufs.lost(&relative, &error))?;
+        ufs.check(&relative, "read", response).await
+    };
+    let response = ufs.shared.retries.within(&uri(), "read", asking).await?;
+    let version = facts.fingerprint;
+    let reading = Reading { ufs: ufs.clone(), relative, response, version, want: length, got: 0 };
+    let pieces = futures::stream::unfold(Some(reading), |reading| async move {
+        let mut reading = reading?;
+        match reading.next().await {
+            Ok(Some(bytes)) => Some((Ok(bytes), Some(reading))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    Ok(pieces.boxed())
+}
+
+impl Reading {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        let uri = self.ufs.uri(&self.relative);
+        let retries = self.ufs.shared.retries;
+        let response = &mut self.response;
+        let step = async { Ok(response.chunk().await) };
+        match retries.within(&uri, "read", step).await? {
+            Ok(Some(bytes)) => {
+                self.got += bytes.len() as u64;
+                if self.got > self.want {
+                    return Err(self.ufs.odd_answer(&self.relative, "read"));
+                }
+                Ok(Some(bytes))
+            }
+            Ok(None) if self.got == self.want => {
+                self.verify().await?;
+                Ok(None)
+            }
+            // A file that is replaced while it is read may end early.
+            Ok(None) => {
+                self.verify().await?;
+                Err(Error::Truncated { uri, want: self.want, got: self.got })
+            }
+            Err(error) => {
+                self.verify().await?;
+                Err(self.ufs.lost(&self.relative, &error))
+            }
+        }
+    }
+
+    async fn verify(&self) -> Result<()> {
+        match self.ufs.status_of(&self.relative).await {
+            Ok(facts) if facts.fingerprint == self.version => Ok(()),
+            Ok(_) => Err(Error::Changed { uri: self.ufs.uri(&self.relative) }),
+            Err(error) => Err(error),
+        }
+    }
+}
