@@ -157,6 +157,6 @@ mod tests {
         assert_eq!(part_bytes(16 * MIB, Some(MIB)) as u64, 16 * MIB);
         let five_tib = 5 * MIB * MIB;
         let part = part_bytes(16 * MIB, Some(five_tib)) as u64;
-        assert!(part * PARTS_MAX >= five_tib && part % MIB == 0, "{part}");
+        assert!(part * PARTS_MAX >= five_tib && part.is_multiple_of(MIB), "{part}");
     }
 }
