@@ -299,27 +299,22 @@ fn one_batch(entries: Vec<UfsEntry>) -> EntryStream {
 
 /// The first `bytes` of `stream`, then an error.
 fn truncate(stream: ByteStream, bytes: u64, path: String) -> ByteStream {
-    let cut = stream.scan(Some(bytes), move |left, piece| {
-        let out = match (*left, piece) {
-            (None, _) => None,
-            (Some(room), Ok(mut piece)) => {
-                if piece.len() as u64 > room {
-                    piece.truncate(room as usize);
-                }
-                *left = Some(room - piece.len() as u64);
-                if piece.is_empty() {
-                    *left = None;
-                    Some(Err(lost(&path)))
-                } else {
-                    Some(Ok(piece))
-                }
+    let cut = futures::stream::unfold(Some((stream, bytes)), move |state| {
+        let path = path.clone();
+        async move {
+            let (mut stream, room) = state?;
+            if room == 0 {
+                return Some((Err(lost(&path)), None));
             }
-            (Some(_), Err(error)) => {
-                *left = None;
-                Some(Err(error))
+            match stream.next().await? {
+                Ok(mut piece) => {
+                    piece.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+                    let room = room - piece.len() as u64;
+                    Some((Ok(piece), Some((stream, room))))
+                }
+                Err(error) => Some((Err(error), None)),
             }
-        };
-        futures::future::ready(out)
+        }
     });
     cut.boxed()
 }

@@ -33,21 +33,24 @@ impl Retries {
         A: FnMut() -> F,
         F: Future<Output = Result<T>>,
     {
+        let mut waits = self.waits();
         let work = async {
-            let mut wait = self.wait_min;
-            for _ in 0..self.times_max {
-                match Box::pin(attempt()).await {
-                    Err(error) if error.is_temporary() => {
-                        tracing::debug!(operation, "the under store failed for the moment");
-                    }
+            loop {
+                let error = match Box::pin(attempt()).await {
+                    Err(error) if error.is_temporary() => error,
                     other => return other,
-                }
-                tokio::time::sleep(jittered(wait)).await;
-                wait = (wait * 2).min(self.wait_max);
+                };
+                let Some(wait) = waits.next() else { return Err(error) };
+                tracing::debug!(operation, "the under store failed for the moment");
+                tokio::time::sleep(wait).await;
             }
-            Box::pin(attempt()).await
         };
         self.within(uri, operation, work).await
+    }
+
+    /// The waits between tries.
+    pub(crate) fn waits(&self) -> Waits {
+        Waits { left: self.times_max, wait: self.wait_min, wait_max: self.wait_max }
     }
 
     /// Runs `work` once, within the deadline.
@@ -62,6 +65,24 @@ impl Retries {
             Ok(result) => result,
             Err(_) => Err(Error::DeadlineExceeded { uri: uri.to_owned(), operation, limit }),
         }
+    }
+}
+
+/// How long to wait before each further try; ends when there is to be none.
+pub(crate) struct Waits {
+    left: usize,
+    wait: Duration,
+    wait_max: Duration,
+}
+
+impl Iterator for Waits {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.left = self.left.checked_sub(1)?;
+        let wait = self.wait;
+        self.wait = (wait * 2).min(self.wait_max);
+        Some(jittered(wait))
     }
 }
 

@@ -6,6 +6,7 @@ use alluxio_types::{Fingerprint, Mode};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use std::time::{Duration, SystemTime};
 
 /// Bytes of one version, in order. Ends after an `Err`.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
@@ -13,6 +14,20 @@ pub type ByteStream = BoxStream<'static, Result<Bytes>>;
 /// Batches of a listing, each of at most [`LIST_BATCH_MAX`] entries and never empty. Ends after an
 /// `Err`.
 pub type EntryStream = BoxStream<'static, Result<Vec<UfsEntry>>>;
+
+/// How the names of unfinished files begin, where a store has no other place for them. No listing
+/// shows them.
+pub(crate) const TEMP_PREFIX: &str = ".alluxio_ufs_tmp_";
+
+/// An unfinished file that nobody wrote to for this long is left over from a crash: a listing that
+/// meets it removes it. Writers that live touch theirs with every piece.
+pub(crate) const TEMP_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whether an unfinished file that was last written at `modified_ms` is left over from a crash.
+pub(crate) fn is_left_over(modified_ms: u64) -> bool {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(Duration::from_millis(modified_ms)) > TEMP_AGE_MAX
+}
 
 /// Most entries of one batch: what one page of an object store holds, and about 100 kB.
 pub const LIST_BATCH_MAX: usize = 1000;

@@ -18,8 +18,8 @@ use crate::options::{Known, Options, Redactor, plain, secret};
 use crate::registry::UfsSettings;
 use crate::retry::Retries;
 use crate::under_fs::{
-    ByteStream, CreateOptions, EntryStream, LIST_BATCH_MAX, MkdirOptions, UfsWriter, UnderFs,
-    refuse_root,
+    ByteStream, CreateOptions, EntryStream, LIST_BATCH_MAX, MkdirOptions, TEMP_PREFIX, UfsWriter,
+    UnderFs, is_left_over, refuse_root,
 };
 use alluxio_types::{Fingerprint, Mode, MountOptions, UnixMillis};
 use async_trait::async_trait;
@@ -40,9 +40,6 @@ const OPTIONS: &[Known] = &[
     // Read by older versions of Alluxio; authentication is Hadoop's own business here.
     secret("alluxio.security.underfs.hdfs.*", &[]),
 ];
-
-/// How the names of unfinished files begin. No listing shows them.
-pub(crate) const TEMP_PREFIX: &str = ".alluxio_ufs_tmp_";
 
 /// One directory of an HDFS. Cloning is cheap.
 #[derive(Clone)]
@@ -178,6 +175,16 @@ impl HdfsUfs {
         Ok(facts_of(self.repeat(relative, "status", call).await?))
     }
 
+    /// Removes an unfinished file that a crash left behind, without anybody waiting for it.
+    fn remove_later(&self, path: String) {
+        let ufs = self.clone();
+        tokio::spawn(async move {
+            if ufs.shared.client.delete(&path, false).await.is_ok() {
+                tracing::info!(path, "removed an unfinished file that a crash left behind");
+            }
+        });
+    }
+
     async fn set(&self, relative: &str, attributes: &UfsAttributes) -> Result<()> {
         let (client, path) = (&self.shared.client, self.path(relative));
         if attributes.owner.is_some() || attributes.group.is_some() {
@@ -270,10 +277,13 @@ impl UnderFs for HdfsUfs {
             let status = status.map_err(|error| ufs.error(&relative, "list", &error))?;
             let name = status.path.strip_prefix(&base).unwrap_or(&status.path);
             let name = name.trim_matches('/').to_owned();
+            if is_unfinished(&name) && is_left_over(status.modification_time) {
+                ufs.remove_later(status.path.clone());
+            }
             Ok(UfsEntry { name, facts: facts_of(status) })
         });
         let shown = entries.filter(|entry: &Result<UfsEntry>| {
-            futures::future::ready(entry.as_ref().map_or(true, |entry| is_shown(&entry.name)))
+            futures::future::ready(entry.as_ref().map_or(true, is_shown))
         });
         Ok(in_batches(shown.boxed()))
     }
@@ -353,9 +363,14 @@ impl UnderFs for HdfsUfs {
     }
 }
 
-/// Whether a name of a listing is not that of an unfinished file.
-pub(crate) fn is_shown(name: &str) -> bool {
-    !name.is_empty() && !split_last(name).1.starts_with(TEMP_PREFIX)
+/// Whether an entry belongs into a listing.
+fn is_shown(entry: &UfsEntry) -> bool {
+    !entry.name.is_empty() && !is_unfinished(&entry.name)
+}
+
+/// Whether a name of a listing is that of an unfinished file.
+pub(crate) fn is_unfinished(name: &str) -> bool {
+    split_last(name).1.starts_with(TEMP_PREFIX)
 }
 
 /// Entries in batches; an error ends the stream.

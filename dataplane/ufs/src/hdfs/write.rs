@@ -1,10 +1,10 @@
 //! New files in HDFS.
 
-use super::{HdfsUfs, TEMP_PREFIX};
+use super::HdfsUfs;
 use crate::error::{Error, Result};
 use crate::facts::UfsFacts;
 use crate::location::split_last;
-use crate::under_fs::{CreateOptions, UfsWriter};
+use crate::under_fs::{CreateOptions, TEMP_PREFIX, UfsWriter};
 use alluxio_host::{Entropy, OsEntropy};
 use alluxio_types::Mode;
 use async_trait::async_trait;

@@ -35,6 +35,11 @@ pub(super) fn facts(stat: &Stat, names: &Names) -> Option<UfsFacts> {
     Some(facts)
 }
 
+/// When the bytes last changed, in Unix milliseconds.
+pub(super) fn modified(stat: &Stat) -> u64 {
+    unix_millis(stat.st_mtime, stat.st_mtime_nsec).0
+}
+
 /// The version of a file. The device number is left out: it changes when the same file system is
 /// mounted again.
 fn fingerprint(stat: &Stat) -> Fingerprint {

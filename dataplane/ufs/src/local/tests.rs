@@ -84,3 +84,18 @@ async fn a_directory_with_only_an_unfinished_file_counts_as_empty() {
     assert!(fixture.names("d", false).await.is_empty());
     assert_eq!(fixture.ufs.delete_dir(&fixture.path("d"), false).await, Ok(()));
 }
+
+#[tokio::test]
+async fn an_old_unfinished_file_goes_with_the_next_listing_and_a_new_one_stays() {
+    let fixture = fixture().await;
+    let (old, new) = (".alluxio_ufs_tmp_old", ".alluxio_ufs_tmp_new");
+    for name in [old, new] {
+        std::fs::write(fixture.path(name), "half").unwrap();
+    }
+    let yesterday = std::time::SystemTime::now() - 2 * crate::under_fs::TEMP_AGE_MAX;
+    let file = std::fs::File::options().append(true).open(fixture.path(old)).unwrap();
+    file.set_modified(yesterday).unwrap();
+    assert!(fixture.names("", false).await.is_empty());
+    assert!(!std::fs::exists(fixture.path(old)).unwrap());
+    assert!(std::fs::exists(fixture.path(new)).unwrap());
+}

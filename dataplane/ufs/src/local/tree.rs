@@ -1,12 +1,11 @@
 //! Listing and deleting directories.
 
-use super::read::facts;
-use super::write::TEMP_PREFIX;
+use super::read::{facts, modified as facts_modified};
 use super::{LocalUfs, Shared, run_blocking};
 use crate::error::{Error, Result};
 use crate::facts::UfsEntry;
 use crate::location::{is_usable_name, split_last};
-use crate::under_fs::{EntryStream, LIST_BATCH_MAX};
+use crate::under_fs::{EntryStream, LIST_BATCH_MAX, TEMP_PREFIX, is_left_over};
 use futures::StreamExt;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
@@ -118,7 +117,7 @@ impl Walk {
 
     /// What to show of `name`; `None` for what is not shown.
     fn entry(&self, directory: &str, fd: &OwnedFd, name: &[u8]) -> Result<Option<UfsEntry>> {
-        if name == b"." || name == b".." || name.starts_with(TEMP_PREFIX.as_bytes()) {
+        if name == b"." || name == b".." {
             return Ok(None);
         }
         let root = &self.shared.root;
@@ -127,6 +126,10 @@ impl Walk {
             tracing::warn!(directory, "a name that is not UTF-8 is left out of the listing");
             return Ok(None);
         };
+        if name.starts_with(TEMP_PREFIX) {
+            remove_left_over(fd, name);
+            return Ok(None);
+        }
         let shown = join(directory, name);
         let path = join(&self.base, &shown);
         let stat = match rustix::fs::statat(fd, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -152,6 +155,17 @@ impl Walk {
             Err(rustix::io::Errno::NOENT) => Ok(None),
             Err(errno) => Err(root.error(&path, "list", errno)),
         }
+    }
+}
+
+/// Removes an unfinished file, unless somebody may still be writing it.
+fn remove_left_over(directory: &OwnedFd, name: &str) {
+    if let Ok(stat) = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+        && is_left_over(facts_modified(&stat))
+        // It may fail, on a read-only file system for one; it is hidden all the same.
+        && rustix::fs::unlinkat(directory, name, AtFlags::empty()).is_ok()
+    {
+        tracing::info!(name, "removed an unfinished file that a crash left behind");
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Shared, parent_and_name, run_blocking};
 use crate::error::{Error, Result};
 use crate::facts::{UfsAttributes, UfsFacts};
-use crate::under_fs::{CreateOptions, MkdirOptions, UfsWriter};
+use crate::under_fs::{CreateOptions, MkdirOptions, TEMP_PREFIX, UfsWriter};
 use alluxio_host::{Entropy, OsEntropy};
 use alluxio_types::Mode as FileMode;
 use async_trait::async_trait;
@@ -14,9 +14,6 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
-
-/// How the names of unfinished files begin. No listing shows them.
-pub(super) const TEMP_PREFIX: &str = ".alluxio_ufs_tmp_";
 
 /// Sets what is asked for. An owner or group that is right already is left alone, so that a
 /// process without privileges can write its own files.

@@ -85,8 +85,11 @@ const OBS_OPTIONS: &[Known] = &[
     plain("fs.obs.bucketType", &[]),
     plain("alluxio.underfs.obs.*", &[]),
 ];
-const SWIFT_OPTIONS: &[Known] =
-    &[secret("fs.swift.auth.token", &[]), plain("fs.swift.endpoint", &[])];
+const SWIFT_OPTIONS: &[Known] = &[
+    secret("fs.swift.token", &["fs.swift.auth.token"]),
+    plain("fs.swift.auth.url", &["fs.swift.endpoint"]),
+    plain("fs.swift.region", &[]),
+];
 
 /// What a scheme's builder found out.
 struct Recipe {
@@ -131,13 +134,15 @@ pub(crate) fn open(
     let page_entries = options.number("alluxio.underfs.listing.length", 1)?;
     let copies = options.number("alluxio.underfs.object.store.service.threads", 1)?;
     let retries = settings.retries(options)?;
+    let reads = layered(recipe.operator, &retries, client(location, options)?);
     let shared = Shared {
         location: location.clone(),
-        operator: layered(recipe.operator, &retries, client(location, options)?),
+        operator: retrying(reads.clone(), &retries),
+        reads,
         redactor: options.redactor(),
         credential_options: recipe.credential_options,
         version_by: recipe.version_by,
-        operation_timeout: retries.deadline,
+        retries,
         copies_at_a_time: copies.map_or(COPIES_AT_A_TIME, |copies| copies as usize),
         breadcrumbs: options.get(breadcrumbs).is_none() || options.flag(breadcrumbs)?,
         part_bytes,
@@ -153,6 +158,11 @@ fn layered(operator: Operator, retries: &Retries, client: reqwest::Client) -> Op
     let transport = HttpTransporter::new(ReqwestTransport::new(client));
     let context = OperationContext::new().with_http_transport(transport);
     let per_try = retries.deadline / 3;
+    let timeouts = TimeoutLayer::new().with_timeout(per_try).with_io_timeout(per_try);
+    operator.with_context(context).layer(timeouts)
+}
+
+fn retrying(operator: Operator, retries: &Retries) -> Operator {
     // The error is left out of the line: it may quote the request.
     let log = |event: RetryEvent<'_>| {
         tracing::debug!(
@@ -162,17 +172,14 @@ fn layered(operator: Operator, retries: &Retries, client: reqwest::Client) -> Op
             "the under store failed for the moment, trying again"
         );
     };
-    operator
-        .with_context(context)
-        .layer(TimeoutLayer::new().with_timeout(per_try).with_io_timeout(per_try))
-        .layer(
-            RetryLayer::new()
-                .with_max_times(retries.times_max)
-                .with_min_delay(retries.wait_min)
-                .with_max_delay(retries.wait_max)
-                .with_jitter()
-                .with_notify(log),
-        )
+    operator.layer(
+        RetryLayer::new()
+            .with_max_times(retries.times_max)
+            .with_min_delay(retries.wait_min)
+            .with_max_delay(retries.wait_max)
+            .with_jitter()
+            .with_notify(log),
+    )
 }
 
 /// The mount's own connections.

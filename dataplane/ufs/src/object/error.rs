@@ -37,7 +37,7 @@ impl ObjectUfs {
                 Error::Unauthenticated { uri, detail, options }
             }
             _ if text.contains("timeout reached") => {
-                let limit = self.shared.operation_timeout;
+                let limit = self.shared.retries.deadline;
                 Error::DeadlineExceeded { uri, operation, limit }
             }
             _ if !error.is_permanent() => Error::Unavailable { uri, detail },

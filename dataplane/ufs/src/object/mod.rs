@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::facts::{Capabilities, Space, UfsAttributes, UfsFacts, UfsKind};
 use crate::location::{Location, split_last};
 use crate::options::Redactor;
+use crate::retry::Retries;
 use crate::under_fs::{
     ByteStream, CreateOptions, EntryStream, MkdirOptions, UfsWriter, UnderFs, refuse_root,
 };
@@ -32,7 +33,6 @@ use opendal::options::ListOptions;
 use std::collections::HashSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use version::VersionBy;
 
 /// Most directories whose markers are remembered: about 1 MB. When it is full it starts afresh,
@@ -47,12 +47,15 @@ pub(crate) struct ObjectUfs {
 
 pub(crate) struct Shared {
     location: Location,
+    /// Tries again by itself.
     operator: Operator,
+    /// For bytes: does not try again, because a read goes on from where it stopped.
+    reads: Operator,
     redactor: Redactor,
     /// Option names that carry credentials, for the message that asks for them.
     credential_options: &'static str,
     version_by: VersionBy,
-    operation_timeout: Duration,
+    retries: Retries,
     /// Whether markers are made for parents.
     breadcrumbs: bool,
     /// Least bytes of a part of an upload.
@@ -93,7 +96,7 @@ impl ObjectUfs {
         operation: &'static str,
         work: impl Future<Output = opendal::Result<T>>,
     ) -> Result<T> {
-        let limit = self.shared.operation_timeout;
+        let limit = self.shared.retries.deadline;
         match tokio::time::timeout(limit, work).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(self.error(relative, operation, &error)),

@@ -3,11 +3,12 @@
 use super::ObjectUfs;
 use super::version::{self, Tag, Version};
 use crate::error::{Error, Result};
+use crate::retry::Waits;
 use crate::under_fs::ByteStream;
 use alluxio_types::Fingerprint;
+use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use opendal::options::ReaderOptions;
-use std::time::Duration;
 
 /// Ranges up to this length come by one request, as they arrive.
 const SINGLE_REQUEST_BYTES: u64 = 8 * 1024 * 1024;
@@ -49,15 +50,35 @@ pub(super) async fn read_range(
     if length == 0 {
         return Ok(futures::stream::empty().boxed());
     }
-    let stream = open(ufs, &relative, offset, end, &version).await?;
-    if version.tag != Tag::Modified {
-        return Ok(counted(ufs, relative, stream, length));
-    }
-    // Nothing the store could compare: look before and after.
-    let before = ufs.status_of(&relative).await?;
-    if before.fingerprint != found {
+    let compares = version.tag != Tag::Modified;
+    if !compares && ufs.status_of(&relative).await?.fingerprint != found {
         return Err(changed());
     }
+    let waits = ufs.shared.retries.waits();
+    let mut reading = Reading {
+        ufs: ufs.clone(),
+        relative: relative.clone(),
+        version,
+        stream: None,
+        next: offset,
+        end,
+        waits,
+    };
+    // The first piece now, so that whoever asks for a version that is gone hears of it at once.
+    let first = reading.step().await?;
+    let rest = futures::stream::unfold(Some(reading), |reading| async move {
+        let mut reading = reading?;
+        match reading.step().await {
+            Ok(Some(bytes)) => Some((Ok(bytes), Some(reading))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    let pieces = futures::stream::iter(first.map(Ok)).chain(rest);
+    if compares {
+        return Ok(pieces.boxed());
+    }
+    // Nothing the store could compare: look again after the last byte.
     let (ufs_after, relative_after) = (ufs.clone(), relative.clone());
     let verdict = async move {
         match ufs_after.status_of(&relative_after).await {
@@ -67,16 +88,16 @@ pub(super) async fn read_range(
         }
     };
     let verdict = verdict.into_stream().filter_map(futures::future::ready);
-    let chained = counted(ufs, relative, stream, length).chain(verdict);
-    Ok(until_error(chained.boxed()))
+    Ok(until_error(pieces.chain(verdict).boxed()))
 }
 
-type Foreign = futures::stream::BoxStream<'static, std::io::Result<bytes::Bytes>>;
+type Foreign = futures::stream::BoxStream<'static, std::io::Result<Bytes>>;
 
+/// Bytes from `from` to `end` of one version, without any retry.
 async fn open(
     ufs: &ObjectUfs,
     relative: &str,
-    offset: u64,
+    from: u64,
     end: u64,
     version: &Version,
 ) -> Result<Foreign> {
@@ -87,45 +108,75 @@ async fn open(
         Tag::Generation(generation) => options.if_version_match = Some(generation.clone()),
         Tag::Modified => {}
     }
-    if end - offset > SINGLE_REQUEST_BYTES {
+    if end - from > SINGLE_REQUEST_BYTES {
         options.chunk = Some(PIECE_BYTES);
         options.concurrent = REQUESTS_AT_A_TIME;
     }
     let work = async {
-        let reader = ufs.shared.operator.reader_options(relative, options).await?;
-        reader.into_bytes_stream(offset..end).await
+        let reader = ufs.shared.reads.reader_options(relative, options).await?;
+        reader.into_bytes_stream(from..end).await
     };
     let stream = ufs.run(relative, "read", Box::pin(work)).await?;
     Ok(stream.boxed())
 }
 
-/// The stream with our errors, a deadline for each step, and the promise that it is complete.
-fn counted(ufs: &ObjectUfs, relative: String, stream: Foreign, want: u64) -> ByteStream {
-    struct State {
-        ufs: ObjectUfs,
-        relative: String,
-        stream: Foreign,
-        want: u64,
-        got: u64,
-    }
-    let state = State { ufs: ufs.clone(), relative, stream, want, got: 0 };
-    let counted = futures::stream::unfold(Some(state), |state| async move {
-        let mut state = state?;
-        let limit: Duration = state.ufs.shared.operation_timeout;
-        let uri = || state.ufs.uri(&state.relative);
-        let failed = match tokio::time::timeout(limit, state.stream.next()).await {
-            Ok(Some(Ok(bytes))) => {
-                state.got += bytes.len() as u64;
-                return Some((Ok(bytes), Some(state)));
+/// A read that is under way. Connections that break are opened again from where they stopped: the
+/// version is part of each request, so the pieces fit.
+struct Reading {
+    ufs: ObjectUfs,
+    relative: String,
+    version: Version,
+    /// `None` until it is opened, and after it broke.
+    stream: Option<Foreign>,
+    next: u64,
+    end: u64,
+    waits: Waits,
+}
+
+impl Reading {
+    async fn step(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let error = match self.attempt().await {
+                Err(error) if error.is_temporary() && self.next < self.end => error,
+                other => return other,
+            };
+            self.stream = None;
+            match self.waits.next() {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(error),
             }
-            Ok(Some(Err(error))) => state.ufs.read_error(&state.relative, error).await,
-            Ok(None) if state.got == state.want => return None,
-            Ok(None) => Error::Truncated { uri: uri(), want: state.want, got: state.got },
-            Err(_) => Error::DeadlineExceeded { uri: uri(), operation: "read", limit },
+        }
+    }
+
+    async fn attempt(&mut self) -> Result<Option<Bytes>> {
+        let (ufs, relative) = (&self.ufs, &self.relative);
+        let limit = ufs.shared.retries.deadline;
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            empty => empty.insert(open(ufs, relative, self.next, self.end, &self.version).await?),
         };
-        Some((Err(failed), None))
-    });
-    counted.boxed()
+        let uri = || ufs.uri(relative);
+        let missing = self.end - self.next;
+        match tokio::time::timeout(limit, stream.next()).await {
+            Ok(Some(Ok(bytes))) if bytes.len() as u64 <= missing => {
+                self.next += bytes.len() as u64;
+                Ok(Some(bytes))
+            }
+            // A store that does not know ranges, or one that counts in its own way.
+            Ok(Some(Ok(_))) => Err(Error::Failed {
+                uri: uri(),
+                operation: "read",
+                detail: "the store sent other bytes than it was asked for".to_owned(),
+            }),
+            Ok(Some(Err(error))) => Err(ufs.read_error(relative, error).await),
+            Ok(None) if missing == 0 => Ok(None),
+            Ok(None) => {
+                let want = self.version.length;
+                Err(Error::Truncated { uri: uri(), want, got: self.next })
+            }
+            Err(_) => Err(Error::DeadlineExceeded { uri: uri(), operation: "read", limit }),
+        }
+    }
 }
 
 impl ObjectUfs {

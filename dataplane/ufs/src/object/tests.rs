@@ -190,3 +190,89 @@ async fn names_that_the_client_library_would_change_are_refused() {
         matches!(error, Error::InvalidUri { .. })
     });
 }
+
+/// A server that answers with these responses in turn, and with the last one from then on.
+async fn scripted(responses: &[String]) -> Arc<dyn UnderFs> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let mut responses: std::collections::VecDeque<String> = responses.to_vec().into();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 64 * 1024];
+            let _ = stream.read(&mut request).await;
+            let next = responses.front().cloned().unwrap_or_default();
+            if responses.len() > 1 {
+                responses.pop_front();
+            }
+            let _ = stream.write_all(next.as_bytes()).await;
+        }
+    });
+    let settings = UfsSettings { retries_max: 2, ..UfsSettings::default() };
+    let more = [
+        ("alluxio.underfs.s3.endpoint", endpoint.as_str()),
+        ("alluxio.underfs.object.store.retry.base.sleep", "1ms"),
+        ("alluxio.underfs.object.store.retry.max.sleep", "2ms"),
+    ];
+    let mut options = options_without_server();
+    options.0.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    UnderFsRegistry::new(settings).open("s3://b/d", &options).unwrap()
+}
+
+fn options_without_server() -> MountOptions {
+    let pairs = [("s3a.accessKeyId", ACCESS_KEY), ("s3a.secretKey", SECRET_KEY)];
+    MountOptions(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+}
+
+fn response(status: &str, announced: usize, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\netag: \"e\"\r\ncontent-length: {announced}\r\n\
+         content-range: bytes 0-9/10\r\nconnection: close\r\n\r\n{body}"
+    )
+}
+
+#[tokio::test]
+async fn a_store_that_asks_to_slow_down_is_asked_again() {
+    let slow = response("503 Slow Down", 0, "");
+    let ufs = scripted(&[slow.clone(), slow, response("200 OK", 10, "")]).await;
+    assert_eq!(ufs.status("s3://b/d/x").await.unwrap().length, 10);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_for_ever_is_told_as_such() {
+    for (status, want) in [("503 Slow Down", "Busy"), ("500 Oops", "Unavailable")] {
+        let ufs = scripted(&[response(status, 0, "")]).await;
+        let error = ufs.status("s3://b/d/x").await.unwrap_err();
+        assert!(error.is_temporary(), "{status}: {error:?} is not {want}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_without_words_names_the_credentials() {
+    let ufs = scripted(&[response("403 Forbidden", 0, "")]).await;
+    let error = ufs.status("s3://b/d/x").await.unwrap_err();
+    assert!(matches!(error, Error::PermissionDenied { .. }), "{error:?}");
+    assert!(error.to_string().contains("credentials"), "{error}");
+}
+
+#[tokio::test]
+async fn bytes_that_stop_short_are_never_taken_for_the_whole() {
+    let ufs = scripted(&[response("206 Partial Content", 10, "01234")]).await;
+    let version = alluxio_types::Fingerprint("object;len=10;etag=e".into());
+    let read = ufs.read_range("s3://b/d/x", 0, 10, &version).await;
+    let read = match read {
+        Ok(stream) => crate::conformance::drain(stream).await,
+        Err(error) => Err(error),
+    };
+    refused("half an object", read, Error::is_temporary);
+}
+
+#[tokio::test]
+async fn a_read_whose_connection_breaks_goes_on_from_there() {
+    let cut = response("206 Partial Content", 10, "01234");
+    let rest = response("206 Partial Content", 5, "56789");
+    let ufs = scripted(&[cut, response("503 Slow Down", 0, ""), rest]).await;
+    let version = alluxio_types::Fingerprint("object;len=10;etag=e".into());
+    let stream = ufs.read_range("s3://b/d/x", 0, 10, &version).await.unwrap();
+    assert_eq!(crate::conformance::drain(stream).await.unwrap(), b"0123456789");
+}

@@ -15,7 +15,8 @@ use crate::options::{Known, Options, Redactor, plain, secret};
 use crate::registry::UfsSettings;
 use crate::retry::Retries;
 use crate::under_fs::{
-    ByteStream, CreateOptions, EntryStream, MkdirOptions, UfsWriter, UnderFs, refuse_root,
+    ByteStream, CreateOptions, EntryStream, MkdirOptions, UfsWriter, UnderFs, is_left_over,
+    refuse_root,
 };
 use alluxio_types::{Fingerprint, Mode, MountOptions};
 use async_trait::async_trait;
@@ -160,6 +161,16 @@ impl WebHdfsUfs {
         Ok(())
     }
 
+    /// Removes an unfinished file that a crash left behind, without anybody waiting for it.
+    fn remove_later(&self, relative: String) {
+        let ufs = self.clone();
+        tokio::spawn(async move {
+            if ufs.delete(&relative, false).await.is_ok() {
+                tracing::info!(relative, "removed an unfinished file that a crash left behind");
+            }
+        });
+    }
+
     async fn rename(&self, from: &str, to: &str, directory: bool) -> Result<UfsFacts> {
         let found = self.status_of(from).await?;
         if found.is_directory() && !directory {
@@ -204,7 +215,12 @@ impl WebHdfsUfs {
         for status in found {
             let name = status.get("pathSuffix").and_then(Value::as_str).ok_or_else(odd)?;
             last = name.to_owned();
-            if is_usable_name(name) && hdfs::is_shown(name) {
+            if hdfs::is_unfinished(name) {
+                let modified = status.get("modificationTime").and_then(Value::as_u64);
+                if is_left_over(modified.unwrap_or(u64::MAX)) {
+                    self.remove_later(join(relative, name));
+                }
+            } else if is_usable_name(name) {
                 entries
                     .push(UfsEntry { name: last.clone(), facts: facts(status).ok_or_else(odd)? });
             }
