@@ -41,10 +41,11 @@ pub(crate) fn format_master_if_new(process: &Process) -> Result<bool, NodeError>
 /// **Errors**: `Config`, `WorkerRuns`, `FormatWorker`.
 pub fn format_worker(process: &Process) -> Result<Vec<PathBuf>, NodeError> {
     let config = process.config.worker()?;
+    let folder = config.data_folder;
     let dirs = config.tiers.into_iter().flat_map(|tier| tier.dirs);
     dirs.map(|dir| {
         let path = dir.path;
-        match alluxio_blockstore::identity::format(&*process.host.disk, &path) {
+        match alluxio_blockstore::identity::format(&*process.host.disk, &path, &folder) {
             Ok(()) => Ok(path),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Err(NodeError::WorkerRuns { path })
