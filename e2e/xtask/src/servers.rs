@@ -7,8 +7,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+/// Oldest Go that builds the S3 server.
+const GO_MINOR_MIN: u32 = 24;
+
 /// Installs what is missing.
 pub(crate) fn install() -> Result<()> {
+    // The compiler, not only the machine: the tests start HDFS from its source file.
+    need("javac", "openjdk-17-jdk-headless").context("HDFS of the tests")?;
     if !cache::minio().exists() {
         install_minio().context("MinIO, the S3 server of the tests")?;
     }
@@ -35,8 +40,22 @@ fn need(program: &str, package: &str) -> Result<()> {
     run(Command::new("apt-get").args(["install", "-y", "-qq", package])).context(hint)
 }
 
+/// A distribution's Go may be too old to fetch a newer one by itself.
+fn check_go() -> Result<()> {
+    let output = Command::new("go").args(["env", "GOVERSION"]).output()?;
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let minor = version.strip_prefix("go1.").and_then(|rest| rest.split('.').next()?.parse().ok());
+    if minor.is_some_and(|minor: u32| minor < GO_MINOR_MIN) {
+        bail!(
+            "{version} is too old, 1.{GO_MINOR_MIN} is needed: install it from https://go.dev/dl"
+        );
+    }
+    Ok(())
+}
+
 fn install_minio() -> Result<()> {
     need("go", "golang-go")?;
+    check_go()?;
     let program = cache::minio();
     let dir = program.parent().context("the program lies in a folder")?;
     say(&format!("building MinIO {} into {} (once)", cache::MINIO_VERSION, dir.display()));
@@ -51,7 +70,6 @@ fn install_minio() -> Result<()> {
 }
 
 fn install_hdfs() -> Result<()> {
-    need("java", "openjdk-17-jdk-headless")?;
     need("mvn", "maven")?;
     let jars = cache::hdfs_jars();
     say(&format!("fetching HDFS {} into {} (once)", cache::HADOOP_VERSION, jars.display()));

@@ -12,7 +12,8 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
         return Ok(());
     }
     let mut command = cargo();
-    command.arg("test");
+    // All of them, whatever fails: one run shows all there is to mend.
+    command.args(["test", "--no-fail-fast"]);
     if !args.iter().any(|arg| arg == "-p" || arg == "--package") {
         command.arg("--workspace");
     }
