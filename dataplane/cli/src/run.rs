@@ -218,5 +218,5 @@ fn commands(command: &clap::Command, prefix: &str) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[path = "run_tests_of_parsing.rs"]
+#[path = "run_parsing_tests.rs"]
 mod tests;
