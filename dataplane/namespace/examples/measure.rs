@@ -6,7 +6,7 @@
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 use alluxio_namespace::{
-    CompleteFile, Context, CreateDirectory, CreateFile, Format, Namespace, Outcome, Policy,
+    CompleteFile, Context, CreateDirectory, CreateFile, Delete, Format, Namespace, Outcome, Policy,
     Request, Restorer,
 };
 use alluxio_types::{
@@ -98,7 +98,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     restart(&bench)?;
     let started = Instant::now();
     for path in &paths {
-        let delete = alluxio_namespace::Delete {
+        let delete = Delete {
             path: path.clone(),
             recursive: false,
             alluxio_only: false,
@@ -191,5 +191,21 @@ fn restart(bench: &Bench) -> Result<(), Box<dyn Error>> {
         "restored tables {:8.1} bytes/inode",
         restored.memory_bytes() as f64 / entries.len() as f64
     );
+    let mut restored = Bench {
+        namespace: Arc::new(restored),
+        who: bench.who.clone(),
+        policy: bench.policy.clone(),
+        seq: checkpoint.seq(),
+    };
+    let started = Instant::now();
+    let all = Delete {
+        path: AlluxioPath::parse("/data")?,
+        recursive: true,
+        alluxio_only: false,
+        delete_mount_points: false,
+        expected: None,
+    };
+    restored.change(&all.into(), 4)?;
+    println!("delete the tree {:8.0} ms", started.elapsed().as_millis());
     Ok(())
 }

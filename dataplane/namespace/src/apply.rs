@@ -16,6 +16,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Records of a deleted directory that are taken out under one hold of the shard's lock.
 const REMOVE_STEP: usize = 1024;
 
+/// A directory that is cut off the tree: its id, and the position of its node.
+struct Detached {
+    container: u64,
+    node: u32,
+}
+
 fn raise(counter: &AtomicU64, to: u64) {
     counter.fetch_max(to, Ordering::AcqRel);
 }
@@ -27,11 +33,13 @@ impl Namespace {
     /// **Panics** when the entry does not fit the tree: the journal and the tree disagree, and a
     /// wrong primary is worse than none. Entries of a plan just made always fit.
     pub fn apply(&self, seq: JournalSeq, entry: &Entry) {
+        let mut detached = Vec::new();
         if self.is_structural(entry) {
-            self.change_structure(|| self.change(seq.0, entry));
+            self.change_structure(|| self.change(seq.0, entry, &mut detached));
         } else {
-            self.change(seq.0, entry);
+            self.change(seq.0, entry, &mut detached);
         }
+        self.free(detached);
         self.counters.applied.store(seq.0, Ordering::Release);
     }
 
@@ -71,7 +79,9 @@ impl Namespace {
         }
     }
 
-    fn change(&self, seq: u64, entry: &Entry) {
+    /// Directories that are cut off the tree, and whose content is still to be freed, are added to
+    /// `detached`.
+    fn change(&self, seq: u64, entry: &Entry, detached: &mut Vec<Detached>) {
         assert!(seq <= U48::MAX, "the journal is longer than 2^48 entries");
         match entry {
             Entry::Format { cluster_id, at } => self.apply_format(cluster_id, *at),
@@ -79,7 +89,7 @@ impl Namespace {
             Entry::Complete { id, length, modified, persistence, fingerprint } => {
                 self.apply_complete(seq, *id, *length, *modified, (*persistence, fingerprint));
             }
-            Entry::Delete { id, modified } => self.apply_delete(seq, *id, *modified),
+            Entry::Delete { id, modified } => self.apply_delete(seq, *id, *modified, detached),
             Entry::Rename { id, parent, name, modified } => {
                 self.apply_rename(seq, *id, *parent, name, *modified);
             }
@@ -100,7 +110,7 @@ impl Namespace {
             Entry::ReserveContainers { next } => raise(&self.counters.next_container, *next),
             Entry::Group(entries) => {
                 for entry in entries {
-                    self.change(seq, entry);
+                    self.change(seq, entry, detached);
                 }
             }
         }
@@ -267,9 +277,15 @@ impl Namespace {
         }
     }
 
-    fn apply_delete(&self, seq: u64, id: InodeId, modified: UnixMillis) {
+    fn apply_delete(
+        &self,
+        seq: u64,
+        id: InodeId,
+        modified: UnixMillis,
+        detached: &mut Vec<Detached>,
+    ) {
         assert!(id != InodeId::ROOT, "the root is never deleted");
-        // A reader that misses the id from now on waits for this entry.
+        // A reader that misses the id, or anything below it, from now on waits for this entry.
         raise(&self.counters.removed, seq);
         let location = self.locate(id);
         let (removed, parent) = {
@@ -279,9 +295,14 @@ impl Namespace {
             shard.unlink(location.slot(), seq);
             (shard.remove(location.slot()), parent)
         };
-        let mut directories = Vec::new();
-        self.forget(&removed, &mut directories);
-        while let Some((container, node)) = directories.pop() {
+        self.forget(&removed, detached);
+        self.raise_modified(InodeId::from_container(parent), modified);
+    }
+
+    /// Frees what is below directories that are cut off. No path leads there any more, and an id
+    /// that still leads there finds no way up, so readers need not wait for the end.
+    fn free(&self, mut detached: Vec<Detached>) {
+        while let Some(Detached { container, node }) = detached.pop() {
             let at = shard_of(container);
             let slots = self.shard_mut(at).remove_node(node);
             for some in slots.chunks(REMOVE_STEP) {
@@ -289,21 +310,20 @@ impl Namespace {
                 for &slot in some {
                     self.preserve_in(&shard, Location::new(at, slot), container);
                     shard.unlink_hash(slot);
-                    self.forget(&shard.remove(slot), &mut directories);
+                    self.forget(&shard.remove(slot), &mut detached);
                 }
             }
         }
-        self.raise_modified(InodeId::from_container(parent), modified);
     }
 
     /// Takes a removed record out of everything that is derived from it.
-    fn forget(&self, removed: &Removed, directories: &mut Vec<(u64, u32)>) {
+    fn forget(&self, removed: &Removed, detached: &mut Vec<Detached>) {
         let record = &removed.record;
         self.ids.remove(record.container.get());
         self.count(record, -1);
         self.sets.update(Some(Membership::of(record, &removed.rare)), None);
         if let Some(node) = record.node() {
-            directories.push((record.container.get(), node));
+            detached.push(Detached { container: record.container.get(), node });
         }
     }
 
@@ -365,5 +385,56 @@ impl Namespace {
                 add(&self.counters.file_bytes, record.length());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Context, CreateFile, Error, Format, Policy, Request};
+    use alluxio_types::{AlluxioPath, Identity, MountOptions};
+
+    #[test]
+    fn what_is_cut_off_is_gone_before_it_is_freed() {
+        let namespace = Namespace::new();
+        let (who, policy) = (Identity::new("root", []), Policy::default());
+        let context = Context { now: UnixMillis(1), who: &who, policy: &policy };
+        let format = Format {
+            cluster_id: "c".into(),
+            ufs_uri: "/ufs".into(),
+            read_only: false,
+            shared: false,
+            options: MountOptions::default(),
+            root_mode: None,
+        };
+        let path = AlluxioPath::parse("/a/b/f").unwrap();
+        let create = CreateFile { recursive: true, ..CreateFile::new(path.clone()) };
+        for request in [Request::from(format), create.into()] {
+            let plan = namespace.plan(&request, &context).unwrap();
+            namespace.apply(namespace.applied().next(), &Entry::Group(plan.entries));
+        }
+        let file = namespace.resolve(&path, &context).unwrap().value;
+        let top = AlluxioPath::parse("/a").unwrap();
+        let top = namespace.resolve(&top, &context).unwrap().value;
+
+        let (mut detached, delete) =
+            (Vec::new(), Entry::Delete { id: top, modified: UnixMillis(2) });
+        namespace.change_structure(|| namespace.change(3, &delete, &mut detached));
+        assert_eq!(detached.len(), 1);
+        for _ in 0..2 {
+            let by_path = namespace.status(&path, &context).unwrap_err();
+            assert_eq!(
+                (by_path.error, by_path.seen),
+                (Error::PathNotFound { path: path.clone() }, JournalSeq(3))
+            );
+            let by_id = namespace.status_by_id(file).unwrap_err();
+            assert_eq!(
+                (by_id.error, by_id.seen),
+                (Error::InodeNotFound { id: file }, JournalSeq(3))
+            );
+            namespace.free(std::mem::take(&mut detached));
+        }
+        namespace.check_invariants().unwrap();
+        assert_eq!(namespace.stats().inodes, 1);
     }
 }

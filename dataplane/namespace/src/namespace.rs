@@ -6,9 +6,9 @@
 //! | a shard | for one change in it | for one lookup, one copy, or part of a page |
 //! | a part of the id index | for one entry | for one look |
 //!
-//! A reader holds at most one of the last two, and takes `structure` before them; the writer takes
-//! `structure` before anything else. The writer may hold one shard at a time too. So nobody waits
-//! in a circle.
+//! A reader holds at most one of the last two, and takes `structure` before them. The writer takes
+//! `structure` before anything else, then at most one shard, then for one entry a part of the id
+//! index or what is kept for a checkpoint. So nobody waits in a circle.
 //!
 //! `epoch` is odd while `structure` is held by the writer. A reader notes an even epoch, walks,
 //! and starts again when it has changed: a path that it resolved half before and half after a

@@ -174,13 +174,21 @@ impl Namespace {
 
     /// The path of an inode, and the highest position on the way.
     pub(crate) fn climb(&self, id: InodeId) -> Result<(AlluxioPath, u64), Stop> {
+        let missing = || refuse(Error::InodeNotFound { id }, self.removed());
         let (mut names, mut seen, mut at) = (Vec::new(), 0, id);
         while at != InodeId::ROOT {
-            let (name, parent, seq) = self.by_id(at, |shard, location| {
+            let step = self.by_id(at, |shard, location| {
                 let record = shard.records.at(location.slot());
-                let parent = shard.nodes.at(record.parent).container;
+                let parent = shard.nodes.get(record.parent).map(|node| node.container);
                 (shard.name(location.slot()).to_owned(), parent, record.seq.get())
-            })?;
+            });
+            let (name, parent, seq) = match step {
+                Ok((name, Some(parent), seq)) => (name, parent, seq),
+                // What it hung from is deleted, so it is too.
+                Ok((_, None, _)) => return Err(missing().into()),
+                Err(Stop::Refused(_)) => return Err(missing().into()),
+                Err(Stop::Gone) => return Err(Stop::Gone),
+            };
             names.push(name);
             seen = seen.max(seq);
             at = InodeId::from_container(parent);

@@ -13,7 +13,7 @@ use crate::{Context, Error, Refusal};
 use alluxio_types::mount::join_uri;
 use alluxio_types::path::PATH_BYTES_MAX;
 use alluxio_types::{
-    Access, AlluxioPath, FileStatus, Identity, InodeId, PersistenceState, UnixMillis,
+    Access, AlluxioPath, FileStatus, Identity, InodeId, JournalSeq, PersistenceState, UnixMillis,
 };
 use std::sync::Arc;
 
@@ -127,6 +127,7 @@ impl Namespace {
             who: context.who.clone(),
             policy: context.policy.clone(),
             now: context.now,
+            seen: first.seq,
             first: Some(first),
             open: Vec::new(),
         })
@@ -146,7 +147,8 @@ impl Namespace {
     ) -> Result<Seen<FreeCandidates>, Refusal> {
         let mut seen = self.check_access(path, Access::WRITE, context)?.seq;
         let mut found = FreeCandidates::default();
-        for status in self.walk(path, context)? {
+        let mut walk = self.walk(path, context)?;
+        for status in walk.by_ref() {
             let Seen { value: status, seq } = status?;
             seen = seen.max(seq);
             let refuse = |error| Err(Refusal::new(error, seen));
@@ -173,7 +175,7 @@ impl Namespace {
                 found.pinned.push(status.id);
             }
         }
-        Ok(Seen { value: found, seq: seen })
+        Ok(Seen { value: found, seq: seen.max(walk.seen()) })
     }
 }
 
@@ -226,24 +228,31 @@ pub struct Walk {
     first: Option<Seen<FileStatus>>,
     /// Directories that the walk is in, from the top down.
     open: Vec<Open>,
+    seen: JournalSeq,
 }
 
 #[derive(Debug)]
 struct Open {
     path: AlluxioPath,
     page: std::vec::IntoIter<FileStatus>,
-    seq: alluxio_types::JournalSeq,
+    seq: JournalSeq,
     next: Option<String>,
     started: bool,
 }
 
 impl Walk {
+    /// Highest position that the walk depends on so far: of what it showed, and of directories that
+    /// went away before it came to them.
+    pub fn seen(&self) -> JournalSeq {
+        self.seen
+    }
+
     fn enter(&mut self, status: &FileStatus) {
         if let (true, Ok(path)) = (status.is_directory(), AlluxioPath::parse(&status.path)) {
             self.open.push(Open {
                 path,
                 page: Vec::new().into_iter(),
-                seq: alluxio_types::JournalSeq::default(),
+                seq: JournalSeq::default(),
                 next: None,
                 started: false,
             });
@@ -257,6 +266,7 @@ impl Walk {
         let listed = self.namespace.list(&open.path, open.next.as_deref(), WALK_PAGE, &context);
         match listed {
             Ok(Seen { value, seq }) => {
+                self.seen = self.seen.max(seq);
                 open.page = value.entries.into_iter();
                 open.seq = seq;
                 open.next = value.next;
@@ -264,6 +274,7 @@ impl Walk {
                 Ok(true)
             }
             Err(refusal) => {
+                self.seen = self.seen.max(refusal.seen);
                 self.open.pop();
                 match refusal.error {
                     Error::PathNotFound { .. } | Error::NotADirectory { .. } => Ok(true),
