@@ -12,7 +12,7 @@ use crate::writer::{Done, Writer};
 use alluxio_config::MasterConfig;
 use alluxio_host::Host;
 use alluxio_journal::JournalStore;
-use alluxio_namespace::{Context, Namespace, Policy, Refusal, Request, Seen};
+use alluxio_namespace::{Context, Namespace, Policy, Refusal, Request, Seen, blocks_of};
 use alluxio_types::{FileStatus, Identity, JournalSeq, UnixMillis};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -125,6 +125,10 @@ impl Core {
     pub(crate) fn dress(&self, status: &mut FileStatus, without_blocks: bool) {
         if status.is_directory() {
             return;
+        }
+        // Listings leave the blocks to those who want them.
+        if status.blocks.is_empty() {
+            status.blocks = blocks_of(status);
         }
         self.workers.locate_all(status);
         if without_blocks {
