@@ -231,10 +231,9 @@ fn wait_for(acknowledged: &Receiver<()>, count: u64) {
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
     let binary = Path::new(env!("CARGO_BIN_EXE_alluxio"));
-    // Small segments and frequent checkpoints: kills hit rotation, checkpoint and truncation too.
+    // Small segments: kills hit their rotation and truncation too.
     let properties = [
         ("alluxio.master.journal.log.size.bytes.max", "64KB"),
-        ("alluxio.master.journal.checkpoint.period.entries", "300"),
         ("alluxio.master.worker.connect.wait.time", "0"),
     ];
     let mut cluster = ProcessCluster::start(binary, &properties).unwrap();
@@ -265,12 +264,20 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
             })
             .collect();
         drop(sender);
-        for _ in 0..KILLS {
+        for kill in 0..KILLS {
             // The next kill comes after so many acknowledged changes: any moment of a change's life.
             wait_for(&acknowledged, 5 + entropy.below(60));
+            // Every other kill hits a checkpoint on its way.
+            let mut checkpoint = cluster.command(&["fsadmin", "journal", "checkpoint"]);
+            let checkpoint = (kill % 2 == 0).then(|| checkpoint.spawn().unwrap());
+            wait_for(&acknowledged, entropy.below(30));
             cluster.kill_master().unwrap();
             while acknowledged.try_recv().is_ok() {}
             cluster.start_master().unwrap();
+            if let Some(mut checkpoint) = checkpoint {
+                // Its outcome is as unknown as that of any call in those moments.
+                checkpoint.wait().unwrap();
+            }
         }
         stop.store(true, Ordering::Relaxed);
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -280,6 +287,10 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
     cluster.stop_master().unwrap();
     cluster.start_master().unwrap();
     loads.iter().for_each(Load::verify);
+    let journal = std::fs::read_dir(cluster.dir().join("journal")).unwrap();
+    let names = journal.map(|item| item.unwrap().file_name().into_string().unwrap());
+    let checkpoints = names.filter(|name| name.starts_with("checkpoint-")).count();
+    assert_eq!(checkpoints, 2, "the newest two are kept, and there were more");
     let changes: u64 = loads.iter().map(|load| load.next).sum();
     let unknown: u64 = loads.iter().map(|load| load.unknown).sum();
     println!("{KILLS} kills, {changes} new names, {unknown} changes whose reply was lost");

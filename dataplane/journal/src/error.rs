@@ -143,6 +143,13 @@ pub enum JournalError {
         #[source]
         source: io::Error,
     },
+    /// The disk is full; nothing was written of what was asked. Unlike after other failures, the
+    /// journal goes on as soon as there is room.
+    #[error("no space left for the journal at {}: make room, changes wait until then", path.display())]
+    Full {
+        /// The file that could not grow.
+        path: PathBuf,
+    },
     /// The disk failed earlier.
     #[error("the journal failed earlier: {cause}")]
     Failed {
@@ -201,7 +208,9 @@ impl Coded for JournalError {
             JournalError::NotContiguous { .. }
             | JournalError::CheckpointAhead { .. }
             | JournalError::OutOfOrder { .. } => Code::Internal,
-            JournalError::EntryTooLarge { .. } => Code::ResourceExhausted,
+            JournalError::EntryTooLarge { .. } | JournalError::Full { .. } => {
+                Code::ResourceExhausted
+            }
             JournalError::Io { .. } | JournalError::Failed { .. } | JournalError::Closed => {
                 Code::Unavailable
             }

@@ -94,7 +94,8 @@ pub struct Truncated {
 /// Implementations MUST hold:
 /// 1. A position that [`Commits`] shows survives any crash, and `load` returns it for ever after.
 /// 2. `load` returns a prefix of what was appended, byte for byte, or an error; never a wrong entry.
-/// 3. After a failed write or sync, `Commits` never moves again.
+/// 3. After a failed write or sync, `Commits` never moves again. A full disk is no failure: what is
+///    queued waits for room.
 /// 4. After `fence(t)` returns, no append under a term below `t` becomes durable.
 pub trait JournalStore: Send + Sync + 'static {
     /// Hands the newest sound checkpoint and all entries after it to `replay`. Repairs an end that
@@ -166,6 +167,8 @@ pub trait Observer: Send + Sync + 'static {
     fn queue_full(&self) {}
     /// A checkpoint is finished, `took` after it was begun.
     fn checkpointed(&self, _checkpoint: &CheckpointInfo, _took: Duration) {}
+    /// The disk is full, and changes wait. Comes again with every look.
+    fn stalled(&self, _error: &JournalError) {}
     /// The journal failed; nothing is committed any more.
     fn failed(&self, _error: &JournalError) {}
 }

@@ -48,6 +48,7 @@ impl Replay for Collect {
 
 #[derive(Default)]
 struct Counts {
+    stalled: tokio::sync::Notify,
     flushes: AtomicU64,
     entries: AtomicU64,
     full: AtomicU64,
@@ -55,7 +56,16 @@ struct Counts {
     checkpoints: AtomicU64,
 }
 
+impl Counts {
+    async fn wait_for_a_stall(&self) {
+        self.stalled.notified().await;
+    }
+}
+
 impl Observer for Counts {
+    fn stalled(&self, _error: &JournalError) {
+        self.stalled.notify_one();
+    }
     fn flushed(&self, flush: &Flush) {
         self.flushes.fetch_add(1, Ordering::Relaxed);
         self.entries.fetch_add(flush.entries, Ordering::Relaxed);
@@ -209,15 +219,31 @@ async fn after_a_failed_sync_nothing_is_committed_any_more() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_named() {
+async fn a_full_disk_makes_changes_wait_and_loses_none() {
     let disk = MemoryDisk::new(1);
     let host = memory_host(&disk);
     first_entry(&host, Path::new("/j"), "c");
-    disk.set_capacity_bytes(disk.used_bytes() + 100);
     let run = start(&host, FolderOptions::new("/j"));
+    let commits = run.journal.commits();
+    disk.set_capacity_bytes(disk.used_bytes() + 100);
     run.journal.append(Term(1), batch(2, 100)).await.unwrap();
-    let error = run.journal.commits().wait_for(JournalSeq(2)).await.unwrap_err();
-    assert!(error.to_string().contains("cannot write /j/segment-"), "{error}");
+    run.counts.wait_for_a_stall().await;
+    assert_eq!(commits.current(), JournalSeq(1));
+    assert!(commits.failure().is_none());
+    disk.set_capacity_bytes(u64::MAX);
+    commits.wait_for(JournalSeq(101)).await.unwrap();
+    drop(run);
+
+    // Closed while it waits, it says why; what was never committed may go.
+    let run = start(&host, FolderOptions { segment_bytes: 4096, ..FolderOptions::new("/j") });
+    disk.set_capacity_bytes(disk.used_bytes());
+    run.journal.append(Term(2), batch(102, 5000)).await.unwrap();
+    run.counts.wait_for_a_stall().await;
+    let error = run.journal.close().unwrap_err();
+    assert!(error.to_string().contains("no space left for the journal at /j/segment-"), "{error}");
+    drop(run);
+    let run = start(&host, FolderOptions::new("/j"));
+    assert_eq!(run.recovered.last, JournalSeq(101));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

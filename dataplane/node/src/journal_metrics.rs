@@ -14,6 +14,7 @@ pub(crate) struct JournalMetrics {
     queue_full: IntCounter,
     checkpoint_seconds: Histogram,
     checkpoint_bytes: IntGauge,
+    stalls: IntCounter,
     failures: IntCounter,
 }
 
@@ -37,6 +38,10 @@ impl JournalMetrics {
                 .seconds("journal_checkpoint_seconds", "Time to write a checkpoint")?,
             checkpoint_bytes: metrics
                 .gauge("journal_checkpoint_bytes", "Size of the newest checkpoint")?,
+            stalls: counter(
+                "journal_stalls_total",
+                "Looks at a full disk while changes wait for room",
+            )?,
             failures: counter(
                 "journal_failures_total",
                 "Failed writes and syncs; after one, the process has to start again",
@@ -63,6 +68,10 @@ impl Observer for JournalMetrics {
     fn checkpointed(&self, checkpoint: &CheckpointInfo, took: Duration) {
         self.checkpoint_seconds.observe(took.as_secs_f64());
         self.checkpoint_bytes.set(i64::try_from(checkpoint.length_bytes).unwrap_or(i64::MAX));
+    }
+
+    fn stalled(&self, _error: &JournalError) {
+        self.stalls.inc();
     }
 
     fn failed(&self, _error: &JournalError) {

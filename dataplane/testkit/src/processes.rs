@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A master and workers as processes of their own, on a temporary folder.
@@ -82,15 +82,23 @@ impl ProcessCluster {
         Ok(conf)
     }
 
-    /// Runs the binary with the cluster's configuration until it ends.
-    ///
-    /// **Errors**: that it cannot be run.
-    pub fn alluxio(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+    /// The binary with the cluster's configuration, without input and output.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ALLUXIO_")) {
             command.env_remove(name);
         }
-        let output = command.args(arguments).env("ALLUXIO_CONF_DIR", self.conf_dir()).output();
+        command.args(arguments).env("ALLUXIO_CONF_DIR", self.conf_dir());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// Runs the binary with the cluster's configuration until it ends.
+    ///
+    /// **Errors**: that it cannot be run.
+    pub fn alluxio(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        let mut command = self.command(arguments);
+        let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output();
         output.with_context(|| format!("{}", self.binary.display()))
     }
 

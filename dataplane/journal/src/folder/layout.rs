@@ -156,8 +156,10 @@ impl Folder {
             }
             _ => {}
         }
-        let file =
-            self.disk().open(&temporary, OpenMode::CreateNew).map_err(at("create", &temporary))?;
+        let file = self
+            .disk()
+            .open(&temporary, OpenMode::CreateNew)
+            .map_err(growing("create", &temporary))?;
         Ok((file, temporary))
     }
 
@@ -233,6 +235,15 @@ fn with_tmp(path: &Path) -> PathBuf {
 pub(crate) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalError {
     let path = path.to_owned();
     move |source| JournalError::Io { action, path, source }
+}
+
+/// The same for calls that need room on the disk, and that change nothing when there is none.
+pub(crate) fn growing(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalError {
+    let path = path.to_owned();
+    move |source| match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => JournalError::Full { path },
+        _ => JournalError::Io { action, path, source },
+    }
 }
 
 /// Makes `folder` an empty journal of a new cluster. What was a journal in it is deleted; anything

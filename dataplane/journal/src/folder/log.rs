@@ -152,7 +152,8 @@ impl FolderLog {
     }
 
     /// Writes and syncs batches as one group; the caller has checked that they continue the log.
-    /// Returns the bytes written. After an error nothing more may be appended.
+    /// Returns the bytes written. After `Full` the same may be tried again; after another error
+    /// nothing more may be appended.
     pub fn write_group(&mut self, batches: &[(Term, EntryBatch)]) -> Result<u64, JournalError> {
         let full = match &self.writer {
             Some(writer) => writer.end() >= self.segment_bytes,
@@ -170,12 +171,12 @@ impl FolderLog {
     }
 
     fn begin_segment(&mut self) -> Result<(), JournalError> {
-        if let Some(writer) = self.writer.take() {
-            writer.seal()?;
-        }
         let (tag, step) = (self.cluster.tag(), self.zero_step());
-        self.writer = Some(SegmentWriter::create(&self.folder, tag, self.next, self.term, step)?);
-        Ok(())
+        let new = SegmentWriter::create(&self.folder, tag, self.next, self.term, step)?;
+        match self.writer.replace(new) {
+            Some(old) => old.seal(),
+            None => Ok(()),
+        }
     }
 
     fn zero_step(&self) -> u64 {

@@ -34,6 +34,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Where and how large.
 #[derive(Debug, Clone)]
@@ -273,29 +274,53 @@ struct Writer {
     clock: Arc<dyn Clock>,
 }
 
+/// Time between two looks whether a full disk has room again.
+const FULL_PAUSE: Duration = Duration::from_millis(500);
+
 impl Writer {
     fn run(mut self) -> FolderLog {
         while let Taken::Group(group) = self.queue.take() {
             self.observer.queue_depth(0);
-            let began = self.clock.monotonic();
-            match self.log.write_group(&group) {
-                Ok(bytes) => {
-                    let took = self.clock.monotonic().saturating_sub(began);
-                    let entries = group.iter().map(|(_, batch)| batch.len() as u64).sum();
-                    // First the metrics, so that whoever sees the commit finds it counted.
-                    self.observer.flushed(&Flush { entries, bytes, took });
-                    self.publisher.commit(JournalSeq(self.log.next().0 - 1));
-                }
-                Err(error) => {
-                    // A failed sync may have dropped the bytes from memory while the next one reports
-                    // success: only a new start, which reads the disk, knows what is there.
-                    self.observer.failed(&error);
-                    let error = Arc::new(error);
-                    self.queue.fail(error.clone());
-                    self.publisher.fail(error);
-                }
+            if let Err(error) = self.write(&group) {
+                // A failed sync may have dropped the bytes from memory while the next one reports
+                // success: only a new start, which reads the disk, knows what is there.
+                self.observer.failed(&error);
+                let error = Arc::new(error);
+                self.queue.fail(error.clone());
+                self.publisher.fail(error);
             }
         }
         self.log
+    }
+
+    /// Writes a group, however long it takes until the disk has room for it.
+    fn write(&mut self, group: &[(Term, EntryBatch)]) -> Result<(), JournalError> {
+        let mut stalled = false;
+        loop {
+            let began = self.clock.monotonic();
+            match self.log.write_group(group) {
+                Ok(bytes) => {
+                    let took = self.clock.monotonic().saturating_sub(began);
+                    let entries = group.iter().map(|(_, batch)| batch.len() as u64).sum();
+                    self.publisher.commit(JournalSeq(self.log.next().0 - 1));
+                    self.observer.flushed(&Flush { entries, bytes, took });
+                    if stalled {
+                        tracing::info!("the journal has room again, changes go on");
+                    }
+                    return Ok(());
+                }
+                Err(error @ JournalError::Full { .. }) => {
+                    if !stalled {
+                        tracing::error!(%error, "changes wait");
+                    }
+                    stalled = true;
+                    self.observer.stalled(&error);
+                    if !self.queue.pause(FULL_PAUSE) {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ use crate::{EntryBatch, JournalError};
 use alluxio_proto::convert::journal::ENTRY_BYTES_MAX;
 use alluxio_types::{JournalSeq, Term};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// How much may wait in the queue.
@@ -148,6 +149,16 @@ impl Queue {
         drop(state);
         self.room.notify_waiters();
         Taken::Group(group)
+    }
+
+    /// Waits for `pause`; whether to try again, which is not so once the journal was closed.
+    pub(super) fn pause(&self, pause: Duration) -> bool {
+        let state = self.state();
+        let (state, _) = self
+            .work
+            .wait_timeout_while(state, pause, |state| !state.closed)
+            .unwrap_or_else(PoisonError::into_inner);
+        !state.closed
     }
 
     /// Nothing is taken any more; what waits is dropped, it was never acknowledged.

@@ -8,7 +8,7 @@
 //! The file is zeroed ahead of the writing in steps of [`ZERO_STEP_BYTES`], so that most syncs write
 //! data only and no file system metadata.
 
-use super::layout::{FORMAT_VERSION, Folder, at};
+use super::layout::{FORMAT_VERSION, Folder, at, growing};
 use crate::error::Damage;
 use crate::record::{Parsed, crc32c, frame, later_group_exists, parse, u32_at, u64_at};
 use crate::{EntryBatch, JournalError, Record};
@@ -58,8 +58,8 @@ impl SegmentWriter {
         bytes[..8].copy_from_slice(MAGIC);
         bytes[8..12].copy_from_slice(&crc.to_le_bytes());
         bytes[12..HEADER_BYTES].copy_from_slice(&header);
-        file.write_all_at(&bytes, 0).map_err(at("write", &temporary))?;
-        file.sync_data().map_err(at("sync", &temporary))?;
+        file.write_all_at(&bytes, 0).map_err(growing("write", &temporary))?;
+        file.sync_data().map_err(growing("sync", &temporary))?;
         folder.publish(&path)?;
         let (end, zeroed) = (HEADER_BYTES as u64, bytes.len() as u64);
         Ok(SegmentWriter { file, path, end, zeroed, zero_step, group: Vec::new() })
@@ -93,8 +93,8 @@ impl SegmentWriter {
         self.end
     }
 
-    /// Writes and syncs all entries as one group; returns the bytes written. After an error this
-    /// writer must not be used again: what is on disk is unknown.
+    /// Writes and syncs all entries as one group; returns the bytes written. After an error other than
+    /// `Full` this writer must not be used again: what is on disk is unknown.
     pub(crate) fn write_group(
         &mut self,
         batches: &[(Term, EntryBatch)],
@@ -108,9 +108,11 @@ impl SegmentWriter {
         let bytes = self.group.len() as u64;
         let end = self.end + bytes;
         if end > self.zeroed {
+            // Before the first byte of the group: a full disk leaves all as it is.
             let ahead = end.next_multiple_of(self.zero_step);
-            // One write for data and zeros: the file never ends inside a record that was synced.
-            self.group.resize((ahead - self.end) as usize, 0);
+            let zeros = vec![0; (ahead - self.zeroed) as usize];
+            let grown = self.file.write_all_at(&zeros, self.zeroed);
+            grown.map_err(growing("write", &self.path))?;
             self.zeroed = ahead;
         }
         self.file.write_all_at(&self.group, self.end).map_err(at("write", &self.path))?;
