@@ -302,8 +302,9 @@ impl Writer {
                 Ok(bytes) => {
                     let took = self.clock.monotonic().saturating_sub(began);
                     let entries = group.iter().map(|(_, batch)| batch.len() as u64).sum();
-                    self.publisher.commit(JournalSeq(self.log.next().0 - 1));
+                    // First the metrics, so that whoever sees the commit finds it counted.
                     self.observer.flushed(&Flush { entries, bytes, took });
+                    self.publisher.commit(JournalSeq(self.log.next().0 - 1));
                     if stalled {
                         tracing::info!("the journal has room again, changes go on");
                     }
