@@ -138,7 +138,11 @@ impl DiskFile for RealFile {
         match rustix::fs::fallocate(&self.0, flags, 0, length) {
             // File systems without fallocate still work, they report a full disk at the write.
             Err(rustix::io::Errno::OPNOTSUPP) => {
-                if self.length()? < length { self.0.set_len(length) } else { Ok(()) }
+                if self.length()? < length {
+                    self.0.set_len(length)
+                } else {
+                    Ok(())
+                }
             }
             other => other.map_err(Into::into),
         }
@@ -212,4 +216,3 @@ impl Disk for RealDisk {
         }
     }
 }
-

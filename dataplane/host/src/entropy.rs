@@ -23,8 +23,10 @@ impl Entropy for OsEntropy {
         let mut filled = 0;
         while filled < bytes.len() {
             // getrandom(2) only fails when interrupted, or on kernels older than any we run on.
-            match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())
-            {
+            match rustix::rand::getrandom(
+                &mut bytes[filled..],
+                rustix::rand::GetRandomFlags::empty(),
+            ) {
                 Ok(n) => filled += n,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => panic!("the kernel has no random numbers: {error}"),
