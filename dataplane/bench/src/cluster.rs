@@ -72,10 +72,15 @@ impl Cluster {
             .env_remove("ALLUXIO_CONF_DIR")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            // Its log, for when it does not start; measurements stay readable.
+            .stderr(std::fs::File::create(dir.path().join("cluster.log"))?)
             .spawn()
             .context("cannot start a cluster")?;
-        wait_until_ready(&mut child)?;
+        if let Err(error) = wait_until_ready(&mut child) {
+            let log = std::fs::read_to_string(dir.path().join("cluster.log")).unwrap_or_default();
+            let last: Vec<&str> = log.lines().rev().take(5).collect();
+            return Err(error.context(last.into_iter().rev().collect::<Vec<_>>().join("\n")));
+        }
         let mut environment = environment.clone();
         environment.retain(|key, _| !key.starts_with("ALLUXIO_"));
         let conf = home.join("conf").display().to_string();

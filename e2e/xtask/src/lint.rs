@@ -21,9 +21,9 @@ pub(crate) fn lint() -> Result<()> {
 pub(crate) fn deny() -> Result<()> {
     let program = if has("cargo-deny") { PathBuf::from("cargo-deny") } else { installed_deny()? };
     run(Command::new(program).current_dir(project()).args([
-        "check",
         "--config",
         ".deny.toml",
+        "check",
         "bans",
         "licenses",
         "sources",
