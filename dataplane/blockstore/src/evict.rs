@@ -66,6 +66,9 @@ pub trait EvictionPolicy: Send {
     /// Calls `visit` with blocks, coldest first, until it returns false.
     fn visit_coldest(&self, visit: &mut dyn FnMut(BlockId) -> bool);
 
+    /// Calls `visit` with blocks in the opposite order, until it returns false.
+    fn visit_hottest(&self, visit: &mut dyn FnMut(BlockId) -> bool);
+
     /// Number of blocks.
     fn len(&self) -> usize;
 
@@ -89,6 +92,16 @@ mod tests {
         out
     }
 
+    fn reversed(policy: &dyn EvictionPolicy) -> Vec<u64> {
+        let mut out = Vec::new();
+        policy.visit_hottest(&mut |block| {
+            out.push(block.0);
+            true
+        });
+        out.reverse();
+        out
+    }
+
     fn conforms(order_kind: EvictionOrder, events: &[(u8, u64)]) {
         // The sentry panics on a broken promise; the model here is the set of blocks.
         let mut policy = Sentry::new(order_kind.policy());
@@ -107,6 +120,7 @@ mod tests {
                 _ => {}
             }
             let mut named = order(&policy);
+            assert_eq!(named, reversed(&policy));
             named.sort_unstable();
             assert_eq!(named, there.iter().copied().collect::<Vec<_>>());
         }

@@ -70,7 +70,7 @@ impl Inner {
     }
 
     /// Takes `bytes` of what is free in a tier.
-    fn take_free(&self, tier: usize, bytes: u64) -> Option<SpaceReservation> {
+    pub(crate) fn take_free(&self, tier: usize, bytes: u64) -> Option<SpaceReservation> {
         let tier = &self.tiers[tier];
         let turn = tier.turn.fetch_add(1, Ordering::Relaxed);
         loop {
@@ -159,7 +159,7 @@ impl Inner {
     }
 
     /// Where a block lies and how long it is, when nothing keeps it there.
-    fn evictable(&self, block: BlockId) -> Option<(Arc<Dir>, u64)> {
+    pub(crate) fn evictable(&self, block: BlockId) -> Option<(Arc<Dir>, u64)> {
         match self.shards.of(block).lock().get(&block) {
             Some(Slot::Committed(stored)) if !Stored::is_leased(stored, 0) => {
                 Some((stored.dir().clone(), stored.length))

@@ -97,6 +97,58 @@ impl Inner {
         }
     }
 
+    /// See [`crate::BlockStore::raise`].
+    pub(crate) fn raise(self: &Arc<Self>, fill_share: f64, blocks_max: usize) -> usize {
+        let mut moved = 0;
+        for to in 0..self.tiers.len() {
+            let goal = (self.tiers[to].capacity_bytes() as f64 * fill_share) as u64;
+            for from in to + 1..self.tiers.len() {
+                for block in self.hottest(from, blocks_max - moved) {
+                    let Some((dir, length)) = self.evictable(block) else { continue };
+                    if self.tiers[to].used_bytes().saturating_add(length) > goal {
+                        break;
+                    }
+                    moved += usize::from(self.raise_one(block, &dir, length, to));
+                }
+            }
+        }
+        moved
+    }
+
+    /// Moves an idle block into free room; false when there is none, or when it is used by now.
+    fn raise_one(self: &Arc<Self>, block: BlockId, dir: &Arc<Dir>, length: u64, to: usize) -> bool {
+        if dir.tier <= to {
+            return false;
+        }
+        let Some(space) = self.take_free(to, length) else { return false };
+        let Ok(stored) = self.begin_moving(block, Some(dir)) else { return false };
+        match self.move_into(&stored, space) {
+            Ok(()) => {
+                self.stats.promoted.add(1);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(block = block.0, %error, "block stays below");
+                self.end_moving(&stored);
+                if matches!(error, Error::Corrupt { .. }) {
+                    self.drop_corrupt(&stored);
+                }
+                false
+            }
+        }
+    }
+
+    fn hottest(&self, tier: usize, blocks_max: usize) -> Vec<BlockId> {
+        let mut blocks = Vec::new();
+        if blocks_max > 0 {
+            self.tiers[tier].order().visit_hottest(&mut |block| {
+                blocks.push(block);
+                blocks.len() < blocks_max
+            });
+        }
+        blocks
+    }
+
     /// Moves a block that [`Inner::begin_moving`] claimed to the tier below. On false the claim
     /// still stands.
     pub(crate) fn demote(self: &Arc<Self>, stored: &Arc<Stored>) -> bool {

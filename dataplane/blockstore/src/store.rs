@@ -305,6 +305,13 @@ impl BlockStore {
         self.inner.free_ahead()
     }
 
+    /// Moves the most used blocks of lower tiers into free room of higher ones, until `fill_share`
+    /// (0..=1) of a higher tier is used or `blocks_max` blocks have moved. Evicts nothing, and
+    /// leaves alone what is being read. Blocking. Returns the number of blocks that moved.
+    pub fn raise(&self, fill_share: f64, blocks_max: usize) -> usize {
+        self.inner.raise(fill_share, blocks_max)
+    }
+
     /// Checks that every directory is still there and can be written; one that is not is taken out
     /// of service and its blocks are reported as removed. Blocking. Returns the newly lost ones.
     pub fn check_dirs(&self) -> Vec<LostDir> {

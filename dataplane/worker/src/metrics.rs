@@ -141,6 +141,12 @@ impl WorkerMetrics {
         self.server.get().map_or(0, |counters| load(&counters.leases))
     }
 
+    /// Grows with every use by a client.
+    pub(crate) fn activity(&self) -> u64 {
+        let reads = [&self.reads_cached, &self.reads_filling, &self.reads_uncached];
+        reads.iter().map(|reads| reads.get()).sum::<u64>() + self.written_bytes.get()
+    }
+
     /// Copies what is counted elsewhere.
     pub(crate) fn refresh(&self, store: &BlockStore, queued: usize, in_flight: usize) {
         let usage = store.usage();

@@ -78,17 +78,76 @@ pub(crate) fn retry_policy(config: &WorkerConfig) -> RetryPolicy {
     }
 }
 
-/// Path of the Unix socket: the configured one, or one named by the worker's id in the first
-/// folder for short-lived files, so that local readers are served by descriptors with no
-/// configuration at all.
-pub(crate) fn socket_path(config: &WorkerConfig, worker: alluxio_types::WorkerId) -> PathBuf {
+/// Name of the socket in a storage directory; the dot keeps it from being taken for a block.
+const SOCKET_NAME: &str = ".data.sock";
+
+/// Paths for the Unix socket, the best one first. Without configuration it lies with the blocks,
+/// so that it comes and goes with the storage it serves, or else in the first folder for
+/// short-lived files (a path may be too long for a socket, a file system may not hold one): local
+/// readers are served by descriptors with no configuration at all.
+pub(crate) fn socket_paths(config: &WorkerConfig, worker: alluxio_types::WorkerId) -> Vec<PathBuf> {
+    let id = format!("{:016x}", worker.0);
     match &config.domain_socket_path {
-        Some(dir) if config.domain_socket_as_uuid => dir.join(format!("{:016x}", worker.0)),
-        Some(path) => path.clone(),
+        Some(dir) if config.domain_socket_as_uuid => vec![dir.join(id)],
+        Some(path) => vec![path.clone()],
         None => {
+            let storage = config.tiers.iter().flat_map(|tier| &tier.dirs).next();
+            let beside = storage.map(|dir| dir.path.join(&config.data_folder).join(SOCKET_NAME));
             let tmp = config.general.tmp_dirs.first().cloned();
-            let name = format!("alluxio-worker-{:016x}.sock", worker.0);
-            tmp.unwrap_or_else(|| PathBuf::from("/tmp")).join(name)
+            let tmp = tmp.unwrap_or_else(|| PathBuf::from("/tmp"));
+            beside.into_iter().chain([tmp.join(format!("alluxio-worker-{id}.sock"))]).collect()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alluxio_config::Config;
+    use alluxio_types::WorkerId;
+
+    fn config(pairs: &[(&str, &str)]) -> WorkerConfig {
+        let base = [("alluxio.master.hostname", "m"), ("alluxio.worker.ramdisk.size", "1GB")];
+        let all = base.iter().chain(pairs).map(|(key, value)| (*key, *value));
+        Config::of(all).unwrap().worker().unwrap()
+    }
+
+    #[test]
+    fn a_lone_tier_is_not_emptied_by_watermarks_nobody_set() {
+        let marks = |pairs: &[(&str, &str)]| {
+            let tiers = store_config(&config(pairs)).tiers;
+            tiers
+                .into_iter()
+                .map(|tier| tier.watermarks.map(|m| (m.low, m.high)))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(marks(&[]), [None]);
+        let high = "alluxio.worker.tieredstore.level0.watermark.high.ratio";
+        assert_eq!(marks(&[(high, "0.8")]), [Some((0.7, 0.8))]);
+        let two = [
+            ("alluxio.worker.tieredstore.levels", "2"),
+            ("alluxio.worker.tieredstore.level1.dirs.path", "/ssd"),
+            ("alluxio.worker.tieredstore.level1.dirs.quota", "1GB"),
+        ];
+        assert_eq!(marks(&two), [Some((0.7, 0.95)), None]);
+        let ahead = "alluxio.worker.tieredstore.free.ahead.bytes";
+        assert_eq!(marks(&[(ahead, "256MB")]), [Some((0.75, 0.75))]);
+        assert_eq!(marks(&[(ahead, "10GB")]), [Some((0.05, 0.05))]);
+    }
+
+    #[test]
+    fn the_socket_lies_where_it_was_put_and_with_the_blocks_otherwise() {
+        let paths = |pairs: &[(&str, &str)]| {
+            let paths = socket_paths(&config(pairs), WorkerId(0xAB));
+            paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            paths(&[]),
+            ["/mnt/ramdisk/alluxioworker/.data.sock", "/tmp/alluxio-worker-00000000000000ab.sock"]
+        );
+        let address = "alluxio.worker.data.server.domain.socket.address";
+        assert_eq!(paths(&[(address, "/run/w")]), ["/run/w"]);
+        let uuid = ("alluxio.worker.data.server.domain.socket.as.uuid", "true");
+        assert_eq!(paths(&[(address, "/run"), uuid]), ["/run/00000000000000ab"]);
     }
 }

@@ -216,9 +216,22 @@ fn listen_unix(
     config: &WorkerConfig,
     worker: WorkerId,
 ) -> Result<(UnixListener, PathBuf), StartError> {
-    let path = settings::socket_path(config, worker);
+    let mut last = None;
+    for path in settings::socket_paths(config, worker) {
+        match bind_at(&path) {
+            Ok(listener) => return Ok((listener, path)),
+            Err(error) => {
+                tracing::debug!(path = %path.display(), %error, "no socket here");
+                last = Some(error);
+            }
+        }
+    }
+    Err(last.expect("there is always a path to try"))
+}
+
+fn bind_at(path: &Path) -> Result<UnixListener, StartError> {
     if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
-        return Err(StartError::SocketPathTooLong { path });
+        return Err(StartError::SocketPathTooLong { path: path.to_owned() });
     }
     let failed = |source| StartError::Listen {
         what: "the local data protocol",
@@ -228,8 +241,7 @@ fn listen_unix(
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(failed)?;
     }
-    let listener = bind_unix(&path).map_err(failed)?;
-    Ok((listener, path))
+    bind_unix(path).map_err(failed)
 }
 
 impl Handle {

@@ -104,6 +104,14 @@ impl EvictionPolicy for Lrfu {
         }
     }
 
+    fn visit_hottest(&self, visit: &mut dyn FnMut(BlockId) -> bool) {
+        for (_, block) in self.by_weight.iter().rev() {
+            if !visit(*block) {
+                return;
+            }
+        }
+    }
+
     fn len(&self) -> usize {
         self.by_block.len()
     }

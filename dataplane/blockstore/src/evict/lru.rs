@@ -64,6 +64,14 @@ impl EvictionPolicy for Lru {
         }
     }
 
+    fn visit_hottest(&self, visit: &mut dyn FnMut(BlockId) -> bool) {
+        for block in self.by_use.values().rev() {
+            if !visit(*block) {
+                return;
+            }
+        }
+    }
+
     fn len(&self) -> usize {
         self.by_block.len()
     }

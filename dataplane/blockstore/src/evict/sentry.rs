@@ -18,6 +18,23 @@ impl Sentry {
         Sentry { inner, there: BTreeSet::new() }
     }
 
+    fn check_visit(
+        &self,
+        visit: &mut dyn FnMut(BlockId) -> bool,
+        walk: impl FnOnce(&dyn EvictionPolicy, &mut dyn FnMut(BlockId) -> bool),
+    ) {
+        let mut named = BTreeSet::new();
+        let mut stopped = false;
+        walk(&*self.inner, &mut |block| {
+            assert!(!stopped, "the policy goes on after it was told to stop");
+            assert!(self.there.contains(&block), "victim {block} is not there");
+            assert!(named.insert(block), "victim {block} was named twice");
+            stopped = !visit(block);
+            !stopped
+        });
+        assert!(stopped || named.len() == self.there.len(), "the policy hides blocks");
+    }
+
     fn check_count(&self) {
         assert_eq!(self.inner.len(), self.there.len(), "the policy lost or invented a block");
     }
@@ -53,16 +70,11 @@ impl EvictionPolicy for Sentry {
     }
 
     fn visit_coldest(&self, visit: &mut dyn FnMut(BlockId) -> bool) {
-        let mut named = BTreeSet::new();
-        let mut stopped = false;
-        self.inner.visit_coldest(&mut |block| {
-            assert!(!stopped, "the policy goes on after it was told to stop");
-            assert!(self.there.contains(&block), "victim {block} is not there");
-            assert!(named.insert(block), "victim {block} was named twice");
-            stopped = !visit(block);
-            !stopped
-        });
-        assert!(stopped || named.len() == self.there.len(), "the policy hides blocks");
+        self.check_visit(visit, |inner, visit| inner.visit_coldest(visit));
+    }
+
+    fn visit_hottest(&self, visit: &mut dyn FnMut(BlockId) -> bool) {
+        self.check_visit(visit, |inner, visit| inner.visit_hottest(visit));
     }
 
     fn len(&self) -> usize {
@@ -91,6 +103,9 @@ mod tests {
             true
         }
         fn visit_coldest(&self, visit: &mut dyn FnMut(BlockId) -> bool) {
+            visit(self.0);
+        }
+        fn visit_hottest(&self, visit: &mut dyn FnMut(BlockId) -> bool) {
             visit(self.0);
         }
         fn len(&self) -> usize {

@@ -333,6 +333,7 @@ fn work(store: &BlockStore, random: &SeededEntropy) {
         7 => store.set_pinned(PinnedInodes::from_iter([block.inode()])),
         8 => {
             store.free_ahead();
+            store.raise(0.9, 3);
         }
         _ => {
             assert!(store.usage().dirs.iter().all(|dir| dir.used_bytes <= dir.capacity_bytes));

@@ -263,6 +263,26 @@ fn watermarks_free_ahead_of_need() {
 }
 
 #[test]
+fn free_room_above_is_filled_with_the_most_used_blocks_below() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), &[&[3000], &[10_000]]);
+    let (store, _) = open(&config);
+    for file in 1..=4 {
+        put_in(&store, id(file, 0), 1000, Placement::Tier(1)).unwrap();
+    }
+    drop(lease(&store, id(1, 0)));
+    assert_eq!(store.raise(0.9, 100), 2, "a third one would fill more than 90 %");
+    let tiers: Vec<_> = (1..=4).map(|file| store.tier_of(id(file, 0))).collect();
+    assert_eq!(tiers, [Some(0), Some(1), Some(1), Some(0)]);
+    let held = lease(&store, id(3, 0)).unwrap();
+    assert_eq!(store.raise(1.0, 100), 1, "one that is read stays where it is");
+    assert_eq!(store.tier_of(id(2, 0)), Some(0));
+    drop(held);
+    assert_eq!(store.raise(1.0, 100), 0, "nothing is evicted for it");
+    assert_eq!((used(&store), stored_bytes(&config)), (vec![3000, 1000], (4000, 0)));
+}
+
+#[test]
 fn reports_tell_what_changed_and_lists_tell_all() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(&config(dir.path(), &[&[2000], &[2000]]));

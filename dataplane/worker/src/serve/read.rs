@@ -90,7 +90,6 @@ impl Core {
             return Ok(self.direct(wanted, &request));
         }
         let flight = self.fetcher.flight(request.block);
-        self.metrics.reads_filling.inc();
         Ok(self.filling(Joined { reader, flight }, wanted, &request))
     }
 
@@ -141,6 +140,7 @@ impl Core {
         wanted: Wanted,
         request: &ReadRequest,
     ) -> ReadAnswer {
+        self.metrics.reads_filling.inc();
         ReadAnswer::Stream(Box::new(FillStream::new(self.clone(), joined, wanted, request.range)))
     }
 }
