@@ -279,12 +279,13 @@ impl<'a> Outcome<'a> {
         Outcome { screen, all: 0, failed: 0, first: None }
     }
 
-    /// **Errors**: only when nothing can be printed any more.
+    /// **Errors**: what would be the same for everything that is left: output that cannot be
+    /// written, a configuration that is wrong.
     pub(crate) fn add(&mut self, result: Result<(), CliError>) -> Result<(), CliError> {
         self.all += 1;
         let error = match result {
             Ok(()) => return Ok(()),
-            Err(error @ CliError::Output(_)) => return Err(error),
+            Err(error @ (CliError::Output(_) | CliError::Config(_))) => return Err(error),
             Err(error) => error,
         };
         self.failed += 1;

@@ -99,8 +99,9 @@ impl fmt::Display for Place {
 #[derive(Default)]
 struct Plan {
     items: Vec<Item>,
-    /// Directories that must exist first, parents before children.
-    directories: Vec<Place>,
+    /// Directories that must exist first, parents before children, and attributes that they get
+    /// when everything is in them.
+    directories: Vec<(Place, Option<SetAttributeOptions>)>,
 }
 
 impl CopyFromLocal {
@@ -291,7 +292,7 @@ fn plan_upload(
             message: format!("{}: is neither a file nor a directory", from.display()),
         });
     }
-    plan.directories.push(Place::Alluxio(to.clone()));
+    plan.directories.push((Place::Alluxio(to.clone()), None));
     let mut entries: Vec<PathBuf> = std::fs::read_dir(from)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
         .map_err(failed)?;
@@ -311,7 +312,7 @@ async fn plan_download(
 ) -> Result<(), CliError> {
     let mut put = |status: &FileStatus, to: PathBuf| -> Result<(), CliError> {
         if status.is_directory() {
-            plan.directories.push(Place::Local(to));
+            plan.directories.push((Place::Local(to), None));
         } else {
             let from = Place::Alluxio(session.path_of(status)?);
             let to = Place::Local(to);
@@ -339,11 +340,11 @@ async fn plan_duplicate(
         });
     }
     let mut put = |status: &FileStatus, to: AlluxioPath| -> Result<(), CliError> {
+        let keep = preserve.then(|| attributes(status));
         if status.is_directory() {
-            plan.directories.push(Place::Alluxio(to));
+            plan.directories.push((Place::Alluxio(to), keep));
             return Ok(());
         }
-        let keep = preserve.then(|| attributes(status));
         let (from, to) = (Place::Alluxio(session.path_of(status)?), Place::Alluxio(to));
         plan.items.push(Item { from, to, length: status.length, keep });
         Ok(())
@@ -393,7 +394,7 @@ async fn carry_out(
     how: &How,
 ) -> Result<(), CliError> {
     let fs = session.fs()?;
-    for directory in &plan.directories {
+    for (directory, _) in &plan.directories {
         make_directory(fs, directory).await?;
     }
     let progress = Progress::bytes(screen, plan.items.iter().map(|item| item.length).sum());
@@ -419,7 +420,24 @@ async fn carry_out(
         progress.beside(|| outcome.add(result))?;
     }
     progress.end();
+    // Children first: a parent may become one that we cannot enter any more.
+    for (directory, keep) in plan.directories.iter().rev() {
+        if let (Place::Alluxio(path), Some(keep)) = (directory, keep) {
+            outcome.add(give_attributes(fs, path, keep).await)?;
+        }
+    }
     outcome.end()
+}
+
+async fn give_attributes(
+    fs: &FileSystem,
+    path: &AlluxioPath,
+    keep: &SetAttributeOptions,
+) -> Result<(), CliError> {
+    let kept = fs.set_attribute(path, keep).await;
+    kept.map(drop).map_err(|error| {
+        CliError::cluster(format!("{path} is copied, but not its attributes"), &error)
+    })
 }
 
 fn said(screen: &Screen, item: &Item, bytes: u64) -> Result<(), CliError> {
@@ -472,10 +490,7 @@ async fn copy(
         (Place::Alluxio(from), Place::Alluxio(to)) => {
             let bytes = transfer::duplicate(fs, from, to, options, piece_bytes, progress).await?;
             if let Some(keep) = &item.keep {
-                let kept = fs.set_attribute(to, keep).await;
-                kept.map_err(|error| {
-                    CliError::cluster(format!("{to} is copied, but not its attributes"), &error)
-                })?;
+                give_attributes(fs, to, keep).await?;
             }
             Ok(bytes)
         }

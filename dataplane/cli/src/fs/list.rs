@@ -102,14 +102,15 @@ impl Ls {
     ) -> Result<(), CliError> {
         let freshness = self.freshness();
         if self.directory {
-            let options = GetStatusOptions { freshness, without_blocks: true };
+            let options = GetStatusOptions { freshness, without_blocks: false };
             let status = session.fs()?.get_status(path, &options).await;
             return print(&status.map_err(|e| CliError::cluster(format!("ls {path}"), &e))?);
         }
         let options = ListStatusOptions {
             freshness,
             recursive: self.recursive,
-            without_blocks: true,
+            // How much is cached comes with the blocks.
+            without_blocks: false,
             ..ListStatusOptions::default()
         };
         if self.sort.is_none() && !self.reverse {
@@ -184,7 +185,8 @@ impl Du {
         let (mut totals, mut workers) = (Totals::default(), BTreeMap::new());
         let options = ListStatusOptions {
             recursive: true,
-            without_blocks: !self.workers,
+            // How much is cached comes with the blocks.
+            without_blocks: false,
             ..ListStatusOptions::default()
         };
         session
