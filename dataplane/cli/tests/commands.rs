@@ -1,5 +1,7 @@
 //! Commands against a real cluster in this process.
 
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
+
 use alluxio_cli::{Invocation, Screen, run};
 use alluxio_testkit::LocalCluster;
 use std::fs;
