@@ -57,6 +57,14 @@ impl FileSystem {
     ) -> Result<(), ClientError> {
         let inner = &self.inner;
         loaded.files += 1;
+        let full;
+        let status = if status.blocks.len() as u64 == status.block_count() {
+            status
+        } else {
+            let path = AlluxioPath::parse(&status.path)?;
+            full = self.get_status(&path, &GetStatusOptions::default()).await?;
+            &full
+        };
         let workers = inner.workers.get(&inner.master, &inner.host, false).await?;
         let here = |address: &WorkerAddress| address.host == inner.config.hostname;
         for block in &status.blocks {

@@ -42,6 +42,14 @@ impl FileSystem {
         if !status.completed {
             return Err(ClientError::Incomplete { path: status.path.clone() });
         }
+        // A listing may have left the blocks out; a file must never be written without them.
+        let full;
+        let status = if status.blocks.len() as u64 == status.block_count() {
+            status
+        } else {
+            full = self.get_status(path, &GetStatusOptions::default()).await?;
+            &full
+        };
         let blocks = status.blocks.iter();
         let file = Persist {
             mount: status.mount_id,

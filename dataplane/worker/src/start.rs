@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tonic::service::{Routes, interceptor::InterceptedService};
 
@@ -64,6 +64,8 @@ pub struct Handle {
     web: AdminHandle,
     socket: PathBuf,
     stopped: watch::Receiver<Option<Stopped>>,
+    /// Ends the tasks when the handle is dropped.
+    _ending: DropGuard,
 }
 
 /// Opens the storage, listens, and begins to look for a master. Returns as soon as requests are
@@ -139,7 +141,8 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
     readiness.ready(SERVES);
     let stopped = start_tasks(&core, master, &readiness);
     tracing::info!(worker = worker.0, address = ?core.address, "worker serves");
-    Ok(Handle { core, readiness, data, rpc, web, socket, stopped })
+    let _ending = core.stopping.clone().drop_guard();
+    Ok(Handle { core, readiness, data, rpc, web, socket, stopped, _ending })
 }
 
 async fn open_store(host: &Host, config: &WorkerConfig) -> Result<BlockStore, StartError> {
