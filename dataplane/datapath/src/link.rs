@@ -192,27 +192,10 @@ impl Link {
         patience: Duration,
     ) -> Result<(), Error> {
         debug_assert_eq!(head.length as usize, payload.len());
-        self.begin_data(id, head, payload, patience).await
-    }
-
-    /// Sends the start of a `Data` frame: the head, and the first bytes of its payload.
-    pub(crate) async fn begin_data(
-        &mut self,
-        id: u32,
-        head: DataHead,
-        first: &[u8],
-        patience: Duration,
-    ) -> Result<(), Error> {
         self.out.clear();
         codec::encode(id, &Frame::Data(head), &mut self.out)?;
-        let sent = self.socket.write_both(&self.out, first, patience).await;
+        let sent = self.socket.write_both(&self.out, payload, patience).await;
         self.out.clear();
-        sent.map_err(|source| self.io_error("sending data", patience, source))
-    }
-
-    /// Sends more of the payload that was begun.
-    pub(crate) async fn more_data(&self, bytes: &[u8], patience: Duration) -> Result<(), Error> {
-        let sent = self.socket.write_all(bytes, patience).await;
         sent.map_err(|source| self.io_error("sending data", patience, source))
     }
 

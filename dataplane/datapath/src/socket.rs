@@ -12,8 +12,9 @@ use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 /// Bytes of a payload that are waited for at a time: a reader that is woken for every segment
-/// spends a third of its time on waking up (measured over loopback with 2 cores).
-const LOW_WATER_MAX: usize = 256 * 1024;
+/// spends a third of its time on waking up. Over loopback with 2 cores, a read cost 0.44 processor
+/// seconds per GiB without a mark, 0.40 with 256 KiB, 0.36 with this and with 1 MiB.
+const LOW_WATER_MAX: usize = 512 * 1024;
 
 /// A connected socket. All calls take `&self`: one task reads while another one may write.
 #[derive(Debug)]

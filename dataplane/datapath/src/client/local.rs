@@ -14,10 +14,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, OnceLock};
 
-/// Reads up to this size from a block in memory are copied from the mapping; longer ones are read
-/// from the descriptor, which does not fault page by page. Measured: see `examples/local_read.rs`.
-const MAPPING_READ_MAX: usize = 64 * 1024;
-
 /// A committed block of this machine: its file, its mapping once somebody wanted it, its lease.
 /// Cheap to clone; the lease ends when the last clone, and the last [`Bytes`] cut from it, is
 /// dropped.
@@ -129,13 +125,12 @@ impl LocalBlock {
         if count == 0 {
             return Ok(Some(0));
         }
+        // `examples/local_read.rs`: in memory, copying from the mapping beats reading the file, 1.3
+        // times at first touch and 2.5 times later with 4 KiB pages, 1.0 with huge ones, 2.5 for
+        // small reads. On a disk it is 0.9 of it, and may wait for the device unnoticed.
         if self.inner.in_memory {
-            if count <= MAPPING_READ_MAX {
-                let start = offset as usize;
-                buffer.copy_from_slice(&self.map()?[start..start + count]);
-            } else {
-                self.read_file(buffer, offset)?;
-            }
+            let start = offset as usize;
+            buffer.copy_from_slice(&self.map()?[start..start + count]);
             return Ok(Some(count));
         }
         let mut done = 0;

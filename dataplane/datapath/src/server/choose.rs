@@ -30,10 +30,9 @@ pub enum SendPath {
 
 /// Decides. Lending needs both ends on one machine, and a descriptor.
 ///
-/// `sendfile` is not among the ways: from tmpfs over loopback it reached 0.6 of reading into a
-/// buffer that stays in the processor's cache and sending from there (`examples/remote_read.rs`
-/// measures all of them), it would wait for a device on a thread that other connections need, and
-/// it cannot serve a simulated disk or TLS.
+/// `sendfile` is not among the ways: from tmpfs over loopback it reached 0.5 to 0.75 of reading into
+/// a buffer and sending from there (`examples/remote_read.rs` measures both), it would wait for a
+/// device on a thread that other connections need, and it cannot serve a simulated disk or TLS.
 pub fn choose_path(facts: Facts) -> SendPath {
     let local = facts.transport == Transport::Unix;
     if facts.want_fd && local && facts.has_descriptor && facts.lease_left {

@@ -152,22 +152,12 @@ impl Connection {
             crcs: crcs[chunks].to_vec(),
         };
         let stall = self.shared.options.stall;
-        let _permit = reserve(&self.shared, STEP_BYTES.min(end - start)).await;
-        let mut bytes =
-            match read_range(block, start, first_step(start, end), path, self.spare.take()).await {
-                Ok(bytes) => bytes,
-                Err(error) => return Ok(Some(unreadable(&error))),
-            };
-        self.link.begin_data(id, head, &bytes, stall).await?;
-        let mut at = start + bytes.len() as u64;
-        while at < end {
-            // The frame has begun, so a file that cannot be read any more ends the connection.
-            bytes = read_range(block, at, first_step(at, end), path, Some(bytes))
-                .await
-                .map_err(|source| self.link.io_error("reading a block", stall, source))?;
-            self.link.more_data(&bytes, stall).await?;
-            at += bytes.len() as u64;
-        }
+        let _permit = reserve(&self.shared, end - start).await;
+        let bytes = match read_range(block, start, end, path, self.spare.take()).await {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(Some(unreadable(&error))),
+        };
+        self.link.send_data(id, head, &bytes, stall).await?;
         self.spare = Some(bytes);
         Ok(None)
     }
@@ -281,14 +271,6 @@ fn next_cut(at: u64, end: u64, length: u64) -> Cut {
 async fn reserve(shared: &Shared, bytes: u64) -> Option<OwnedSemaphorePermit> {
     // At most one frame, which the semaphore always has room for in the end. It is never closed.
     shared.in_flight.clone().acquire_many_owned(bytes as u32).await.ok()
-}
-
-/// Bytes read and sent at a time: a copy of this size stays in the second-level cache between the
-/// two (512 KiB and more on servers of this decade).
-const STEP_BYTES: u64 = 256 * 1024;
-
-fn first_step(start: u64, end: u64) -> u64 {
-    end.min(start + STEP_BYTES)
 }
 
 /// Reads `start..end`, into `buffer` if there is one.
