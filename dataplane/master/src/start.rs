@@ -25,8 +25,8 @@ use alluxio_proto::v1::fs::file_system_master_server::FileSystemMasterServer;
 use alluxio_proto::v1::meta::meta_master_server::MetaMasterServer;
 use alluxio_rpc::{MESSAGE_BYTES_MAX, RpcServer, ServerMetrics, auth, serve};
 use alluxio_telemetry::{AdminHandle, AdminServer, LogControl, Metrics, Readiness};
-use alluxio_types::JournalSeq;
-use alluxio_ufs::{UfsSettings, UnderFsRegistry};
+use alluxio_types::{AlluxioPath, JournalSeq};
+use alluxio_ufs::{MkdirOptions, UfsKind, UfsSettings, UnderFsRegistry};
 use axum::Router;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -186,6 +186,13 @@ async fn set_up(core: &Arc<Core>, cluster_id: String) -> Result<(), MasterError>
         root_mode: None,
     };
     core.commit(format, &core.itself).await?;
+    if let Some(mount) = core.namespace.mount_of(&AlluxioPath::root()) {
+        let ufs = core.ufs.of(&mount)?;
+        // A directory of this machine is ours to make; a bucket or a cluster is the user's.
+        if ufs.kind() == UfsKind::Local && !root.read_only {
+            ufs.mkdir(ufs.root(), MkdirOptions::recursive()).await?;
+        }
+    }
     let call = core.call(&core.itself.user);
     for mount in &core.config.mounts {
         let request = Mount {

@@ -28,7 +28,6 @@ const SUPERUSER: &str = "root";
 impl Master {
     async fn start() -> Master {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("ufs")).unwrap();
         alluxio_journal::folder::format(&Host::real(), &dir.path().join("journal"), "cluster-1")
             .unwrap();
         let handle = Self::serve(dir.path()).await;
