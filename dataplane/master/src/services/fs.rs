@@ -301,8 +301,7 @@ impl FileSystemMaster for FsService {
         let changed = if request.recursive {
             self.core.refresh_tree(&path, fresh, &call).await?
         } else {
-            self.core.refresh_children(&path, fresh, &call).await?;
-            1
+            self.core.refresh_children(&path, fresh, &call).await?
         };
         Ok(Response::new(pb::LoadMetadataResponse { changed }))
     }

@@ -96,7 +96,8 @@ impl Core {
                 Some(facts) => change.children.push(named(path.name(), facts)),
                 None => change.vanished.push(path.name().to_owned()),
             }
-            return self.submit(change).await;
+            self.submit(change).await?;
+            return Ok(());
         }
         let mut at = lookup.directory.clone();
         let last = lookup.missing.len().saturating_sub(1);
@@ -115,10 +116,12 @@ impl Core {
                 Some(facts) => change.children.push(named(name, facts)),
             }
         }
-        self.submit(change).await
+        self.submit(change).await?;
+        Ok(())
     }
 
-    /// Makes sure that all names of directory `path` are known as fresh as asked for.
+    /// Makes sure that all names of directory `path` are known as fresh as asked for. Returns how many
+    /// of them were new, other or gone.
     ///
     /// **Errors**: as [`Core::refresh`].
     pub(crate) async fn refresh_children(
@@ -126,7 +129,7 @@ impl Core {
         path: &AlluxioPath,
         freshness: Freshness,
         call: &Call,
-    ) -> Result<(), MasterError> {
+    ) -> Result<u64, MasterError> {
         for _ in 0..ATTEMPTS {
             let looked_at = self.namespace.applied();
             let found = match self.namespace.lookup(path, &self.context(call)) {
@@ -134,7 +137,7 @@ impl Core {
                 Err(refusal) => return Err(self.hold(refusal.into()).await),
             };
             let Some(status) = found.found.as_ref().filter(|status| status.is_directory()) else {
-                return Ok(());
+                return Ok(0);
             };
             let page = self.namespace.list(path, None, 1, &self.context(call));
             let loaded = match page {
@@ -143,7 +146,7 @@ impl Core {
             };
             let now = self.host.clock.monotonic();
             if !self.sync.is_listing_due(path, loaded, freshness, now) {
-                return Ok(());
+                return Ok(0);
             }
             let flight = self.sync.flight(path);
             let Ok(_alone) = flight.try_lock() else {
@@ -153,9 +156,9 @@ impl Core {
             };
             self.metrics.syncs.inc();
             match self.sync_children(path, status.id, &found.mount, looked_at).await {
-                Ok(()) => {
+                Ok(changed) => {
                     self.sync.note_listing(path, self.host.clock.monotonic());
-                    return Ok(());
+                    return Ok(changed);
                 }
                 Err(error) if is_moved(&error) => {}
                 Err(error) => {
@@ -164,7 +167,7 @@ impl Core {
                 }
             }
         }
-        Ok(())
+        Ok(0)
     }
 
     async fn sync_children(
@@ -173,12 +176,12 @@ impl Core {
         id: alluxio_types::InodeId,
         mount: &Arc<alluxio_types::MountInfo>,
         looked_at: JournalSeq,
-    ) -> Result<(), MasterError> {
+    ) -> Result<u64, MasterError> {
         let ufs = self.ufs.of(mount)?;
         if !ufs.capabilities().list {
-            return Ok(());
+            return Ok(0);
         }
-        let Some(uri) = mount.ufs_path(path) else { return Ok(()) };
+        let Some(uri) = mount.ufs_path(path) else { return Ok(0) };
         let mut children = Vec::new();
         match ufs.list(&uri, false).await {
             Ok(mut stream) => {
@@ -202,15 +205,16 @@ impl Core {
         };
         // A large directory is made known in parts, so that other changes pass in between; the
         // last change only compares, and says that all names are known.
+        let mut changed = 0;
         if children.len() > CHILDREN_PER_CHANGE {
             for part in children.chunks(CHILDREN_PER_CHANGE) {
-                self.submit(change(part.to_vec(), false, looked_at)).await?;
+                changed += self.submit(change(part.to_vec(), false, looked_at)).await?;
             }
         }
-        self.submit(change(children, true, looked_at)).await
+        Ok(changed + self.submit(change(children, true, looked_at)).await?)
     }
 
-    /// Loads the whole tree below `path`. Returns how many directories were compared.
+    /// Loads the whole tree below `path`. Returns how many names were new, other or gone.
     ///
     /// **Errors**: as [`Core::refresh`].
     pub(crate) async fn refresh_tree(
@@ -219,11 +223,10 @@ impl Core {
         freshness: Freshness,
         call: &Call,
     ) -> Result<u64, MasterError> {
-        let mut compared = 0;
+        let mut changed = 0;
         let mut to_visit = vec![path.clone()];
         while let Some(directory) = to_visit.pop() {
-            self.refresh_children(&directory, freshness, call).await?;
-            compared += 1;
+            changed += self.refresh_children(&directory, freshness, call).await?;
             let mut after: Option<String> = None;
             loop {
                 let context = self.context(call);
@@ -247,19 +250,17 @@ impl Core {
                 }
             }
         }
-        Ok(compared)
+        Ok(changed)
     }
 
-    async fn submit(&self, change: LoadMetadata) -> Result<(), MasterError> {
+    async fn submit(&self, change: LoadMetadata) -> Result<u64, MasterError> {
         let done = self.commit(change, &self.itself).await?;
-        if let Outcome::Loaded(summary) = done.outcome {
-            let changed = summary.replaced + summary.removed;
-            if changed > 0 {
-                tracing::debug!(?summary, "the under store has changed");
-            }
-        }
         self.drop_blocks(&done.removed);
-        Ok(())
+        let Outcome::Loaded(summary) = done.outcome else { return Ok(0) };
+        if summary.replaced + summary.removed > 0 {
+            tracing::debug!(?summary, "the under store has changed");
+        }
+        Ok(summary.created + summary.replaced + summary.updated + summary.removed)
     }
 }
 
