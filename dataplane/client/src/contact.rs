@@ -3,7 +3,7 @@
 use crate::fs::Inner;
 use alluxio_datapath::client::{Reading, Session, Target};
 use alluxio_datapath::{Error, ReadRequest};
-use alluxio_types::WorkerAddress;
+use alluxio_types::{WorkerAddress, WorkerId};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -33,6 +33,10 @@ impl UnixTrouble {
 }
 
 impl Inner {
+    fn is_local(&self, address: &WorkerAddress) -> bool {
+        address.host == self.config.hostname
+    }
+
     /// The socket of a worker of this host, if it has one that is not in trouble.
     fn unix_target(&self, address: &WorkerAddress, local: bool) -> Option<Target> {
         let target = local.then(|| Target::unix(address)).flatten()?;
@@ -50,23 +54,26 @@ impl Inner {
         }
     }
 
-    /// Asks a worker for bytes; returns the way that was used, too.
+    /// Asks a worker for bytes; returns the way that was used, too. `in_place` allows to take the
+    /// descriptor of a block of this host.
     pub(crate) async fn read_from(
         &self,
+        worker: WorkerId,
         address: &WorkerAddress,
-        local: bool,
+        in_place: bool,
         mut request: ReadRequest,
     ) -> (Target, Result<Reading, Error>) {
-        request.want_fd = local && self.config.short_circuit;
+        let local = self.is_local(address);
+        request.want_fd = local && in_place && self.config.short_circuit;
         if let Some(unix) = self.unix_target(address, local) {
-            let outcome = self.data.read(&unix, request.clone()).await;
+            let outcome = self.data.read_of(Some(worker), &unix, request.clone()).await;
             match &outcome {
                 Err(error) if self.note_unix_trouble(&unix, error) => {}
                 _ => return (unix, outcome),
             }
         }
         let tcp = Target::tcp(address);
-        let outcome = self.data.read(&tcp, request).await;
+        let outcome = self.data.read_of(Some(worker), &tcp, request).await;
         (tcp, outcome)
     }
 
@@ -76,21 +83,25 @@ impl Inner {
         address: &WorkerAddress,
         request: ReadRequest,
     ) -> Result<(), Error> {
-        let local = address.host == self.config.hostname;
-        let target = self.unix_target(address, local).unwrap_or_else(|| Target::tcp(address));
+        let target = self
+            .unix_target(address, self.is_local(address))
+            .unwrap_or_else(|| Target::tcp(address));
         self.data.cache(&target, request).await
     }
 
     /// Starts a write session on a worker.
-    pub(crate) async fn session_on(&self, address: &WorkerAddress) -> Result<Session, Error> {
-        let local = address.host == self.config.hostname;
-        if let Some(unix) = self.unix_target(address, local) {
-            let outcome = self.data.session(&unix).await;
+    pub(crate) async fn session_on(
+        &self,
+        worker: WorkerId,
+        address: &WorkerAddress,
+    ) -> Result<Session, Error> {
+        if let Some(unix) = self.unix_target(address, self.is_local(address)) {
+            let outcome = self.data.session_of(Some(worker), &unix).await;
             match &outcome {
                 Err(error) if self.note_unix_trouble(&unix, error) => {}
                 _ => return outcome,
             }
         }
-        self.data.session(&Target::tcp(address)).await
+        self.data.session_of(Some(worker), &Target::tcp(address)).await
     }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong on the data path, and what a service says when it refuses.
 
-use alluxio_types::{BlockId, Code, Coded, Retry};
+use alluxio_types::{BlockId, Code, Coded, Retry, WorkerId};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -79,6 +79,16 @@ pub enum Error {
     /// The other side refused, in its own words.
     #[error("{0}")]
     Refused(Refusal),
+    /// Somebody else answers at that address now.
+    #[error("worker {found} answers at {peer}, not worker {expected}")]
+    WrongWorker {
+        /// Address or socket path.
+        peer: String,
+        /// Who was meant.
+        expected: WorkerId,
+        /// Who answered.
+        found: WorkerId,
+    },
     /// What arrived is not the data protocol.
     #[error("protocol violation: {0}")]
     Protocol(#[from] ProtocolError),
@@ -166,9 +176,10 @@ pub enum ProtocolError {
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {
-            Error::Connect { .. } | Error::Broken { .. } | Error::Closed { .. } => {
-                Code::Unavailable
-            }
+            Error::Connect { .. }
+            | Error::Broken { .. }
+            | Error::Closed { .. }
+            | Error::WrongWorker { .. } => Code::Unavailable,
             Error::Stalled { .. } => Code::DeadlineExceeded,
             Error::Refused(refusal) => refusal.code,
             Error::Protocol(_) => Code::Internal,

@@ -55,6 +55,8 @@ struct State {
     failed: BTreeMap<WorkerId, Duration>,
     /// What was tried since the last byte.
     trouble: Trouble,
+    /// Blocks whose descriptor could not be read: they are streamed from now on.
+    not_in_place: BTreeSet<BlockId>,
     /// Blocks that the local worker was asked to copy.
     passive_asked: BTreeSet<BlockId>,
 }
@@ -83,6 +85,8 @@ struct OpenStream {
     target: Target,
     /// Whether the worker had failed before it was asked for this.
     failed_before: bool,
+    /// Whether bytes came from it.
+    progressed: bool,
     stream: Box<RemoteStream>,
 }
 
@@ -111,6 +115,7 @@ impl FileReader {
                 locations: BTreeMap::new(),
                 failed: BTreeMap::new(),
                 trouble: Trouble::default(),
+                not_in_place: BTreeSet::new(),
                 passive_asked: BTreeSet::new(),
             }),
             cursor: AsyncMutex::default(),
@@ -288,6 +293,16 @@ impl FileReader {
         true
     }
 
+    /// A block of this host that cannot be read in place is streamed instead.
+    fn give_up_in_place(&self, block: BlockId, error: Option<alluxio_datapath::Error>) {
+        if let Some(error) = error {
+            tracing::warn!(%block, %error, "a block cannot be read in place");
+        }
+        let mut state = self.state();
+        state.local.remove(block);
+        state.not_in_place.insert(block);
+    }
+
     async fn fill(
         &self,
         buffer: &mut [u8],
@@ -303,9 +318,8 @@ impl FileReader {
             let outcome = match place.local {
                 Some(local) => match local.read_at(into, part.range.start).await {
                     Ok(count) if count > 0 => Ok(count),
-                    _ => {
-                        // It is opened again, or elsewhere.
-                        self.state().local.remove(part.block);
+                    outcome => {
+                        self.give_up_in_place(part.block, outcome.err());
                         continue;
                     }
                 },
@@ -367,6 +381,7 @@ impl FileReader {
         let worker = stream.worker;
         match stream.stream.read(into).await {
             Ok(count) if count > 0 => {
+                stream.progressed = true;
                 let end = at + count as u64;
                 let rest = stream.stream.position() < part.block_length && long;
                 match cursor.as_deref_mut() {
@@ -389,6 +404,8 @@ impl FileReader {
                 self.leave(stream).await;
                 Ok(0)
             }
+            // Worked, and broke: perhaps only because nobody read for long. Asking again tells.
+            Err(error) if stream.progressed && is_broken(&error) => Ok(0),
             Err(error) => {
                 let (target, before) = (&stream.target, stream.failed_before);
                 self.failed(&part, worker, target, before, error).await?;
@@ -419,8 +436,8 @@ impl FileReader {
                 match local.bytes_at(part.range.start, part.range.len() as usize) {
                     Ok(bytes) if self.deliver(place.version) => return Ok(bytes),
                     Ok(_) => continue,
-                    Err(_) => {
-                        self.state().local.remove(part.block);
+                    Err(error) => {
+                        self.give_up_in_place(part.block, Some(error));
                         continue;
                     }
                 }
@@ -443,6 +460,12 @@ struct Place {
     version: u64,
     /// Its block, if it is open here.
     local: Option<LocalBlock>,
+}
+
+/// Whether the connection, as opposed to the worker or the block, is the trouble.
+fn is_broken(error: &alluxio_datapath::Error) -> bool {
+    use alluxio_datapath::Error;
+    matches!(error, Error::Broken { .. } | Error::Closed { .. })
 }
 
 fn check_readable(status: &FileStatus) -> Result<(), ClientError> {

@@ -37,8 +37,9 @@ impl FileReader {
             }
             let passive = self.passive_copy(&status, &part, &source, &locations, &workers);
             let request = self.request(&status, &part, range, None);
-            let (target, outcome) =
-                self.inner.read_from(&source.address, source.local, request).await;
+            let in_place = !self.state().not_in_place.contains(&part.block);
+            let asked = self.inner.read_from(source.worker, &source.address, in_place, request);
+            let (target, outcome) = asked.await;
             let error = match outcome {
                 Ok(Reading::Local(local)) => {
                     self.worked(source.worker);
@@ -53,6 +54,7 @@ impl FileReader {
                         worker: source.worker,
                         target,
                         failed_before: source.failed_before,
+                        progressed: false,
                         stream,
                     })));
                 }

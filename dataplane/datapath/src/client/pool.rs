@@ -138,16 +138,29 @@ impl DataClient {
         &self.shared.options
     }
 
-    /// Asks for bytes of a block.
+    /// Asks for bytes of a block whoever serves at `target`.
     ///
     /// **Errors**: `Refused` with the worker's code; everything else means that the worker, or the
     /// way to it, has a problem.
     ///
     /// **Cancel safety**: dropping it closes the connection, which cancels the request.
     pub async fn read(&self, target: &Target, request: ReadRequest) -> Result<Reading, Error> {
+        self.read_of(None, target, request).await
+    }
+
+    /// The same of a certain worker. An address may have changed hands, even to a worker of another
+    /// cluster, whose blocks have ids of the same kind.
+    ///
+    /// **Errors**: `WrongWorker`, and as [`DataClient::read`].
+    pub async fn read_of(
+        &self,
+        worker: Option<WorkerId>,
+        target: &Target,
+        request: ReadRequest,
+    ) -> Result<Reading, Error> {
         let (block, range, length) = (request.block, request.range, request.block_length);
         let ask = Frame::Read(request);
-        let (mut pooled, id, answer) = self.ask(target, &ask).await?;
+        let (mut pooled, id, answer) = self.ask(worker, target, &ask).await?;
         match answer {
             Frame::Opened { lease, length: found } => {
                 let fd = pooled.connection.link.take_fd()?;
@@ -183,13 +196,26 @@ impl DataClient {
         }
     }
 
-    /// Starts a write session. Nothing is sent before the first command.
+    /// Starts a write session on whoever serves at `target`. Nothing is sent before the first
+    /// command.
+    ///
+    /// **Errors**: `Connect`, `Refused` (the handshake).
     pub async fn session(&self, target: &Target) -> Result<Session, Error> {
+        self.session_of(None, target).await
+    }
+
+    /// The same on a certain worker. **Errors**: `WrongWorker`, and as [`DataClient::session`].
+    pub async fn session_of(
+        &self,
+        worker: Option<WorkerId>,
+        target: &Target,
+    ) -> Result<Session, Error> {
         // A connection that went stale in the pool would fail the first command, which cannot be
         // repeated blindly; a new one costs 50 µs, once per file.
         let pool = self.pool(target);
         let slot = self.slot(&pool, target).await?;
         let connection = Connection::open(target, &self.shared.options).await?;
+        check_worker(worker, target, &connection)?;
         let mut pooled = self.pooled(connection, pool, slot, false);
         pooled.connection.begin();
         Ok(Session::new(pooled))
@@ -227,10 +253,16 @@ impl DataClient {
     /// Sends a request that may be repeated, and waits for the first frame of its answer.
     /// A connection that was kept may have died unnoticed, so its failure says nothing of the
     /// worker: then a new one is tried.
-    async fn ask(&self, target: &Target, frame: &Frame) -> Result<(Pooled, u32, Frame), Error> {
+    async fn ask(
+        &self,
+        worker: Option<WorkerId>,
+        target: &Target,
+        frame: &Frame,
+    ) -> Result<(Pooled, u32, Frame), Error> {
         let mut fresh = false;
         loop {
             let mut pooled = self.take(target, fresh).await?;
+            check_worker(worker, target, &pooled.connection)?;
             let patience = pooled.patience;
             let exchange = async {
                 let id = pooled.connection.ask(frame, patience).await?;
@@ -298,5 +330,19 @@ impl DataClient {
         let mut pooled = self.pooled(connection, pool, slot, false);
         pooled.connection.begin();
         Ok(pooled)
+    }
+}
+
+fn check_worker(
+    worker: Option<WorkerId>,
+    target: &Target,
+    connection: &Connection,
+) -> Result<(), Error> {
+    match worker {
+        Some(expected) if expected != connection.worker => {
+            let (peer, found) = (target.to_string(), connection.worker);
+            Err(Error::WrongWorker { peer, expected, found })
+        }
+        _ => Ok(()),
     }
 }

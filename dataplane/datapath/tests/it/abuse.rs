@@ -7,7 +7,7 @@ use alluxio_datapath::frame::Frame;
 use alluxio_datapath::message::Hello;
 use alluxio_datapath::server::{ServerOptions, bind_unix};
 use alluxio_datapath::{Error, ProtocolError};
-use alluxio_types::{BlockId, Code, Coded};
+use alluxio_types::{BlockId, Code, Coded, WorkerId};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -59,6 +59,19 @@ async fn clients_of_another_cluster_are_refused() {
     let error = DataClient::new(options).worker_at(&served.tcp).await.unwrap_err();
     assert_eq!(error.code(), Code::FailedPrecondition);
     assert!(error.to_string().contains("c1"), "{error}");
+}
+
+#[tokio::test]
+async fn an_address_that_changed_hands_is_noticed() {
+    let served = serve().await;
+    served.worker.put(BLOCK, &pattern(10));
+    let client = client();
+    let request = || read_request(BLOCK, 10, 0..10);
+    client.read_of(Some(WorkerId(7)), &served.unix, request()).await.unwrap();
+    let error = client.read_of(Some(WorkerId(8)), &served.unix, request()).await.unwrap_err();
+    assert!(matches!(error, Error::WrongWorker { found: WorkerId(7), .. }), "{error}");
+    let error = client.session_of(Some(WorkerId(8)), &served.tcp).await.unwrap_err();
+    assert!(error.is_worker_fault(), "{error}");
 }
 
 #[tokio::test]
