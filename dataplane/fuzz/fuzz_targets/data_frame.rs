@@ -1,7 +1,8 @@
 //! Frames of the data protocol: any bytes give a frame or an error; a frame survives the round trip.
 #![no_main]
 
-use alluxio_datapath::codec::{HEADER_BYTES, Header, decode, encode, header_crc};
+use alluxio_datapath::codec::{decode, encode, header_crc};
+use alluxio_datapath::frame::{HEADER_BYTES, Header};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
