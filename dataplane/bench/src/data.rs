@@ -84,6 +84,7 @@ pub(crate) async fn read(shared: &Shared) -> Result<()> {
     shared.note(&format!("reading {} MiB from {}", bytes >> 20, cluster.describe()));
     let fs = cluster.connect()?;
     let path = path("read")?;
+    let used = fs.capacity().await?.used_bytes;
     write_file(&fs, &path, bytes, WriteType::CacheThrough).await?;
     let (scratch, _) = Scratch::write(cluster.tier(), "read", bytes)?;
     let limit_file = scratch.open()?;
@@ -93,7 +94,7 @@ pub(crate) async fn read(shared: &Shared) -> Result<()> {
     let mut zero =
         Series::new("read", "warm, zero-copy", Unit::BytesPerSecond, "pread of tier file");
     for round in 0..shared.rounds {
-        free(&fs, &path).await?;
+        free(&fs, &path, used).await?;
         let ufs_file =
             std::fs::File::open(&fs.get_status(&path, &Default::default()).await?.ufs_path)?;
         let reader = fs.open_file(&path, &OpenFileOptions::default()).await?;
@@ -119,7 +120,7 @@ pub(crate) async fn read(shared: &Shared) -> Result<()> {
 /// Random reads of 4 KiB from a local block.
 pub(crate) async fn randread(shared: &Shared) -> Result<()> {
     let bytes = shared.size_bytes;
-    let cluster = Cluster::find_or_start(&shared.environment, bytes + (256 << 20)).await?;
+    let cluster = Cluster::find_or_start(&shared.environment, bytes * 2 + (256 << 20)).await?;
     shared.note(&format!("4 KiB reads in {} MiB of {}", bytes >> 20, cluster.describe()));
     let fs = cluster.connect()?;
     let path = path("randread")?;
@@ -159,7 +160,7 @@ pub(crate) async fn randread(shared: &Shared) -> Result<()> {
 /// Sequential reads from a worker on another host, one stream.
 pub(crate) async fn remote_read(shared: &Shared) -> Result<()> {
     let bytes = shared.size_bytes;
-    let cluster = Cluster::find_or_start(&shared.environment, bytes + (256 << 20)).await?;
+    let cluster = Cluster::find_or_start(&shared.environment, bytes * 2 + (256 << 20)).await?;
     shared.note(&format!("{} MiB over TCP from {}", bytes >> 20, cluster.describe()));
     let local = cluster.connect()?;
     let path = path("remote")?;
@@ -197,6 +198,7 @@ pub(crate) async fn write(shared: &Shared) -> Result<()> {
     let cluster = Cluster::find_or_start(&shared.environment, bytes * 3 + (256 << 20)).await?;
     shared.note(&format!("writing {} MiB to {}", bytes >> 20, cluster.describe()));
     let fs = cluster.connect()?;
+    let used = fs.capacity().await?.used_bytes;
     let mut series =
         Series::new("write", "MUST_CACHE, local", Unit::BytesPerSecond, "writing a tier file");
     for round in 0..=shared.rounds {
@@ -209,15 +211,16 @@ pub(crate) async fn write(shared: &Shared) -> Result<()> {
         if round > 0 {
             series.round(rate, limit);
         }
-        wait_until_used_below(&fs, bytes).await?;
+        wait_until_used(&fs, used).await?;
     }
     series.report(shared);
     Ok(())
 }
 
-async fn free(fs: &FileSystem, path: &AlluxioPath) -> Result<()> {
+/// Frees a file and waits until workers hold no more than before it was written.
+async fn free(fs: &FileSystem, path: &AlluxioPath, used_before: u64) -> Result<()> {
     fs.free(path, FreeOptions { forced: true, ..Default::default() }).await?;
-    wait_until_used_below(fs, 1).await
+    wait_until_used(fs, used_before).await
 }
 
 async fn delete(fs: &FileSystem, path: &AlluxioPath) -> Result<()> {
@@ -225,10 +228,10 @@ async fn delete(fs: &FileSystem, path: &AlluxioPath) -> Result<()> {
     Ok(())
 }
 
-/// Waits until workers hold less than `bytes`, as they report with their heartbeats.
-async fn wait_until_used_below(fs: &FileSystem, bytes: u64) -> Result<()> {
+/// Waits until workers hold at most `bytes`, as they report with their heartbeats.
+async fn wait_until_used(fs: &FileSystem, bytes: u64) -> Result<()> {
     let deadline = Instant::now() + FREE_TIMEOUT;
-    while fs.capacity().await?.used_bytes >= bytes {
+    while fs.capacity().await?.used_bytes > bytes {
         ensure!(Instant::now() < deadline, "freed blocks are still there");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
