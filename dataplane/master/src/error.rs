@@ -4,7 +4,7 @@ use alluxio_journal::JournalError;
 use alluxio_namespace::Refusal;
 use alluxio_proto::convert::ConvertError;
 use alluxio_proto::status::status_of;
-use alluxio_types::{Code, Coded, PathError, Retry, WorkerId};
+use alluxio_types::{Code, Coded, PathError, Retry};
 use std::sync::Arc;
 
 /// Why a call was not carried out.
@@ -45,12 +45,6 @@ pub enum MasterError {
         /// What can be done instead.
         instead: &'static str,
     },
-    /// A worker that never registered, or was forgotten.
-    #[error("worker {id} is not registered")]
-    UnknownWorker {
-        /// Which.
-        id: WorkerId,
-    },
     /// Storage of another cluster.
     #[error(
         "the worker's storage belongs to cluster {theirs}, this is cluster {ours}; run \
@@ -80,7 +74,6 @@ impl Coded for MasterError {
             MasterError::Path(error) => error.code(),
             MasterError::OutOfBounds { .. } => Code::InvalidArgument,
             MasterError::Unimplemented { .. } => Code::Unimplemented,
-            MasterError::UnknownWorker { .. } => Code::NotFound,
             MasterError::ForeignWorker { .. } => Code::FailedPrecondition,
             MasterError::NotPrimary => Code::NotPrimary,
         }

@@ -67,13 +67,12 @@ impl Core {
     ) -> Result<FileStatus, MasterError> {
         let id = request.id;
         let block_count_max = request.length.saturating_add(1);
-        let done = self.commit(request, &call.who).await?;
+        self.commit(request, &call.who).await?;
         for block in written {
             if block.index < block_count_max.min(alluxio_types::id::BLOCKS_PER_FILE_MAX) {
                 self.workers.note_written(id.block(block.index), block.worker, block.tier);
             }
         }
-        let _ = done;
         self.status_by_id(id).await
     }
 

@@ -70,14 +70,10 @@ impl Core {
         }
         let done = self.commit(request, &call.who).await?;
         self.drop_blocks(&done.removed);
-        self.ufs_mounts_may_have_changed(options.delete_mount_points);
-        Ok(done.removed.len() as u64)
-    }
-
-    fn ufs_mounts_may_have_changed(&self, unmounted: bool) {
-        if unmounted {
+        if options.delete_mount_points {
             self.ufs.changed();
         }
+        Ok(done.removed.len() as u64)
     }
 
     async fn delete_in_ufs(

@@ -1,11 +1,10 @@
 //! The workers of the cluster: who they are, whether they are heard, what they shall do.
 
 use super::locations::{Copy, Locations};
-use crate::error::MasterError;
 use alluxio_host::Host;
 use alluxio_types::{
-    BlockId, BlockInfo, BlockLocation, FileStatus, InodeId, TierAlias, TierUsage, WorkerAddress,
-    WorkerId, WorkerInfo, WorkerState,
+    BlockId, BlockLocation, FileStatus, InodeId, TierAlias, TierUsage, WorkerAddress, WorkerId,
+    WorkerInfo, WorkerState,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, RwLock};
@@ -281,13 +280,6 @@ impl Workers {
         infos
     }
 
-    /// Checks that a worker is registered.
-    ///
-    /// **Errors**: `UnknownWorker`.
-    pub fn require(&self, id: WorkerId) -> Result<(), MasterError> {
-        if self.read().contains_key(&id) { Ok(()) } else { Err(MasterError::UnknownWorker { id }) }
-    }
-
     /// Where a block is, as a client needs it.
     pub fn locate(&self, block: BlockId) -> Vec<BlockLocation> {
         let addresses = self.addresses.read().unwrap_or_else(|poison| poison.into_inner()).clone();
@@ -322,11 +314,6 @@ impl Workers {
     /// Number of known copies.
     pub fn replicas(&self) -> usize {
         self.locations.replicas()
-    }
-
-    /// Facts of a block for the administrator.
-    pub fn block_info(&self, block: BlockId, length: u64, offset: u64) -> BlockInfo {
-        BlockInfo { id: block, length, offset, locations: self.locate(block) }
     }
 }
 
