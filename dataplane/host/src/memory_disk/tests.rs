@@ -144,6 +144,14 @@ fn after_the_power_ends_nothing_works_until_the_next_start() {
 }
 
 #[test]
+fn a_write_of_nothing_does_not_grow_a_file() {
+    let disk = MemoryDisk::new(4);
+    let file = create(&disk, "/a", b"x");
+    file.write_all_at(b"", 1100).unwrap();
+    assert_eq!(file.length().unwrap(), 1);
+}
+
+#[test]
 fn forks_go_their_own_ways() {
     let disk = MemoryDisk::new(5);
     create(&disk, "/a", b"one");
