@@ -84,7 +84,6 @@ impl FileSystem {
         let control = Control::new(caller.clone());
         let primary = Primary::new(addresses, caller, policy, host.clone())?;
         let data = DataClient::new(ClientOptions {
-            cluster_id: String::new(),
             user: user.clone(),
             connect: config.connect_timeout,
             patience: config.streams.read_timeout,

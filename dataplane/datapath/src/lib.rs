@@ -20,7 +20,7 @@ mod sys;
 
 pub use error::{Error, ProtocolError, Refusal};
 pub use message::{
-    CHUNK_BYTES, DATA_BYTES_MAX, OpenBlock, OpenUfs, ReadRequest, UfsDone, UfsSource,
+    CHUNK_BYTES, ClusterName, DATA_BYTES_MAX, OpenBlock, OpenUfs, ReadRequest, UfsDone, UfsSource,
 };
 pub use service::{
     DataService, HeldBlock, OpenedBlock, Peer, ReadAnswer, ReadStream, Transport, WriteSession,

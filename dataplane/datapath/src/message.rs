@@ -4,6 +4,7 @@
 use alluxio_types::{
     BlockId, BlockRange, Fingerprint, Mode, MountId, ReadType, WorkerAddress, WorkerId,
 };
+use std::sync::{Arc, OnceLock};
 
 /// Bytes that share one checksum: blocks are cut into chunks of this size from their start. The
 /// same size is used beside stored block files, so that stored checksums travel unchanged.
@@ -19,6 +20,33 @@ pub const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// Version of the protocol spoken here.
 pub const VERSION: u16 = 1;
+
+/// The cluster that a process belongs to, as soon as it knows. Clones share what one of them learns.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterName(Arc<OnceLock<String>>);
+
+impl ClusterName {
+    /// Keeps the name. Only the first one counts: nobody changes clusters while running.
+    pub fn learn(&self, name: &str) {
+        if !name.is_empty() {
+            // A second name is another cluster's; whoever found it reports that.
+            let _ = self.0.set(name.to_owned());
+        }
+    }
+
+    /// The name; empty while it is not known.
+    pub fn get(&self) -> &str {
+        self.0.get().map_or("", String::as_str)
+    }
+}
+
+impl<T: AsRef<str>> From<T> for ClusterName {
+    fn from(name: T) -> Self {
+        let cluster = ClusterName::default();
+        cluster.learn(name.as_ref());
+        cluster
+    }
+}
 
 /// First frame of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]

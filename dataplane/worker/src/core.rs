@@ -7,6 +7,7 @@ use crate::mounts::Mounts;
 use crate::pins::Pins;
 use alluxio_blockstore::BlockStore;
 use alluxio_config::WorkerConfig;
+use alluxio_datapath::ClusterName;
 use alluxio_datapath::client::DataClient;
 use alluxio_host::Host;
 use alluxio_types::{UnixMillis, WorkerAddress};
@@ -29,6 +30,9 @@ pub(crate) struct Core {
     pub(crate) fetcher: Fetcher,
     /// Connections to other workers' data ports.
     pub(crate) peers: DataClient,
+    /// Checked between both ends of every data connection: blocks of two clusters have ids of the
+    /// same kind.
+    pub(crate) cluster: ClusterName,
     pub(crate) metrics: WorkerMetrics,
     /// Something changed that the master should hear of soon.
     pub(crate) news: Notify,

@@ -107,12 +107,14 @@ impl Link {
             })
             .await?;
         let (store, cluster) = (core.store.clone(), reply.cluster_id);
+        let name = cluster.clone();
         blocking(move || store.bind_cluster(&cluster)).await.map_err(later)?.map_err(|error| {
             match error.code() {
                 Code::Unavailable => Failure::Later(error.to_string()),
                 _ => Failure::Refused(error.to_string()),
             }
         })?;
+        core.cluster.learn(&name);
         core.store.acknowledge(&before);
         core.mounts.doubt_all();
         self.remove(reply.free_blocks).await;

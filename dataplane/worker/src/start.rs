@@ -11,6 +11,7 @@ use crate::serve::admin::WorkerService;
 use crate::{master_link, memory_tier, settings, upkeep};
 use alluxio_blockstore::BlockStore;
 use alluxio_config::WorkerConfig;
+use alluxio_datapath::ClusterName;
 use alluxio_datapath::client::{ClientOptions, DataClient};
 use alluxio_datapath::server::{DataServer, Listeners, ServerIdentity, ServerOptions, bind_unix};
 use alluxio_host::Host;
@@ -101,16 +102,18 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
         settings::retry_policy(&config),
         host.clone(),
     )?);
-    let cluster_id = store.identity().cluster.unwrap_or_default();
+    let cluster = ClusterName::from(store.identity().cluster.unwrap_or_default());
     let core = Arc::new(Core {
         started: host.clock.now(),
         mounts: Mounts::new(ufs, master.clone()),
         pins: Pins::default(),
         fetcher: Fetcher::new(config.async_cache_concurrency, config.async_cache_queue),
         peers: DataClient::new(ClientOptions {
+            cluster: cluster.clone(),
             user: caller.name().to_owned(),
             ..ClientOptions::default()
         }),
+        cluster: cluster.clone(),
         metrics: worker_metrics,
         news: Notify::new(),
         registered: AtomicBool::new(false),
@@ -125,7 +128,7 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
     });
     let data = DataServer::start(
         Arc::new(Service { core: core.clone() }),
-        ServerIdentity { cluster_id, worker },
+        ServerIdentity { cluster, worker },
         Listeners { tcp: Some(tcp), unix: Some(unix) },
         ServerOptions::default(),
     );

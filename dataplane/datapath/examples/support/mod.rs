@@ -81,7 +81,7 @@ pub(crate) async fn serve(
     let socket = path.with_extension("socket");
     let unix = bind_unix(&socket).unwrap();
     let service = OneBlock { path: path.to_owned(), length, crcs };
-    let identity = ServerIdentity { cluster_id: String::new(), worker: WorkerId(1) };
+    let identity = ServerIdentity { cluster: Default::default(), worker: WorkerId(1) };
     let listeners = Listeners { tcp: Some(tcp), unix: Some(unix) };
     let server =
         DataServer::start(Arc::new(service), identity, listeners, ServerOptions::default());

@@ -114,7 +114,7 @@ impl Connection {
         let mut link = Link::new(socket.clone(), target.to_string());
         let hello = Hello {
             version: VERSION,
-            cluster_id: options.cluster_id.clone(),
+            cluster_id: options.cluster.get().to_owned(),
             user: options.user.clone(),
         };
         link.send(1, &Frame::Hello(hello), "greeting", options.connect).await?;

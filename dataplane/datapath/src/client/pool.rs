@@ -4,7 +4,7 @@ use super::connection::{Connection, refused};
 use super::{LocalBlock, Reading, RemoteStream, Session};
 use crate::error::{Error, Refusal};
 use crate::frame::Frame;
-use crate::message::ReadRequest;
+use crate::message::{ClusterName, ReadRequest};
 use alluxio_types::{BlockId, Code, WorkerAddress, WorkerId};
 use std::collections::HashMap;
 use std::fmt;
@@ -53,8 +53,8 @@ impl fmt::Display for Target {
 /// What a client tells of itself, and how patient it is.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
-    /// Cluster; empty when unknown.
-    pub cluster_id: String,
+    /// Its cluster; told to workers, who refuse clients of another one, as soon as it is known.
+    pub cluster: ClusterName,
     /// User name.
     pub user: String,
     /// How long connecting and greeting may take.
@@ -71,7 +71,7 @@ pub struct ClientOptions {
 impl Default for ClientOptions {
     fn default() -> Self {
         ClientOptions {
-            cluster_id: String::new(),
+            cluster: ClusterName::default(),
             user: String::new(),
             connect: Duration::from_secs(5),
             patience: Duration::from_secs(180),

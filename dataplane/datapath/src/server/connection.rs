@@ -151,12 +151,12 @@ async fn greet(shared: &Shared, link: &mut Link) -> Result<Option<Hello>, Error>
     let refusal = if hello.version == 0 {
         Some(Refusal::new(Code::Unimplemented, "version 0 of the data protocol is not spoken here"))
     } else if !hello.cluster_id.is_empty()
-        && !ours.cluster_id.is_empty()
-        && hello.cluster_id != ours.cluster_id
+        && !ours.cluster.get().is_empty()
+        && hello.cluster_id != ours.cluster.get()
     {
         Some(Refusal::new(
             Code::FailedPrecondition,
-            format!("this worker belongs to cluster {}", ours.cluster_id),
+            format!("this worker belongs to cluster {}", ours.cluster.get()),
         ))
     } else {
         None
@@ -170,7 +170,7 @@ async fn greet(shared: &Shared, link: &mut Link) -> Result<Option<Hello>, Error>
         }
         None => Frame::Welcome(Welcome {
             version: hello.version.min(VERSION),
-            cluster_id: ours.cluster_id.clone(),
+            cluster_id: ours.cluster.get().to_owned(),
             worker: ours.worker,
         }),
     };

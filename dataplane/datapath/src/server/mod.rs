@@ -10,6 +10,7 @@ mod session;
 
 pub use choose::{Facts, SendPath, choose_path};
 
+use crate::message::ClusterName;
 use crate::service::DataService;
 use crate::socket::Socket;
 use alluxio_types::WorkerId;
@@ -59,10 +60,10 @@ impl Default for ServerOptions {
 }
 
 /// Who the server is, told in `Welcome` and checked against `Hello`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ServerIdentity {
-    /// Cluster; empty accepts clients of any.
-    pub cluster_id: String,
+    /// Its cluster; clients of any are accepted until it is known.
+    pub cluster: ClusterName,
     /// This worker.
     pub worker: WorkerId,
 }

@@ -6,7 +6,7 @@ use alluxio_datapath::codec::encode;
 use alluxio_datapath::frame::Frame;
 use alluxio_datapath::message::Hello;
 use alluxio_datapath::server::{ServerOptions, bind_unix};
-use alluxio_datapath::{Error, ProtocolError};
+use alluxio_datapath::{ClusterName, Error, ProtocolError};
 use alluxio_types::{BlockId, Code, Coded, WorkerId};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -55,10 +55,22 @@ async fn who_does_not_speak_the_protocol_is_cut_off() {
 #[tokio::test]
 async fn clients_of_another_cluster_are_refused() {
     let served = serve().await;
-    let options = ClientOptions { cluster_id: "c2".into(), ..ClientOptions::default() };
+    let options = ClientOptions { cluster: "c2".into(), ..ClientOptions::default() };
     let error = DataClient::new(options).worker_at(&served.tcp).await.unwrap_err();
     assert_eq!(error.code(), Code::FailedPrecondition);
     assert!(error.to_string().contains("c1"), "{error}");
+}
+
+#[tokio::test]
+async fn a_client_is_refused_as_soon_as_both_know_their_clusters() {
+    let served = serve().await;
+    let cluster = ClusterName::default();
+    let options = ClientOptions { cluster: cluster.clone(), ..ClientOptions::default() };
+    DataClient::new(options.clone()).worker_at(&served.tcp).await.unwrap();
+    cluster.learn("c2");
+    cluster.learn("c1");
+    assert_eq!(cluster.get(), "c2", "the first name stays");
+    DataClient::new(options).worker_at(&served.tcp).await.unwrap_err();
 }
 
 #[tokio::test]

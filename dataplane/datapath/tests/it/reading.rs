@@ -255,7 +255,7 @@ async fn a_worker_that_restarted_is_asked_on_a_new_connection() {
     let unix = alluxio_datapath::server::bind_unix(path).unwrap();
     let service = std::sync::Arc::new(crate::support::Service(served.worker.clone()));
     let identity = alluxio_datapath::server::ServerIdentity {
-        cluster_id: String::new(),
+        cluster: Default::default(),
         worker: alluxio_types::WorkerId(8),
     };
     let listeners = alluxio_datapath::server::Listeners { tcp: None, unix: Some(unix) };

@@ -263,7 +263,7 @@ pub(crate) async fn serve_with(in_memory: bool, options: ServerOptions) -> Serve
     let worker = Arc::new(Worker { dir, state: Mutex::new(state), dropped, in_memory });
     let server = DataServer::start(
         Arc::new(Service(worker.clone())),
-        ServerIdentity { cluster_id: "c1".into(), worker: WorkerId(7) },
+        ServerIdentity { cluster: "c1".into(), worker: WorkerId(7) },
         Listeners { tcp: Some(tcp), unix: Some(unix) },
         options,
     );
@@ -277,7 +277,7 @@ pub(crate) async fn serve() -> Served {
 
 pub(crate) fn client() -> DataClient {
     DataClient::new(ClientOptions {
-        cluster_id: "c1".into(),
+        cluster: "c1".into(),
         user: "ann".into(),
         patience: Duration::from_secs(20),
         ..ClientOptions::default()
