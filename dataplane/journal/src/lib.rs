@@ -7,13 +7,14 @@
 //! Main types: [`JournalStore`] is what a master is handed; [`EntryBatch`] goes in, [`Commits`]
 //! tells what is durable, a [`Replay`] receives checkpoint and entries at a start.
 //!
-//! Reading order: [`store`], [`batch`], [`commits`], [`error`],
+//! Reading order: [`store`], [`follow`], [`batch`], [`commits`], [`error`],
 //! `record`, [`folder`], [`noop`].
 
 pub mod batch;
 pub mod commits;
 pub mod error;
 pub mod folder;
+pub mod follow;
 pub mod noop;
 mod record;
 pub mod store;
@@ -22,6 +23,7 @@ pub use batch::EntryBatch;
 pub use commits::{CommitPublisher, Commits};
 pub use error::{Damage, JournalError};
 pub use folder::{FolderJournal, FolderOptions};
+pub use follow::{Followed, Follower, Records};
 pub use noop::NoopJournal;
 pub use store::{
     AppendFuture, CheckpointInfo, CheckpointSink, Flush, JournalStore, Observer, Record, Recovered,

@@ -1,13 +1,14 @@
 //! A journal that keeps nothing (`alluxio.master.journal.type=NOOP`).
 
+use crate::follow::CommitFollower;
 use crate::{
-    AppendFuture, CheckpointInfo, CheckpointSink, CommitPublisher, Commits, EntryBatch,
+    AppendFuture, CheckpointInfo, CheckpointSink, CommitPublisher, Commits, EntryBatch, Follower,
     JournalError, JournalStore, Record, Recovered, Replay, Truncated,
 };
 use alluxio_types::{CheckpointRecord, JournalSeq, Term, UnixMillis};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A [`JournalStore`] for benchmarks and clusters that may forget: every entry counts as durable at
 /// once and is gone when the process ends.
@@ -82,6 +83,11 @@ impl JournalStore for NoopJournal {
 
     fn append(&self, term: Term, batch: EntryBatch) -> AppendFuture<'_> {
         Box::pin(async move { self.take(term, &batch) })
+    }
+
+    fn follow(self: Arc<Self>, after: JournalSeq) -> Box<dyn Follower> {
+        let commits = self.commits.clone();
+        Box::new(CommitFollower { store: self, commits, next: after.next() })
     }
 
     fn commits(&self) -> Commits {

@@ -1,10 +1,11 @@
 //! What a master asks of its journal.
 
-use crate::{Commits, EntryBatch, JournalError};
+use crate::{Commits, EntryBatch, Follower, JournalError};
 use alluxio_types::{CheckpointRecord, Entry, JournalSeq, Term, UnixMillis};
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Ends when a batch has its place in the queue; see [`JournalStore::append`].
@@ -88,8 +89,10 @@ pub struct Truncated {
 /// A totally ordered, durable log of entries with checkpoints.
 ///
 /// Order of use: [`load`](Self::load), then [`fence`](Self::fence) with the term won, then
-/// [`append`](Self::append) for as long as the tenure lasts. All calls but `append` and `commits`
-/// block and belong on a blocking task.
+/// [`append`](Self::append) for as long as the tenure lasts. A standby calls `load`, then
+/// [`follow`](Self::follow) from where that ended, and `load` again when it fell behind what is kept;
+/// once elected it calls `fence` and reads on until it has applied what `commits` then shows. All
+/// calls but `append`, `commits` and `follow` block and belong on a blocking task.
 ///
 /// Implementations MUST hold:
 /// 1. A position that [`Commits`] shows survives any crash, and `load` returns it for ever after.
@@ -104,7 +107,8 @@ pub trait JournalStore: Send + Sync + 'static {
     /// **Errors**: `Corrupt` and `Gap` when content is lost; `Io`; `OutOfOrder` once appending.
     fn load(&self, replay: &mut dyn Replay) -> Result<Recovered, JournalError>;
 
-    /// Begins to append under `term`. Calling it again with a later term is allowed.
+    /// Begins to append under `term`. Calling it again with a later term is allowed. When it returns,
+    /// [`commits`](Self::commits) shows the last entry of all earlier terms: appends continue there.
     ///
     /// **Errors**: `Fenced` when a newer term was seen; `OutOfOrder` before `load`.
     fn fence(&self, term: Term) -> Result<(), JournalError>;
@@ -115,6 +119,9 @@ pub trait JournalStore: Send + Sync + 'static {
     /// **Errors**: `Fenced`, `NotContiguous`, `EntryTooLarge`, `OutOfOrder`: nothing was queued. After a
     /// failure of the disk, that failure. **Cancel safety**: dropped before its end, nothing was queued.
     fn append(&self, term: Term, batch: EntryBatch) -> AppendFuture<'_>;
+
+    /// Follows the entries after `after` as they become durable.
+    fn follow(self: Arc<Self>, after: JournalSeq) -> Box<dyn Follower>;
 
     /// How far entries are durable.
     fn commits(&self) -> Commits;

@@ -130,7 +130,7 @@ pub enum StartError {
     /// The first entries of a new journal were refused.
     #[error("the new namespace cannot be set up: {0}")]
     Setup(MasterError),
-    /// Another master is the primary.
-    #[error("another master is the primary")]
-    NotElected,
+    /// The election refused this master.
+    #[error(transparent)]
+    Election(#[from] alluxio_election::ElectionError),
 }

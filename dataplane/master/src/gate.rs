@@ -27,8 +27,13 @@ impl Gate {
         if self.commits.current() < seen {
             self.commits.wait_for(seen).await?;
         }
-        // Checked after the wait: the tenure must last when the reply leaves.
-        if self.tenure.is_valid() { Ok(()) } else { Err(MasterError::NotPrimary) }
+        // Checked after the wait: the tenure must be valid when the reply leaves. While it is
+        // suspended, replies wait: it is either revived, and then nobody else was primary, or lost.
+        if self.tenure.is_valid() || self.tenure.valid().await {
+            Ok(())
+        } else {
+            Err(MasterError::NotPrimary)
+        }
     }
 
     /// The last durable position.

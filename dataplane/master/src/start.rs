@@ -99,7 +99,7 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
         ms = took.as_millis() as u64,
         "namespace is recovered"
     );
-    let tenure = elector.campaign(recovered.term).ok_or(StartError::NotElected)?;
+    let tenure = elector.campaign(recovered.term).await?;
     let (store, term) = (journal.clone(), tenure.term());
     tokio::task::spawn_blocking(move || store.fence(term))
         .await

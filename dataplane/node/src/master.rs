@@ -3,7 +3,7 @@
 use crate::journal_metrics::JournalMetrics;
 use crate::{NodeError, Process, signals};
 use alluxio_config::{JournalConfig, JournalKind, MasterConfig};
-use alluxio_election::FixedElector;
+use alluxio_election::{Candidate, FixedElector};
 use alluxio_host::Host;
 use alluxio_journal::folder::QueueLimits;
 use alluxio_journal::{FolderJournal, FolderOptions, JournalStore, NoopJournal};
@@ -28,9 +28,11 @@ pub async fn start_master(process: &Process) -> Result<Handle, NodeError> {
             source: setting.source.to_string(),
         })
         .collect();
+    let rpc_address = format!("{}:{}", config.hostname, config.rpc_port);
+    let itself = Candidate { id: rpc_address.clone(), rpc_address };
     let deps = Deps {
         user: config.security.login_user.clone(),
-        elector: Arc::new(FixedElector::new(process.host.clock.clone())),
+        elector: Arc::new(FixedElector::new(itself, process.host.clock.clone())),
         host: process.host.clone(),
         log: process.log.clone(),
         config,

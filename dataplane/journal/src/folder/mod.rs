@@ -21,9 +21,10 @@ pub use log::FolderLog;
 pub use offline::FolderReader;
 pub use queue::QueueLimits;
 
+use crate::follow::CommitFollower;
 use crate::{
-    AppendFuture, CheckpointSink, CommitPublisher, Commits, EntryBatch, Flush, JournalError,
-    JournalStore, Observer, Record, Recovered, Replay, Truncated,
+    AppendFuture, CheckpointSink, CommitPublisher, Commits, EntryBatch, Flush, Follower,
+    JournalError, JournalStore, Observer, Record, Recovered, Replay, Truncated,
 };
 use alluxio_host::{Clock, Host};
 use alluxio_types::{JournalSeq, Term};
@@ -204,6 +205,11 @@ impl JournalStore for FolderJournal {
 
     fn append(&self, term: Term, batch: EntryBatch) -> AppendFuture<'_> {
         Box::pin(self.append_when_room(term, batch))
+    }
+
+    fn follow(self: Arc<Self>, after: JournalSeq) -> Box<dyn Follower> {
+        let commits = self.commits.clone();
+        Box::new(CommitFollower { store: self, commits, next: after.next() })
     }
 
     fn commits(&self) -> Commits {
