@@ -78,18 +78,28 @@ impl Stored {
     }
 
     fn open(&self, inner: &Inner) -> io::Result<Arc<OpenBlock>> {
-        if let Some(open) = self.opened() {
-            return Ok(open);
-        }
-        // Opened without the lock: two threads may both open, and one file is dropped.
-        let file = inner.disk.open(&self.dir().block_path(self.block), OpenMode::Read)?;
-        let open = Arc::new(OpenBlock { file, crcs: Mutex::new(None) });
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&open);
-        // Either the one who unlinks sees what was just put there, or this sees the flag: the lock
-        // in between orders the two.
+        let open = match self.opened() {
+            Some(open) => open,
+            None => self.open_file(inner)?,
+        };
+        // Either the one who unlinks sees what stands there, or this sees the flag: the lock in
+        // between orders the two.
         if self.unlinking.load(Ordering::Acquire) && open.crcs(inner, self).is_err() {
             return Err(io::ErrorKind::NotFound.into());
         }
+        Ok(open)
+    }
+
+    /// Opens the file without the lock; of two threads that both do, the second takes what the
+    /// first has put there, so that the one who unlinks finds the only one.
+    fn open_file(&self, inner: &Inner) -> io::Result<Arc<OpenBlock>> {
+        let file = inner.disk.open(&self.dir().block_path(self.block), OpenMode::Read)?;
+        let open = Arc::new(OpenBlock { file, crcs: Mutex::new(None) });
+        let mut shared = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = shared.upgrade() {
+            return Ok(first);
+        }
+        *shared = Arc::downgrade(&open);
         Ok(open)
     }
 
@@ -110,9 +120,15 @@ impl OpenBlock {
         if let Some(crcs) = kept().as_ref() {
             return Ok(crcs.clone());
         }
-        let crcs = Arc::new(inner.read_sidecar(stored.dir(), stored.block, stored.length)?);
-        *kept() = Some(crcs.clone());
-        Ok(crcs)
+        match inner.read_sidecar(stored.dir(), stored.block, stored.length) {
+            Ok(crcs) => {
+                let crcs = Arc::new(crcs);
+                *kept() = Some(crcs.clone());
+                Ok(crcs)
+            }
+            // Who unlinks may have read it since, and taken it away.
+            Err(error) => kept().clone().ok_or(error),
+        }
     }
 }
 

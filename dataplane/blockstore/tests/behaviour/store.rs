@@ -48,6 +48,24 @@ fn a_lent_descriptor_is_read_only_and_outlives_the_block() {
 }
 
 #[test]
+fn readers_that_open_a_block_at_once_can_all_check_it_after_it_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::new();
+    let store = open_on(&config(dir.path(), &[&[1 << 20]]), disk.clone());
+    let block = id(1, 0);
+    put(&store, block, 5000);
+    disk.open_together(&block.to_string(), 3);
+    let leases: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(|| lease(&store, block))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap().unwrap()).collect()
+    });
+    assert!(store.remove(block));
+    for lease in leases {
+        assert_eq!(read(&lease), bytes_of(block, 5000));
+    }
+}
+
+#[test]
 fn a_dropped_writer_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path(), &[&[10_000]]);

@@ -9,7 +9,7 @@ use alluxio_types::{BlockId, InodeId, MediumType, TierAlias};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 
 /// Tiers as lists of quotas, below `root`.
 pub(crate) fn config(root: &Path, tiers: &[&[u64]]) -> StoreConfig {
@@ -123,6 +123,8 @@ pub(crate) struct FaultyDisk {
     rules: Arc<Mutex<Vec<Rule>>>,
     /// Bytes that may still be written; `u64::MAX` for any number.
     room: Arc<AtomicU64>,
+    /// Files of this name are opened by so many at once.
+    meeting: Mutex<Option<(String, Arc<Barrier>)>>,
 }
 
 impl FaultyDisk {
@@ -143,6 +145,18 @@ impl FaultyDisk {
 
     pub(crate) fn set_room(&self, bytes: u64) {
         self.room.store(bytes, Ordering::SeqCst);
+    }
+
+    /// From now on who has opened a file of this name waits until `count` have.
+    pub(crate) fn open_together(&self, name: &str, count: usize) {
+        *self.meeting.lock().unwrap() = Some((name.into(), Arc::new(Barrier::new(count))));
+    }
+
+    fn meet(&self, path: &Path) {
+        let meeting = self.meeting.lock().unwrap().clone();
+        if let Some((_, barrier)) = meeting.filter(|(name, _)| path.ends_with(name)) {
+            barrier.wait();
+        }
     }
 
     fn check(&self, path: &Path) -> io::Result<()> {
@@ -203,8 +217,10 @@ impl DiskFile for FaultyFile {
 impl Disk for FaultyDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
         self.check(path)?;
+        let inner = RealDisk.open(path, mode)?;
+        self.meet(path);
         Ok(Box::new(FaultyFile {
-            inner: RealDisk.open(path, mode)?,
+            inner,
             path: path.to_owned(),
             rules: self.rules.clone(),
             room: self.room.clone(),
