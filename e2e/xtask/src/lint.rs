@@ -1,6 +1,6 @@
 //! Checks by other programs.
 
-use crate::run::{cargo, has, project, run, say, target_dir};
+use crate::run::{cargo, has, project, run, say};
 use alluxio_testservers::cache;
 use anyhow::Result;
 use std::path::PathBuf;
@@ -41,15 +41,4 @@ fn installed_deny() -> Result<PathBuf> {
             .arg("cargo-deny"))?;
     }
     Ok(program)
-}
-
-/// Builds the fuzz targets. Without coverage instrumentation, so the stable compiler will do;
-/// `cargo fuzz run TARGET` (nightly) instruments them.
-pub(crate) fn fuzz() -> Result<()> {
-    run(cargo().env("CARGO_TARGET_DIR", target_dir().join("fuzz")).args([
-        "build",
-        "--quiet",
-        "--manifest-path",
-        "dataplane/fuzz/Cargo.toml",
-    ]))
 }

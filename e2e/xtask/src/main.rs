@@ -3,9 +3,11 @@
 //! It runs other programs and compares texts; it links no server, so that it builds in seconds.
 
 mod demo;
+mod fuzz;
 mod lint;
 mod run;
 mod servers;
+mod soak;
 mod test;
 mod tidy;
 
@@ -15,14 +17,17 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [--install-only] [ARGS]  install what the tests need, then run all of them
-                                (ARGS go to `cargo test`: `-p alluxio-ufs`, a test's name, …)
+                                (ARGS go to `cargo test`: `-p alluxio-ufs`, a test's name, …);
+                                PROPTEST_RNG_SEED=N repeats the property tests of another run
   demo [--exit]                 build everything and show it: a cluster on this machine, read cold and
                                 warm beside the machine's limits, killed and restarted
   lint                          formatting, clippy with -D warnings
   tidy                          house rules that no compiler checks
   deny                          licences, sources and bans of dependencies
-  fuzz                          build the fuzz targets
-  ci                            tidy, lint and test, as continuous integration runs them
+  fuzz [--seconds N] [TARGET]   build the fuzz targets and run each for some seconds
+  soak [--minutes N] [--seed N] tests that find more the longer they run, with ever new seeds, kills of
+                                the master by hundreds, a file of 2 GiB read while workers are killed
+  ci                            tidy, lint, deny, fuzz and test, as continuous integration runs them
 ";
 
 fn main() -> ExitCode {
@@ -37,8 +42,9 @@ fn main() -> ExitCode {
         "lint" => lint::lint(),
         "tidy" => tidy::tidy(),
         "deny" => lint::deny(),
-        "fuzz" => lint::fuzz(),
-        "ci" => tidy::tidy().and_then(|()| lint::lint()).and_then(|()| test::test(&[])),
+        "fuzz" => fuzz::fuzz(rest),
+        "soak" => soak::soak(rest),
+        "ci" => ci(),
         "help" | "--help" | "-h" => {
             run::say(USAGE);
             return ExitCode::SUCCESS;
@@ -55,4 +61,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn ci() -> anyhow::Result<()> {
+    tidy::tidy()?;
+    lint::lint()?;
+    lint::deny()?;
+    fuzz::fuzz(&[])?;
+    test::test(&[])
 }

@@ -46,6 +46,22 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Takes `name VALUE` or `name=VALUE` out of the arguments.
+pub(crate) fn option(args: &mut Vec<String>, name: &str) -> Result<Option<String>> {
+    let joined = format!("{name}=");
+    let Some(index) = args.iter().position(|arg| arg == name || arg.starts_with(&joined)) else {
+        return Ok(None);
+    };
+    let arg = args.remove(index);
+    if let Some(value) = arg.strip_prefix(&joined) {
+        return Ok(Some(value.to_owned()));
+    }
+    if index == args.len() {
+        bail!("{name} needs a value");
+    }
+    Ok(Some(args.remove(index)))
+}
+
 /// Whether a program can be started at all.
 pub(crate) fn has(program: &str) -> bool {
     std::env::var_os("PATH")

@@ -1,8 +1,11 @@
-//! House rules that no compiler checks: who may depend on whom, how long a file may get, words that
-//! may not stand in the code. Also runs as a test.
+//! House rules that no compiler checks: who may depend on whom, how long a file or a function may
+//! get, words that may not stand in the code. Also runs as a test.
+
+mod functions;
 
 use crate::run::{project, say};
 use anyhow::{Context, Result, bail};
+use functions::Functions;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,7 +45,8 @@ const BANNED: &[(&str, &str)] = &[
 
 /// Checks everything and reports all that is wrong.
 pub(crate) fn tidy() -> Result<()> {
-    let faults = faults(&project())?;
+    let (faults, functions) = faults(&project())?;
+    say(&format!("tidy: {}", functions.summary()));
     if faults.is_empty() {
         say("tidy: all rules hold");
         return Ok(());
@@ -50,8 +54,9 @@ pub(crate) fn tidy() -> Result<()> {
     bail!("{} faults\n{}", faults.len(), faults.join("\n"));
 }
 
-fn faults(project: &Path) -> Result<Vec<String>> {
+fn faults(project: &Path) -> Result<(Vec<String>, Functions)> {
     let mut faults = Vec::new();
+    let mut functions = Functions::default();
     check_floors(project, &mut faults)?;
     let mut files = Vec::new();
     for dir in ["dataplane", "operator", "e2e"] {
@@ -61,8 +66,12 @@ fn faults(project: &Path) -> Result<Vec<String>> {
         let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
         let name = file.strip_prefix(project).unwrap_or(&file).display().to_string();
         check_file(&name, &text, &mut faults);
+        functions.add_file(&name, &text);
     }
-    Ok(faults)
+    // No list, no exceptions.
+    let list = fs::read_to_string(project.join(functions::LIST)).unwrap_or_default();
+    functions.check(&list, &mut faults);
+    Ok((faults, functions))
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
@@ -172,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_house_is_tidy() {
-        assert_eq!(faults(&project()).unwrap(), Vec::<String>::new());
+        assert_eq!(faults(&project()).unwrap().0, Vec::<String>::new());
     }
 
     #[test]
@@ -185,7 +194,7 @@ mod tests {
         fs::write(krate.join("Cargo.toml"), manifest).unwrap();
         let long = format!("//! Long.\n{}", "//\n".repeat(FILE_LINES_MAX));
         fs::write(krate.join("src/lib.rs"), long).unwrap();
-        let found = faults(dir.path()).unwrap();
+        let found = faults(dir.path()).unwrap().0;
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].contains("may not depend on master"));
         assert!(found[1].contains("801 lines"));

@@ -1,0 +1,74 @@
+//! `cargo xtask soak`: the tests that find more the longer they run, over and over with new seeds.
+
+use crate::run::{cargo, option, run, say};
+use anyhow::{Context, Result, ensure};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Unless told otherwise.
+const MINUTES: u64 = 30;
+/// Crates whose tests draw from a seed or race threads with each other.
+const PACKAGES: &[&str] = &[
+    "blockstore",
+    "client",
+    "config",
+    "datapath",
+    "host",
+    "journal",
+    "master",
+    "namespace",
+    "proto",
+    "types",
+    "worker",
+];
+/// Seeds of the simulation in one round, of each of its worlds.
+const SIMULATIONS: u64 = 500;
+/// Kills of the master in one round.
+const KILLS: u64 = 200;
+/// The file that is read while workers are killed.
+const FILE_BYTES: u64 = 2 << 30;
+
+/// `soak [--minutes N] [--seed N]`: rounds until the time is over, at least one.
+pub(crate) fn soak(args: &[String]) -> Result<()> {
+    let mut args = args.to_vec();
+    let minutes = number(&mut args, "--minutes")?.unwrap_or(MINUTES);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    // Seeds of one soak do not meet those of another one that began a second later.
+    let first = number(&mut args, "--seed")?.unwrap_or(now << 16);
+    ensure!(args.is_empty(), "unknown argument {}; there are --minutes and --seed", args[0]);
+    let end = Instant::now() + Duration::from_secs(minutes * 60);
+    let mut seed = first;
+    loop {
+        say(&format!("=== round {} (seed {seed})", seed - first + 1));
+        round(seed).with_context(|| {
+            format!("to run the same again: cargo xtask soak --minutes 0 --seed {seed}")
+        })?;
+        seed += 1;
+        if Instant::now() >= end {
+            say(&format!("soak: {} rounds, nothing found", seed - first));
+            return Ok(());
+        }
+    }
+}
+
+fn number(args: &mut Vec<String>, name: &str) -> Result<Option<u64>> {
+    let text = option(args, name)?;
+    text.map(|text| text.parse().with_context(|| format!("{name} {text}"))).transpose()
+}
+
+fn round(seed: u64) -> Result<()> {
+    let mut properties = cargo();
+    properties.env("PROPTEST_RNG_SEED", seed.to_string()).args(["test", "--quiet"]);
+    for package in PACKAGES {
+        properties.args(["--package", &format!("alluxio-{package}")]);
+    }
+    run(&mut properties)?;
+    let from = seed.wrapping_mul(SIMULATIONS).to_string();
+    let seeds = SIMULATIONS.to_string();
+    let simulation = ["run", "--quiet", "--package", "alluxio-sim", "--", "--seed"];
+    run(cargo().args(simulation).args([&from, "--seeds", &seeds]))?;
+    run(cargo()
+        .env("ALLUXIO_TEST_KILLS", KILLS.to_string())
+        .env("ALLUXIO_TEST_FILE_BYTES", FILE_BYTES.to_string())
+        .args(["test", "--quiet", "--package", "alluxio"])
+        .args(["--test", "kill_master", "--test", "kill_worker", "--test", "cat_under_kills"]))
+}
