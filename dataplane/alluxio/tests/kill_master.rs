@@ -16,7 +16,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+/// Unless the variable below says otherwise, as `cargo xtask soak` does.
 const KILLS: u64 = 50;
+const KILLS_VARIABLE: &str = "ALLUXIO_TEST_KILLS";
 const CLIENTS: u64 = 3;
 
 /// What stands at a path.
@@ -240,6 +242,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
     let (sender, acknowledged) = channel();
     let entropy = SeededEntropy::new(2026);
     let stop = AtomicBool::new(false);
+    let kills = std::env::var(KILLS_VARIABLE).map_or(KILLS, |text| text.parse().unwrap());
     let loads: Vec<Load> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..CLIENTS)
             .map(|number| {
@@ -264,7 +267,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
             })
             .collect();
         drop(sender);
-        for kill in 0..KILLS {
+        for kill in 0..kills {
             // The next kill comes after so many acknowledged changes: any moment of a change's life.
             wait_for(&acknowledged, 5 + entropy.below(60));
             // Every other kill hits a checkpoint on its way.
@@ -293,5 +296,5 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
     assert_eq!(checkpoints, 2, "the newest two are kept, and there were more");
     let changes: u64 = loads.iter().map(|load| load.next).sum();
     let unknown: u64 = loads.iter().map(|load| load.unknown).sum();
-    println!("{KILLS} kills, {changes} new names, {unknown} changes whose reply was lost");
+    println!("{kills} kills, {changes} new names, {unknown} changes whose reply was lost");
 }

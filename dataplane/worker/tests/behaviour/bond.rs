@@ -62,6 +62,10 @@ async fn commands_of_the_master_are_carried_out() {
     cluster.master.notes().replies.push_back(again);
     let twice = |notes: &crate::master::Notes| notes.registrations.len() == 2;
     cluster.master.until("it registers again", twice).await;
+    // The worker has heard of that, and doubts the mounts it knew, before it beats again.
+    let beats = cluster.master.notes().heartbeats;
+    let once_more = move |notes: &crate::master::Notes| notes.heartbeats > beats;
+    cluster.master.until("a heartbeat after that", once_more).await;
 
     let source = cluster.ufs_file("x", &bytes_of(4, 1000)).await;
     worker.read(&whole(block(4), 1000, Some(source))).await.unwrap();

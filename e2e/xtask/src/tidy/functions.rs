@@ -84,12 +84,12 @@ fn lengths(text: &str) -> Vec<(String, usize)> {
         let Some(name) = declared(line) else { continue };
         let indent = &line[..line.len() - line.trim_start().len()];
         let ends = |line: &&str| ["{", "}", ";"].iter().any(|end| line.trim_end().ends_with(end));
-        let Some(head) = lines[start..].iter().position(|line| ends(line)) else { continue };
+        let Some(head) = lines[start..].iter().position(ends) else { continue };
         if !lines[start + head].trim_end().ends_with('{') {
             continue;
         }
         let closes = |line: &&str| line.strip_prefix(indent) == Some("}");
-        if let Some(body) = lines[start + head..].iter().position(|line| closes(line)) {
+        if let Some(body) = lines[start + head..].iter().position(closes) {
             found.push((name.to_owned(), head + body + 1));
         }
     }
