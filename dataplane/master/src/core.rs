@@ -13,7 +13,7 @@ use alluxio_config::MasterConfig;
 use alluxio_host::Host;
 use alluxio_journal::JournalStore;
 use alluxio_namespace::{Context, Namespace, Policy, Refusal, Request, Seen, blocks_of};
-use alluxio_types::{FileStatus, Identity, JournalSeq, UnixMillis};
+use alluxio_types::{Answer, FileStatus, Identity, JournalSeq, OperationId, UnixMillis};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -57,29 +57,79 @@ pub struct Property {
 pub(crate) struct Call {
     pub(crate) who: Arc<Identity>,
     pub(crate) now: UnixMillis,
+    /// The client's name for the change that it asks for, the same in all of its tries.
+    pub(crate) operation: Option<OperationId>,
 }
 
 impl Core {
-    pub(crate) fn call(&self, user: &str) -> Call {
-        Call { who: self.identities.of(user), now: self.host.clock.now() }
+    pub(crate) fn call(&self, user: &str, operation: Option<OperationId>) -> Call {
+        Call { who: self.identities.of(user), now: self.host.clock.now(), operation }
     }
 
     pub(crate) fn context<'a>(&'a self, call: &'a Call) -> Context<'a> {
         Context { now: call.now, who: &call.who, policy: &self.policy }
     }
 
-    /// Makes a change and waits until it is durable.
+    /// Makes a change of the master's own and waits until it is durable.
     pub(crate) async fn commit(
         &self,
         request: impl Into<Request>,
         who: &Arc<Identity>,
     ) -> Result<Done, MasterError> {
-        match self.writer.change(request, who).await {
+        self.commit_once(request, who, None).await
+    }
+
+    /// Makes the change that a call asks for and waits until it is durable. The answer is remembered
+    /// with it.
+    pub(crate) async fn commit_for(
+        &self,
+        request: impl Into<Request>,
+        call: &Call,
+    ) -> Result<Done, MasterError> {
+        self.commit_once(request, &call.who, call.operation).await
+    }
+
+    async fn commit_once(
+        &self,
+        request: impl Into<Request>,
+        who: &Arc<Identity>,
+        operation: Option<OperationId>,
+    ) -> Result<Done, MasterError> {
+        match self.writer.change(request, who, operation).await {
             Ok(done) => {
                 self.gate.pass(done.seen).await?;
                 Ok(done)
             }
             Err(error) => Err(self.hold(error).await),
+        }
+    }
+
+    /// Carries a call out, unless an earlier try of it was: then its answer counts.
+    ///
+    /// The change itself is made once because the writer looks too. Here it is looked up so that a
+    /// repeated call is not refused on the way (its file exists already, its source is gone):
+    /// before, and again after a refusal, when the first try overtook this one.
+    pub(crate) async fn once(
+        &self,
+        call: &Call,
+        first: impl Future<Output = Result<Answer, MasterError>>,
+    ) -> Result<Answer, MasterError> {
+        if let Some(answer) = self.answered(call).await? {
+            return Ok(answer);
+        }
+        match first.await {
+            Err(error) => Ok(self.answered(call).await?.ok_or(error)?),
+            made => made,
+        }
+    }
+
+    async fn answered(&self, call: &Call) -> Result<Option<Answer>, MasterError> {
+        match call.operation.and_then(|operation| self.namespace.answered(operation)) {
+            Some(answered) => {
+                self.gate.pass(answered.seq).await?;
+                Ok(Some(answered.value))
+            }
+            None => Ok(None),
         }
     }
 

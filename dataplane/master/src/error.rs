@@ -56,6 +56,9 @@ pub enum MasterError {
         /// This cluster's id.
         ours: String,
     },
+    /// One operation id for two changes of different kinds.
+    #[error("the operation id was used for a change of another kind")]
+    ForeignOperation,
     /// This master is not the primary, or not any more.
     #[error("this master is not the primary")]
     NotPrimary,
@@ -72,7 +75,9 @@ impl Coded for MasterError {
             MasterError::Journal(_) | MasterError::Stopping => Code::Unavailable,
             MasterError::Message(error) => error.code(),
             MasterError::Path(error) => error.code(),
-            MasterError::OutOfBounds { .. } => Code::InvalidArgument,
+            MasterError::OutOfBounds { .. } | MasterError::ForeignOperation => {
+                Code::InvalidArgument
+            }
             MasterError::Unimplemented { .. } => Code::Unimplemented,
             MasterError::ForeignWorker { .. } => Code::FailedPrecondition,
             MasterError::NotPrimary => Code::NotPrimary,

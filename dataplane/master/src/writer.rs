@@ -8,8 +8,8 @@ use crate::metrics::MasterMetrics;
 use alluxio_election::Tenure;
 use alluxio_host::Clock;
 use alluxio_journal::{EntryBatch, JournalStore};
-use alluxio_namespace::{Checkpoint, Context, Namespace, Outcome, Policy, Request};
-use alluxio_types::{Entry, Identity, InodeId, JournalSeq};
+use alluxio_namespace::{Checkpoint, Context, Namespace, Outcome, Policy, Request, Seen};
+use alluxio_types::{Answer, Entry, Identity, InodeId, JournalSeq, OperationId};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -28,8 +28,10 @@ const GROUP_ENTRIES_MAX: usize = 1024;
 pub struct Done {
     /// What the namespace answers.
     pub outcome: Outcome,
-    /// Files that are gone, whose blocks can go too.
+    /// Files that are gone, whose blocks can go too. Empty for a change that was made before.
     pub removed: Vec<InodeId>,
+    /// What is remembered for the change's operation id.
+    pub answer: Answer,
     /// Position that the answer depends on.
     pub seen: JournalSeq,
 }
@@ -38,6 +40,8 @@ enum Job {
     Change {
         request: Box<Request>,
         who: Arc<Identity>,
+        /// Make it once only, and remember the answer.
+        operation: Option<OperationId>,
         /// Plan and answer, but change nothing.
         dry_run: bool,
         reply: oneshot::Sender<Result<Done, MasterError>>,
@@ -86,16 +90,18 @@ impl Writer {
         answer.await.map_err(|_| MasterError::Stopping)?
     }
 
-    /// Makes a change. It is applied when this returns, and durable once `seen` is.
+    /// Makes a change. It is applied when this returns, and durable once `seen` is. A change whose
+    /// operation is remembered is not made again: it is answered as it was.
     ///
     /// **Cancel safety**: once queued, the change is made whether or not the caller waits.
     pub async fn change(
         &self,
         request: impl Into<Request>,
         who: &Arc<Identity>,
+        operation: Option<OperationId>,
     ) -> Result<Done, MasterError> {
         let (request, who) = (Box::new(request.into()), who.clone());
-        self.send(|reply| Job::Change { request, who, dry_run: false, reply }).await
+        self.send(|reply| Job::Change { request, who, operation, dry_run: false, reply }).await
     }
 
     /// Says whether the change would be made now, and changes nothing.
@@ -105,7 +111,7 @@ impl Writer {
         who: &Arc<Identity>,
     ) -> Result<Done, MasterError> {
         let (request, who) = (Box::new(request.into()), who.clone());
-        self.send(|reply| Job::Change { request, who, dry_run: true, reply }).await
+        self.send(|reply| Job::Change { request, who, operation: None, dry_run: true, reply }).await
     }
 
     /// Queues a change whose answer nobody needs; drops it when the queue is full.
@@ -114,6 +120,7 @@ impl Writer {
         let job = Job::Change {
             request: Box::new(request.into()),
             who: who.clone(),
+            operation: None,
             dry_run: false,
             reply,
         };
@@ -156,20 +163,10 @@ async fn run(deps: WriterDeps, mut queue: mpsc::Receiver<Job>) {
 
 fn step(deps: &WriterDeps, job: Job, batch: &mut EntryBatch) {
     match job {
-        Job::Change { request, who, dry_run, reply } => {
+        Job::Change { request, who, operation, dry_run, reply } => {
             let now = deps.clock.now();
             let context = Context { now, who: &who, policy: &deps.policy };
-            let answer = match deps.namespace.plan(&request, &context) {
-                Ok(plan) if dry_run => {
-                    Ok(Done { outcome: plan.outcome, removed: plan.removed, seen: plan.seen })
-                }
-                Ok(plan) => {
-                    let last = record(deps, plan.entries, batch);
-                    let seen = last.unwrap_or(plan.seen).max(plan.seen);
-                    Ok(Done { outcome: plan.outcome, removed: plan.removed, seen })
-                }
-                Err(refusal) => Err(refusal.into()),
-            };
+            let answer = change(deps, &request, &context, operation, (!dry_run).then_some(batch));
             // A caller that went away has made its change all the same.
             let _ = reply.send(answer);
         }
@@ -177,6 +174,32 @@ fn step(deps: &WriterDeps, job: Job, batch: &mut EntryBatch) {
             let _ = reply.send(deps.namespace.begin_checkpoint().map_err(Into::into));
         }
     }
+}
+
+/// Plans one change, and makes it when there is a batch for it.
+fn change(
+    deps: &WriterDeps,
+    request: &Request,
+    context: &Context<'_>,
+    operation: Option<OperationId>,
+    batch: Option<&mut EntryBatch>,
+) -> Result<Done, MasterError> {
+    if let Some(Seen { value: answer, seq: seen }) =
+        operation.and_then(|operation| deps.namespace.answered(operation))
+    {
+        return Ok(Done { outcome: answer.into(), removed: Vec::new(), answer, seen });
+    }
+    let mut plan = deps.namespace.plan(request, context)?;
+    let answer = plan.answer();
+    let mut seen = plan.seen;
+    if let Some(batch) = batch {
+        if let Some(operation) = operation {
+            plan.remember(operation);
+        }
+        let last = record(deps, plan.entries, batch);
+        seen = last.unwrap_or(seen).max(seen);
+    }
+    Ok(Done { outcome: plan.outcome, removed: plan.removed, answer, seen })
 }
 
 /// Applies the entries of one plan and adds them to the batch: several become groups.

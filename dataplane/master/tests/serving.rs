@@ -11,11 +11,13 @@ use alluxio_proto::v1::block::block_master_worker_client::BlockMasterWorkerClien
 use alluxio_proto::v1::common as common_pb;
 use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
+use alluxio_rpc::primary::{CallerChannel, channel};
 use alluxio_rpc::{Caller, HostPort, Primary, Repeat, RetryPolicy, RpcError};
-use alluxio_types::{Code, Coded, InodeId};
+use alluxio_types::{Code, Coded, InodeId, OperationId};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tonic::service::interceptor::InterceptedService;
 
 struct Master {
     handle: Handle,
@@ -338,4 +340,66 @@ async fn a_worker_hears_which_blocks_can_go() {
         .unwrap();
     assert!(reply.free_blocks.contains(&block.0));
     assert!(!reply.register_again);
+}
+
+/// A client whose tries all are of one change.
+fn tries_of(master: &Master, operation: u128) -> FileSystemMasterClient<CallerChannel> {
+    let port = master.handle.rpc_address().port();
+    let channel = channel(&HostPort { host: "127.0.0.1".into(), port }).unwrap();
+    let caller = Caller::new(SUPERUSER).unwrap().for_operation(OperationId(operation));
+    FileSystemMasterClient::new(InterceptedService::new(channel, caller))
+}
+
+/// Creates, renames and deletes a file and a directory, each under one operation id, and returns all
+/// answers.
+async fn life_of_a_file(master: &Master) -> Vec<String> {
+    let file = create("/d/f", common_pb::WriteType::MustCache);
+    let made = tries_of(master, 1).create_file(file).await.unwrap().into_inner().status.unwrap();
+    let complete = pb::CompleteFileRequest { id: made.id, length: 0, ..Default::default() };
+    let completed = tries_of(master, 2).complete_file(complete).await.unwrap().into_inner();
+    let (source, destination) = ("/d/f".to_owned(), "/d/g".to_owned());
+    let rename = pb::RenameRequest { source, destination };
+    let renamed = tries_of(master, 3).rename(rename).await.unwrap().into_inner();
+    let delete = pb::DeleteRequest { path: "/d".into(), recursive: true, ..Default::default() };
+    let deleted = tries_of(master, 4).delete(delete).await.unwrap().into_inner();
+    let completed = completed.status.unwrap();
+    vec![
+        format!("{} {} {}", made.id, made.path, made.name),
+        format!("{} {}", completed.id, completed.completed),
+        format!("{renamed:?}"),
+        format!("{deleted:?}"),
+    ]
+}
+
+#[tokio::test]
+async fn a_repeated_change_is_answered_as_the_first_was_also_after_a_restart() {
+    let mut master = Master::start().await;
+    let first = life_of_a_file(&master).await;
+    for _ in 0..2 {
+        assert_eq!(life_of_a_file(&master).await, first);
+        let missing = status(&master.as_user(SUPERUSER), "/d", -1).await.unwrap_err();
+        assert_eq!(missing.code(), Code::NotFound, "nothing was made a second time");
+        master = master.restart().await;
+    }
+    // Another change is another change.
+    let file = create("/d/f", common_pb::WriteType::MustCache);
+    tries_of(&master, 9).create_file(file.clone()).await.unwrap();
+    let refused = tries_of(&master, 10).create_file(file).await.unwrap_err();
+    assert_eq!(alluxio_proto::status::code_of(&refused), Code::AlreadyExists);
+    // A client that uses one id for two changes hears of it.
+    let delete = pb::DeleteRequest { path: "/d/f".into(), ..Default::default() };
+    tries_of(&master, 9).delete(delete).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn tries_that_meet_make_one_change() {
+    let master = Master::start().await;
+    let file = create("/f", common_pb::WriteType::MustCache);
+    let tries = (0..16).map(|_| {
+        let mut client = tries_of(&master, 5);
+        let file = file.clone();
+        async move { client.create_file(file).await.unwrap().into_inner().status.unwrap().id }
+    });
+    let ids = futures::future::join_all(tries).await;
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
 }

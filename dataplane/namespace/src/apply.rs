@@ -26,6 +26,14 @@ fn raise(counter: &AtomicU64, to: u64) {
     counter.fetch_max(to, Ordering::AcqRel);
 }
 
+/// The one entry of a group that changes the tree, when there is just one beside an answer.
+fn the_only_change(entries: &[Entry]) -> Option<&Entry> {
+    let mut changes =
+        entries.iter().filter(|entry| !matches!(entry, Entry::Answered { .. } | Entry::Group(_)));
+    let only = changes.next()?;
+    changes.next().is_none().then_some(only)
+}
+
 impl Namespace {
     /// Changes the tree. The only mutator, for the primary, the standby and recovery alike; only
     /// one thread calls it at a time.
@@ -55,6 +63,9 @@ impl Namespace {
                 let location = self.locate(*id);
                 self.shard(location.shard()).records.at(location.slot()).is_directory()
             }
+            Entry::Group(entries) if let Some(only) = the_only_change(entries) => {
+                self.is_structural(only)
+            }
             Entry::Group(entries) => entries.iter().any(|entry| match entry {
                 // Another entry of the group may have to be applied before it can be looked at.
                 Entry::Delete { .. } => true,
@@ -63,7 +74,8 @@ impl Namespace {
                 | Entry::Complete { .. }
                 | Entry::SetAttributes { .. }
                 | Entry::SetPersistence { .. }
-                | Entry::ReserveContainers { .. } => false,
+                | Entry::ReserveContainers { .. }
+                | Entry::Answered { .. } => false,
                 Entry::Rename { .. }
                 | Entry::Mount(_)
                 | Entry::UpdateMount(_)
@@ -75,7 +87,8 @@ impl Namespace {
             | Entry::Complete { .. }
             | Entry::SetAttributes { .. }
             | Entry::SetPersistence { .. }
-            | Entry::ReserveContainers { .. } => false,
+            | Entry::ReserveContainers { .. }
+            | Entry::Answered { .. } => false,
         }
     }
 
@@ -108,6 +121,9 @@ impl Namespace {
                 self.set_mount_table((*self.mount_table()).clone().without(*id));
             }
             Entry::ReserveContainers { next } => raise(&self.counters.next_container, *next),
+            Entry::Answered { operation, answer } => {
+                self.answers.push(*operation, *answer, seq);
+            }
             Entry::Group(entries) => {
                 for entry in entries {
                     self.change(seq, entry, detached);

@@ -124,15 +124,13 @@ impl Namespace {
         }
         *snapshot = Some(Snapshot { seq: seq.0, kept: BTreeMap::new() });
         drop(snapshot);
-        Ok(Checkpoint {
-            namespace: Arc::clone(self),
-            seq: seq.0,
-            head: self.checkpoint_head(),
-            shard: 0,
-        })
+        let mut head = self.checkpoint_head();
+        // At most 100,000 of 50 bytes, copied in about a millisecond.
+        head.extend(self.checkpoint_answers());
+        Ok(Checkpoint { namespace: Arc::clone(self), seq: seq.0, head, shard: 0 })
     }
 
-    /// All that is not an inode.
+    /// All that is neither an answer nor an inode.
     fn checkpoint_head(&self) -> Vec<CheckpointRecord> {
         let cluster = self.cluster_facts().map(|cluster| CheckpointRecord::Cluster {
             cluster_id: cluster.id,
@@ -143,6 +141,11 @@ impl Namespace {
         let mounts = mounts.rows().map(|row| CheckpointRecord::Mount(MountInfo::clone(&row.info)));
         let next = [CheckpointRecord::NextContainer(next)];
         cluster.into_iter().chain(next).chain(mounts).collect()
+    }
+
+    fn checkpoint_answers(&self) -> impl Iterator<Item = CheckpointRecord> {
+        let all = self.answers.all().into_iter();
+        all.map(|(operation, answer)| CheckpointRecord::Answered { operation, answer })
     }
 
     fn snapshot(&self) -> MutexGuard<'_, Option<Snapshot>> {
@@ -177,7 +180,7 @@ impl Namespace {
     /// A hash of all that is journaled, whatever the order of entries that led here. Equal trees
     /// have equal hashes. Takes time with the number of inodes; the writer must rest.
     pub fn state_hash(&self) -> u64 {
-        let mut sum = 0u64;
+        let mut sum = self.answers.hash();
         for record in self.checkpoint_head() {
             sum = sum.wrapping_add(hash_of(&record));
         }
@@ -236,6 +239,9 @@ impl Restorer {
             CheckpointRecord::Mount(info) => {
                 let table = (*self.namespace.mount_table()).clone();
                 self.namespace.set_mount_table(table.with(info.clone(), 0));
+            }
+            CheckpointRecord::Answered { operation, answer } => {
+                self.namespace.answers.push(*operation, *answer, 0);
             }
             CheckpointRecord::Inode(record) => self.push_inode(record),
         }

@@ -13,6 +13,7 @@
 //! locks), `table` (how an inode lies in memory), `apply`, `plan`, `read`,
 //! [`checkpoint`].
 
+mod answers;
 mod apply;
 pub mod checkpoint;
 pub mod error;

@@ -14,6 +14,7 @@
 //! and starts again when it has changed: a path that it resolved half before and half after a
 //! rename may never have existed.
 
+use crate::answers::Answers;
 use crate::mount_table::MountTable;
 use crate::sets::Sets;
 use crate::table::fingerprint::Shapes;
@@ -21,8 +22,8 @@ use crate::table::ids::{Ids, Location, read, write};
 use crate::table::intern::Interner;
 use crate::table::record::Perm;
 use crate::table::shard::Shard;
-use crate::{Context, Plan, Refusal, Request};
-use alluxio_types::{InodeId, JournalSeq, MountId, MountInfo};
+use crate::{Context, Plan, Refusal, Request, Seen};
+use alluxio_types::{Answer, InodeId, JournalSeq, MountId, MountInfo, OperationId};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -37,6 +38,7 @@ pub struct Namespace {
     pub(crate) perms: Interner<Perm>,
     pub(crate) shapes: Shapes,
     pub(crate) sets: Sets,
+    pub(crate) answers: Answers,
     mounts: RwLock<Arc<MountTable>>,
     structure: RwLock<()>,
     epoch: AtomicU64,
@@ -95,6 +97,7 @@ impl Default for Namespace {
             perms: Interner::default(),
             shapes: Shapes::default(),
             sets: Sets::default(),
+            answers: Answers::default(),
             mounts: RwLock::default(),
             structure: RwLock::default(),
             epoch: AtomicU64::new(0),
@@ -135,6 +138,13 @@ impl Namespace {
         crate::plan::plan(self, request, context)
     }
 
+    /// What a change with this operation id was answered, and the position that the answer depends on,
+    /// if it is among the last 100,000 changes that had an id.
+    pub fn answered(&self, operation: OperationId) -> Option<Seen<Answer>> {
+        let row = self.answers.get(operation)?;
+        Some(Seen { value: row.answer, seq: JournalSeq(row.seq) })
+    }
+
     /// Highest position applied.
     pub fn applied(&self) -> JournalSeq {
         JournalSeq(self.counters.applied.load(Ordering::Acquire))
@@ -172,7 +182,8 @@ impl Namespace {
         let rest = self.ids.memory_bytes()
             + self.perms.memory_bytes()
             + self.shapes.memory_bytes()
-            + self.sets.memory_bytes();
+            + self.sets.memory_bytes()
+            + self.answers.memory_bytes();
         (shards + rest) as u64
     }
 

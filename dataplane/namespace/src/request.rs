@@ -1,8 +1,8 @@
 //! What can be asked of the writer, and what it answers.
 
 use alluxio_types::{
-    AlluxioPath, Entry, FileKind, Fingerprint, Identity, InodeId, JournalSeq, Mode, MountId,
-    MountOptions, PersistenceState, TtlAction, UnixMillis, WriteType,
+    AlluxioPath, Answer, Entry, FileKind, Fingerprint, Identity, InodeId, JournalSeq, Mode,
+    MountId, MountOptions, OperationId, PersistenceState, TtlAction, UnixMillis, WriteType,
 };
 
 /// Largest block size: what the inode table can hold. 256 TiB − 1.
@@ -380,6 +380,38 @@ pub struct Plan {
     pub removed: Vec<InodeId>,
     /// Highest position that the decision saw; the reply of a plan without entries waits for it.
     pub seen: JournalSeq,
+}
+
+impl Plan {
+    /// What a caller is answered.
+    pub fn answer(&self) -> Answer {
+        match self.outcome {
+            // Loads are the master's own, and nobody asks for one twice.
+            Outcome::Done | Outcome::Loaded(_) => {
+                Answer::Done { removed: self.removed.len() as u64 }
+            }
+            Outcome::Inode { id, created } => Answer::Inode { id, created },
+            Outcome::Mounted(id) => Answer::Mounted(id),
+        }
+    }
+
+    /// Adds the answer, so that it is remembered for `operation` with the change itself. A plan that
+    /// changes nothing is not remembered: asked again, it is decided again.
+    pub fn remember(&mut self, operation: OperationId) {
+        if !self.entries.is_empty() {
+            self.entries.push(Entry::Answered { operation, answer: self.answer() });
+        }
+    }
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Done { .. } => Outcome::Done,
+            Answer::Inode { id, created } => Outcome::Inode { id, created },
+            Answer::Mounted(id) => Outcome::Mounted(id),
+        }
+    }
 }
 
 macro_rules! into_request {

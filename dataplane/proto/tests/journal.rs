@@ -8,8 +8,9 @@ use alluxio_proto::convert::journal::{
     encode_entry,
 };
 use alluxio_types::{
-    AlluxioPath, AttributeChanges, CheckpointRecord, Entry, FileKind, Fingerprint, InodeId,
-    InodeRecord, Mode, MountId, MountInfo, MountOptions, PersistenceState, TtlAction, UnixMillis,
+    AlluxioPath, Answer, AttributeChanges, CheckpointRecord, Entry, FileKind, Fingerprint, InodeId,
+    InodeRecord, Mode, MountId, MountInfo, MountOptions, OperationId, PersistenceState, TtlAction,
+    UnixMillis,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -106,6 +107,15 @@ fn changes() -> impl Strategy<Value = AttributeChanges> {
         })
 }
 
+fn answered() -> impl Strategy<Value = (OperationId, Answer)> {
+    let answer = prop_oneof![
+        any::<u64>().prop_map(|removed| Answer::Done { removed }),
+        any::<(u64, bool)>().prop_map(|(id, created)| Answer::Inode { id: InodeId(id), created }),
+        any::<u64>().prop_map(|id| Answer::Mounted(MountId(id))),
+    ];
+    (any::<u128>().prop_map(OperationId), answer)
+}
+
 fn single_entry() -> impl Strategy<Value = Entry> {
     let id = || any::<u64>().prop_map(InodeId);
     let time = || any::<u64>().prop_map(UnixMillis);
@@ -137,6 +147,7 @@ fn single_entry() -> impl Strategy<Value = Entry> {
         mount().prop_map(Entry::UpdateMount),
         any::<u64>().prop_map(|id| Entry::Unmount { id: MountId(id) }),
         any::<u64>().prop_map(|next| Entry::ReserveContainers { next }),
+        answered().prop_map(|(operation, answer)| Entry::Answered { operation, answer }),
     ]
 }
 
@@ -155,6 +166,7 @@ fn record() -> impl Strategy<Value = CheckpointRecord> {
         }),
         any::<u64>().prop_map(CheckpointRecord::NextContainer),
         mount().prop_map(CheckpointRecord::Mount),
+        answered().prop_map(|(operation, answer)| CheckpointRecord::Answered { operation, answer }),
         inode().prop_map(|inode| CheckpointRecord::Inode(Box::new(inode))),
     ]
 }
@@ -265,6 +277,8 @@ fn full_mount() -> MountInfo {
 fn golden_entries() -> Vec<(&'static str, Entry)> {
     let id = InodeId::from_container(7);
     let at = UnixMillis(1_700_000_000_004);
+    let operation = OperationId(0xfeed << 64 | 0xbeef);
+    let made = Answer::Inode { id, created: true };
     let empty = AttributeChanges::default();
     let all = AttributeChanges {
         owner: Some("bob".into()),
@@ -314,6 +328,9 @@ fn golden_entries() -> Vec<(&'static str, Entry)> {
         ("update_mount", Entry::UpdateMount(full_mount())),
         ("unmount", Entry::Unmount { id: MountId(4) }),
         ("reserve_containers", Entry::ReserveContainers { next: 4096 }),
+        ("answered_done", Entry::Answered { operation, answer: Answer::Done { removed: 3 } }),
+        ("answered_inode", Entry::Answered { operation, answer: made }),
+        ("answered_mount", Entry::Answered { operation, answer: Answer::Mounted(MountId(4)) }),
         (
             "group",
             Entry::Group(vec![
@@ -358,6 +375,18 @@ fn stored_entries_are_read_and_written_as_ever() {
         assert_eq!(decode_entry(&stored).unwrap(), entry, "{name}");
         assert_eq!(encoded(&entry), stored, "{name}: the stored form has changed");
     }
+}
+
+/// Checkpoints of the first version had no answers; those of today are read beside them.
+#[test]
+fn a_stored_answer_of_a_checkpoint_is_read_and_written_as_ever() {
+    let operation = OperationId(0xfeed << 64 | 0xbeef);
+    let record = CheckpointRecord::Answered { operation, answer: Answer::Done { removed: 0 } };
+    let mut bytes = Vec::new();
+    encode_checkpoint_record(&record, &mut bytes);
+    let stored = golden("checkpoint_answered", &bytes);
+    assert_eq!(bytes, stored, "the stored form has changed");
+    assert_eq!(decode_checkpoint_record(&mut &stored[..]).unwrap(), record);
 }
 
 #[test]

@@ -1,14 +1,17 @@
-//! Who calls. SIMPLE authentication: the client says its user's name in the metadata key
-//! [`USER_KEY`], and is believed.
+//! Who calls, and what for. SIMPLE authentication: the client says its user's name in the metadata
+//! key [`USER_KEY`], and is believed. A change that must not be made twice carries its operation id
+//! in [`OPERATION_KEY`].
 
 use alluxio_proto::status::status;
-use alluxio_types::Code;
+use alluxio_types::{Code, OperationId};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
 /// Metadata key that carries the user's name.
 pub const USER_KEY: &str = "alluxio-user";
+/// Metadata key that carries an [`OperationId`]: 32 hexadecimal digits.
+pub const OPERATION_KEY: &str = "alluxio-operation";
 /// Longest user name, in bytes: the limit of Linux is 32, directories allow more.
 pub const USER_BYTES_MAX: usize = 256;
 
@@ -21,6 +24,7 @@ pub struct UserName(pub String);
 pub struct Caller {
     user: MetadataValue<Ascii>,
     name: String,
+    operation: Option<OperationId>,
 }
 
 impl Caller {
@@ -29,7 +33,14 @@ impl Caller {
         if user.is_empty() || user.len() > USER_BYTES_MAX {
             return None;
         }
-        Some(Caller { user: MetadataValue::try_from(user).ok()?, name: user.to_owned() })
+        let (user, name) = (MetadataValue::try_from(user).ok()?, user.to_owned());
+        Some(Caller { user, name, operation: None })
+    }
+
+    /// The same caller, all of whose requests are tries of one change.
+    #[must_use]
+    pub fn for_operation(&self, operation: OperationId) -> Self {
+        Caller { operation: Some(operation), ..self.clone() }
     }
 
     /// The user's name.
@@ -41,11 +52,17 @@ impl Caller {
 impl Interceptor for Caller {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert(USER_KEY, self.user.clone());
+        if let Some(operation) = self.operation {
+            let digits = MetadataValue::try_from(operation.to_string());
+            let digits = digits.map_err(|_| status(Code::Internal, "digits are no metadata"))?;
+            request.metadata_mut().insert(OPERATION_KEY, digits);
+        }
         Ok(request)
     }
 }
 
-/// Server side: moves the user's name from the metadata into the extensions.
+/// Server side: moves the user's name, and the [`OperationId`] if there is one, from the metadata into
+/// the extensions.
 pub fn identify(mut request: Request<()>) -> Result<Request<()>, Status> {
     let user = request
         .metadata()
@@ -54,6 +71,12 @@ pub fn identify(mut request: Request<()>) -> Result<Request<()>, Status> {
         .filter(|name| !name.is_empty() && name.len() <= USER_BYTES_MAX)
         .map(|name| UserName(name.to_owned()))
         .ok_or_else(|| status(Code::Unauthenticated, "the call does not say who makes it"))?;
+    if let Some(text) = request.metadata().get(OPERATION_KEY) {
+        let operation = text.to_str().ok().and_then(OperationId::parse);
+        let bad = || status(Code::InvalidArgument, "the operation id is not 32 hexadecimal digits");
+        let operation = operation.ok_or_else(bad)?;
+        request.extensions_mut().insert(operation);
+    }
     request.extensions_mut().insert(user);
     Ok(request)
 }

@@ -18,7 +18,7 @@ pub use auth::{Caller, UserName};
 pub use error::RpcError;
 pub use metrics::ServerMetrics;
 pub use peer::Peers;
-pub use primary::{HostPort, Primary};
+pub use primary::{Directory, HostPort, Primary, not_primary};
 pub use retry::{Repeat, RetryPolicy};
 pub use server::{RpcServer, serve};
 

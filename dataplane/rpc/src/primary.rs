@@ -4,12 +4,13 @@ use crate::auth::Caller;
 use crate::error::RpcError;
 use crate::retry::{Repeat, RetryPolicy};
 use alluxio_host::Host;
-use alluxio_proto::status::code_of;
-use alluxio_types::Code;
+use alluxio_proto::status::{code_of, status};
+use alluxio_types::{Code, OperationId};
+use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tonic::metadata::MetadataValue;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
@@ -19,6 +20,17 @@ pub type CallerChannel = InterceptedService<Channel, Caller>;
 
 /// How long to wait for a TCP connection before the next address is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for masters, where the next address may be the primary.
+const MASTER_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Metadata key in which a master that is not the primary names it, as `HOST:PORT`, or `-`.
+pub const PRIMARY_KEY: &str = "alluxio-primary";
+/// Channels to masters kept, among them to some that are gone.
+const CHANNELS_MAX: usize = 64;
+/// For so long after a call began, a new primary is expected any moment, and looked for at least
+/// every [`FAILOVER_PAUSE_MAX`]. A standby answers such a call in microseconds.
+const FAILOVER: Duration = Duration::from_secs(10);
+/// See [`FAILOVER`].
+const FAILOVER_PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// A host name and a port. Names are resolved anew at each connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -59,26 +71,71 @@ impl std::fmt::Display for HostPort {
 ///
 /// **Errors**: [`RpcError::BadAddress`] when it does not make a URI.
 pub fn channel(address: &HostPort) -> Result<Channel, RpcError> {
+    // A peer that vanished without closing is noticed between calls, not at the next one.
+    let liveness = Liveness { interval: Duration::from_secs(15), timeout: Duration::from_secs(10) };
+    connect(address, CONNECT_TIMEOUT, liveness)
+}
+
+struct Liveness {
+    interval: Duration,
+    timeout: Duration,
+}
+
+fn connect(address: &HostPort, timeout: Duration, liveness: Liveness) -> Result<Channel, RpcError> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(|_| RpcError::BadAddress { address: address.to_string() })?
-        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_timeout(timeout)
         .tcp_nodelay(true)
-        // A peer that vanished without closing is noticed between calls, not at the next one.
-        .http2_keep_alive_interval(Duration::from_secs(15))
-        .keep_alive_timeout(Duration::from_secs(10))
+        .http2_keep_alive_interval(liveness.interval)
+        .keep_alive_timeout(liveness.timeout)
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(16 << 20);
     Ok(endpoint.connect_lazy())
 }
 
-/// The primary master, found among the configured addresses and kept until it stops answering.
+/// A lazily connected channel to a master. Where there may be another master, one that is stopped or
+/// cut off is given up within seconds.
+///
+/// **Errors**: [`RpcError::BadAddress`].
+pub fn master_channel(address: &HostPort) -> Result<Channel, RpcError> {
+    // Pings are sent while calls are under way, and answered by the peer's connection, not by the
+    // call: a slow call is no reason to give up.
+    let liveness = Liveness { interval: Duration::from_secs(2), timeout: Duration::from_secs(3) };
+    connect(address, MASTER_CONNECT_TIMEOUT, liveness)
+}
+
+/// Knows the primary without asking the masters, as etcd does.
+pub trait Directory: Send + Sync + 'static {
+    /// Where the primary is, as far as is known now.
+    fn primary(&self) -> Option<HostPort>;
+}
+
+/// The primary master: found among the configured addresses, by what other masters say, or in a
+/// [`Directory`], and kept until it stops answering.
 pub struct Primary {
     addresses: Vec<HostPort>,
+    directory: Option<Arc<dyn Directory>>,
     caller: Caller,
     policy: RetryPolicy,
     host: Host,
-    current: AtomicUsize,
-    channels: Mutex<Vec<Option<Channel>>>,
+    known: Mutex<Known>,
+}
+
+struct Known {
+    /// Answered last, or will be asked next.
+    current: HostPort,
+    /// The configured address that is asked next when nobody knows better.
+    turn: usize,
+    channels: HashMap<HostPort, Channel>,
+}
+
+/// One call's way to the primary.
+struct Search {
+    /// Addresses that may still be asked before there is a pause.
+    left: usize,
+    /// Hints that may still be followed before there is a pause: two masters that name each other
+    /// must not keep a call going round.
+    hints: usize,
 }
 
 impl Primary {
@@ -91,11 +148,20 @@ impl Primary {
         policy: RetryPolicy,
         host: Host,
     ) -> Result<Self, RpcError> {
-        if addresses.is_empty() {
+        let Some(first) = addresses.first().cloned() else {
             return Err(RpcError::BadAddress { address: String::new() });
+        };
+        let known = Mutex::new(Known { current: first, turn: 0, channels: HashMap::new() });
+        Ok(Primary { addresses, directory: None, caller, policy, host, known })
+    }
+
+    /// The same, asking `directory` first wherever a primary is looked for.
+    #[must_use]
+    pub fn with_directory(self, directory: Arc<dyn Directory>) -> Self {
+        if let Some(primary) = directory.primary() {
+            self.known().current = primary;
         }
-        let channels = Mutex::new(vec![None; addresses.len()]);
-        Ok(Primary { addresses, caller, policy, host, current: AtomicUsize::new(0), channels })
+        Primary { directory: Some(directory), ..self }
     }
 
     /// The configured addresses.
@@ -104,8 +170,8 @@ impl Primary {
     }
 
     /// The address that answered last, or will be tried first.
-    pub fn current(&self) -> &HostPort {
-        &self.addresses[self.current.load(Ordering::Relaxed) % self.addresses.len()]
+    pub fn current(&self) -> HostPort {
+        self.known().current.clone()
     }
 
     /// The caller's user name.
@@ -113,92 +179,157 @@ impl Primary {
         self.caller.name()
     }
 
-    fn channel(&self) -> Result<(usize, CallerChannel), RpcError> {
-        let index = self.current.load(Ordering::Relaxed) % self.addresses.len();
-        let mut channels = self.channels.lock().unwrap_or_else(|poison| poison.into_inner());
-        let channel = match &channels[index] {
-            Some(channel) => channel.clone(),
-            None => {
-                let fresh = channel(&self.addresses[index])?;
-                channels[index] = Some(fresh.clone());
-                fresh
+    /// Who calls.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn channel(&self) -> Result<(HostPort, Channel), RpcError> {
+        let mut known = self.known();
+        let address = known.current.clone();
+        if let Some(channel) = known.channels.get(&address) {
+            return Ok((address, channel.clone()));
+        }
+        let fresh = master_channel(&address)?;
+        // Masters move seldom: what is left of old addresses is let go now and then.
+        if known.channels.len() >= CHANNELS_MAX {
+            known.channels.clear();
+        }
+        known.channels.insert(address.clone(), fresh.clone());
+        Ok((address, fresh))
+    }
+
+    fn search(&self) -> Search {
+        Search { left: self.addresses.len(), hints: 2 }
+    }
+
+    /// Chooses whom to ask after `failed`; whether to ask at once.
+    fn look_on(&self, failed: &HostPort, hint: Option<HostPort>, search: &mut Search) -> bool {
+        let mut known = self.known();
+        if known.current != *failed {
+            // Another call went on already.
+        } else if let Some(hint) = hint.filter(|hint| hint != failed && search.hints > 0) {
+            search.hints -= 1;
+            known.current = hint;
+            return true;
+        } else if let Some(primary) =
+            self.directory.as_ref().and_then(|d| d.primary()).filter(|primary| primary != failed)
+        {
+            known.current = primary;
+        } else {
+            known.turn = (known.turn + 1) % self.addresses.len();
+            if self.addresses[known.turn] == *failed {
+                known.turn = (known.turn + 1) % self.addresses.len();
             }
-        };
-        Ok((index, InterceptedService::new(channel, self.caller.clone())))
+            known.current = self.addresses[known.turn].clone();
+        }
+        search.left = search.left.saturating_sub(1);
+        search.left > 0
     }
 
     /// Makes a call until it is answered, refused for good, or time is up.
     ///
     /// `call` gets a channel that says who calls; it is run once per try, so it must build its
-    /// request anew each time.
+    /// request anew each time. All tries of a harmful call carry one operation id, by which the
+    /// master knows a repetition: it is answered as the first try was, also by another primary.
     ///
     /// **Cancel safety**: dropping it abandons the call; the server may still carry it out.
     ///
     /// **Errors**: [`RpcError::Refused`] with the server's words; `Unreachable` when nobody
-    /// answered in time; `OutcomeUnknown` when a harmful request was cut off.
+    /// answered in time; `OutcomeUnknown` when in that time a harmful request was cut off.
     pub async fn call<T, F, Fut>(&self, repeat: Repeat, call: F) -> Result<T, RpcError>
     where
         F: Fn(CallerChannel) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
         let started = self.host.clock.monotonic();
-        let mut attempt = 0;
+        let caller = match repeat {
+            Repeat::Harmless => self.caller.clone(),
+            Repeat::Harmful => self.caller.for_operation(self.new_operation()),
+        };
+        let (mut attempt, mut search, mut doubtful) = (0, self.search(), false);
         loop {
-            let (index, channel) = self.channel()?;
+            let (address, channel) = self.channel()?;
+            let channel = InterceptedService::new(channel, caller.clone());
             let status = match call(channel).await {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) => status,
             };
             let last = status.message().to_owned();
-            match verdict(&status, repeat) {
+            let verdict = verdict(&status);
+            doubtful |= verdict == Verdict::CutOff && repeat == Repeat::Harmful;
+            let at_once = match verdict {
                 Verdict::Final => return Err(RpcError::from_status(&status)),
-                Verdict::Unknown => {
-                    let target = self.addresses[index].to_string();
-                    return Err(RpcError::OutcomeUnknown { target, last });
+                Verdict::Same => false,
+                Verdict::Next | Verdict::CutOff => {
+                    self.look_on(&address, primary_of(&status), &mut search)
                 }
-                Verdict::Same => {}
-                // Every reply but this one came from somebody who is not the primary.
-                Verdict::Next => {
-                    self.current.store((index + 1) % self.addresses.len(), Ordering::Relaxed);
-                }
+            };
+            if at_once {
+                continue;
             }
+            search = self.search();
             attempt += 1;
             let jitter = self.host.entropy.below(1000) as f64 / 1000.0;
-            let pause = self.policy.pause(attempt, jitter);
             let spent = self.host.clock.monotonic().saturating_sub(started);
+            let mut pause = self.policy.pause(attempt, jitter);
+            if spent < FAILOVER {
+                pause = pause.min(FAILOVER_PAUSE_MAX);
+            }
             if spent + pause > self.policy.total {
-                let target =
-                    self.addresses.iter().map(HostPort::to_string).collect::<Vec<_>>().join(",");
-                return Err(RpcError::Unreachable { target, seconds: spent.as_secs(), last });
+                let target = self.target();
+                return Err(match doubtful {
+                    true => RpcError::OutcomeUnknown { target, last },
+                    false => RpcError::Unreachable { target, seconds: spent.as_secs(), last },
+                });
             }
             tracing::debug!(attempt, ?pause, last, "call is tried again");
             tokio::time::sleep(pause).await;
         }
     }
+
+    fn target(&self) -> String {
+        self.addresses.iter().map(HostPort::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    fn new_operation(&self) -> OperationId {
+        let half = || u128::from(self.host.entropy.next_u64());
+        OperationId(half() << 64 | half())
+    }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
+    /// An answer.
     Final,
-    Unknown,
+    /// Not now; the same master may take it later.
     Same,
+    /// Not carried out; another master may take it.
     Next,
+    /// Perhaps carried out; another master may know.
+    CutOff,
 }
 
 /// What a failed try means for the next one.
-fn verdict(status: &Status, repeat: Repeat) -> Verdict {
+fn verdict(status: &Status) -> Verdict {
     let from_server = status.metadata().contains_key(alluxio_proto::status::CODE_KEY);
     match code_of(status) {
-        Code::NotPrimary => Verdict::Next,
+        // A standby, which carried nothing out.
+        Code::NotPrimary if status.metadata().contains_key(PRIMARY_KEY) => Verdict::Next,
+        // A primary that lost its term: what it had begun may have come through.
+        Code::NotPrimary => Verdict::CutOff,
         // The server shed the call before it looked at it.
         Code::Busy if from_server => Verdict::Same,
-        Code::Unavailable if from_server => Verdict::Same,
         Code::Aborted if from_server => Verdict::Same,
+        // It stops, or its journal failed.
+        Code::Unavailable if from_server => Verdict::CutOff,
         _ if from_server => Verdict::Final,
         _ if never_sent(status) => Verdict::Next,
-        Code::Unavailable | Code::Internal | Code::Cancelled => match repeat {
-            Repeat::Harmless => Verdict::Next,
-            Repeat::Harmful => Verdict::Unknown,
-        },
+        Code::Unavailable | Code::Internal | Code::Cancelled => Verdict::CutOff,
         _ => Verdict::Final,
     }
 }
@@ -213,6 +344,22 @@ fn never_sent(status: &Status) -> bool {
         source = error.source();
     }
     false
+}
+
+/// The refusal of a master that is not the primary and did not look at the call, naming who is the
+/// primary, if it knows.
+pub fn not_primary(message: impl Into<String>, primary: Option<&str>) -> Status {
+    let mut refusal = status(Code::NotPrimary, message);
+    let nobody = || MetadataValue::from_static("-");
+    let primary = primary.and_then(|address| address.parse().ok()).unwrap_or_else(nobody);
+    refusal.metadata_mut().insert(PRIMARY_KEY, primary);
+    refusal
+}
+
+/// Whom a [`not_primary`] names.
+pub fn primary_of(status: &Status) -> Option<HostPort> {
+    let address = status.metadata().get(PRIMARY_KEY)?.to_str().ok()?;
+    HostPort::parse(address).ok()
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 pub enum Repeat {
     /// Made twice it has the same effect: any broken connection is tried again.
     Harmless,
-    /// Made twice it could fail or do harm: it is tried again only while it surely was not
-    /// carried out (no connection, or a server that refused it unseen).
+    /// Made twice it could fail or do harm: all tries carry one operation id, by which the master
+    /// knows a repetition.
     Harmful,
 }
 

@@ -4,8 +4,8 @@
 //! same entries in the same order gives the same tree.
 
 use crate::{
-    FileKind, Fingerprint, InodeId, Mode, MountId, MountInfo, PersistenceState, TtlAction,
-    UnixMillis,
+    FileKind, Fingerprint, InodeId, Mode, MountId, MountInfo, OperationId, PersistenceState,
+    TtlAction, UnixMillis,
 };
 
 /// An inode as it is created, and as a checkpoint stores it.
@@ -82,6 +82,25 @@ pub struct AttributeChanges {
     pub children_loaded: Option<bool>,
 }
 
+/// What a change with an operation id was answered, as far as it cannot be derived from the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// It is done.
+    Done {
+        /// Number of files that it removed.
+        removed: u64,
+    },
+    /// A file or directory that was made, or was there.
+    Inode {
+        /// Which.
+        id: InodeId,
+        /// False when it was there already.
+        created: bool,
+    },
+    /// The new mount.
+    Mounted(MountId),
+}
+
 /// One change of the namespace.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
@@ -156,13 +175,20 @@ pub enum Entry {
         /// First container that is still free.
         next: u64,
     },
+    /// The changes beside it in its group were asked for under this operation id, and answered so.
+    Answered {
+        /// The client's id of the change.
+        operation: OperationId,
+        /// The answer that every repetition gets.
+        answer: Answer,
+    },
     /// Changes that belong together, in order: after a crash all of them are there, or none. Holds
     /// no other group.
     Group(Vec<Entry>),
 }
 
 /// One item of a checkpoint: the whole namespace as of one journal position, in the order cluster,
-/// next container, mounts, inodes. Inodes come in no order: a child may stand before its parent.
+/// next container, mounts, answers (oldest first), inodes. Inodes come in no order: a child may stand before its parent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CheckpointRecord {
     /// Whose journal it is; first in every checkpoint.
@@ -176,6 +202,13 @@ pub enum CheckpointRecord {
     NextContainer(u64),
     /// One row of the mount table.
     Mount(MountInfo),
+    /// One remembered answer.
+    Answered {
+        /// The client's id of the change.
+        operation: OperationId,
+        /// What it was answered.
+        answer: Answer,
+    },
     /// One inode, exactly as it is: applying it changes nothing else, its parent's times included.
     Inode(Box<InodeRecord>),
 }

@@ -60,6 +60,31 @@ id!(
     Term
 );
 
+/// A client's name for one change that it wants, kept over all tries: 128 random bits. The master
+/// remembers the answers of the last ones, so that a repeated try is answered as the first was.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OperationId(pub u128);
+
+impl OperationId {
+    /// Reads 32 hexadecimal digits; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_digits.then(|| u128::from_str_radix(text, 16).ok().map(OperationId)).flatten()
+    }
+}
+
+impl fmt::Display for OperationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for OperationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OperationId({self})")
+    }
+}
+
 impl InodeId {
     /// The root directory of the namespace.
     pub const ROOT: InodeId = InodeId::from_container(0);
@@ -109,6 +134,15 @@ impl JournalSeq {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operation_ids_are_32_digits_and_nothing_else() {
+        let id = OperationId(0xfeed << 100 | 7);
+        assert_eq!(OperationId::parse(&id.to_string()), Some(id));
+        for bad in ["", "7", "+0000000000000000000000000000007", &"g".repeat(32), &"0".repeat(33)] {
+            assert_eq!(OperationId::parse(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn block_ids_lead_back_to_their_file() {

@@ -22,11 +22,11 @@ pub mod worker;
 pub use acl::{Access, Identity, Mode};
 pub use block::{BlockInfo, BlockLocation, BlockRange};
 pub use code::{Code, Coded, Retry};
-pub use entry::{AttributeChanges, CheckpointRecord, Entry, InodeRecord};
+pub use entry::{Answer, AttributeChanges, CheckpointRecord, Entry, InodeRecord};
 pub use file::{
     FileKind, FileStatus, Fingerprint, PersistenceState, ReadType, TtlAction, WriteType,
 };
-pub use id::{BlockId, InodeId, JournalSeq, MountId, Term, WorkerId};
+pub use id::{BlockId, InodeId, JournalSeq, MountId, OperationId, Term, WorkerId};
 pub use mount::{MountInfo, MountOptions};
 pub use path::{AlluxioPath, PathError};
 pub use size::ByteSize;

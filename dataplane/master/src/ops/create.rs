@@ -5,7 +5,8 @@ use crate::error::MasterError;
 use crate::sync::{Freshness, LoadType, is_moved};
 use alluxio_namespace::{CompleteFile, CreateDirectory, CreateFile, Outcome};
 use alluxio_types::{
-    AlluxioPath, FileStatus, InodeId, Mode, PersistenceState, WorkerId, WriteType,
+    AlluxioPath, Answer, Code, Coded, FileKind, FileStatus, Fingerprint, InodeId, Mode, MountId,
+    PersistenceState, TtlAction, UnixMillis, WorkerId, WriteType,
 };
 use alluxio_ufs::MkdirOptions;
 use std::time::Duration;
@@ -28,10 +29,15 @@ impl Core {
         call: &Call,
     ) -> Result<FileStatus, MasterError> {
         refuse_async(request.write_type)?;
-        self.look_for_target(&request.path, request.write_type, call).await?;
-        let done = self.commit(request, &call.who).await?;
-        self.drop_blocks(&done.removed);
-        self.status_of_outcome(done.outcome).await
+        let like = Made::file(&request, call);
+        let first = async {
+            self.look_for_target(&request.path, request.write_type, call).await?;
+            let done = self.commit_for(request, call).await?;
+            self.drop_blocks(&done.removed);
+            Ok(done.answer)
+        };
+        let answer = self.once(call, first).await?;
+        self.status_made(answer, like).await
     }
 
     /// A new directory; with a through-type also in the under store, which comes first: a directory
@@ -42,6 +48,16 @@ impl Core {
         call: &Call,
     ) -> Result<FileStatus, MasterError> {
         refuse_async(request.write_type)?;
+        let like = Made::directory(&request, call);
+        let answer = self.once(call, self.make_directory(request, call)).await?;
+        self.status_made(answer, like).await
+    }
+
+    async fn make_directory(
+        &self,
+        request: CreateDirectory,
+        call: &Call,
+    ) -> Result<Answer, MasterError> {
         self.look_for_target(&request.path, request.write_type, call).await?;
         let mut attempt = 0;
         loop {
@@ -50,8 +66,8 @@ impl Core {
             if is_new && request.write_type.is_through() {
                 self.make_in_ufs(&request.path, request.mode).await?;
             }
-            match self.commit(request.clone(), &call.who).await {
-                Ok(done) => return self.status_of_outcome(done.outcome).await,
+            match self.commit_for(request.clone(), call).await {
+                Ok(done) => return Ok(done.answer),
                 Err(error) if is_moved(&error) && attempt < ATTEMPTS => attempt += 1,
                 Err(error) => return Err(error),
             }
@@ -66,14 +82,16 @@ impl Core {
         call: &Call,
     ) -> Result<FileStatus, MasterError> {
         let id = request.id;
+        let like = Made::complete(&request, call);
         let block_count_max = request.length.saturating_add(1);
-        self.commit(request, &call.who).await?;
+        self.once(call, async { Ok(self.commit_for(request, call).await?.answer) }).await?;
+        // Also for a repeated call: a new primary knows no locations.
         for block in written {
             if block.index < block_count_max.min(alluxio_types::id::BLOCKS_PER_FILE_MAX) {
                 self.workers.note_written(id.block(block.index), block.worker, block.tier);
             }
         }
-        self.status_by_id(id).await
+        self.status_made(Answer::Inode { id, created: true }, like).await
     }
 
     /// Looks whether the under store has something at the path of a new inode. Only for writes that
@@ -108,10 +126,95 @@ impl Core {
         Ok(status)
     }
 
-    async fn status_of_outcome(&self, outcome: Outcome) -> Result<FileStatus, MasterError> {
-        match outcome {
-            Outcome::Inode { id, .. } => self.status_by_id(id).await,
-            other => unreachable!("a create answers with an inode, not with {other:?}"),
+    /// The status of what a call made. Somebody may have taken it away since, above all when the call
+    /// is a repeated one: then what the call asked for is the answer, as it was at first.
+    async fn status_made(&self, answer: Answer, made: Made) -> Result<FileStatus, MasterError> {
+        let Answer::Inode { id, .. } = answer else {
+            // Another kind of change under the same id: the client uses one id for two changes.
+            return Err(MasterError::ForeignOperation);
+        };
+        match self.status_by_id(id).await {
+            Err(error) if error.code() == Code::NotFound => Ok(made.status(id)),
+            other => other,
+        }
+    }
+}
+
+/// What a call asked for, for the answer to a call whose inode is gone again.
+struct Made {
+    path: String,
+    kind: FileKind,
+    length: u64,
+    completed: bool,
+    block_size_bytes: u64,
+    mode: Mode,
+    owner: String,
+    group: String,
+    at: UnixMillis,
+}
+
+impl Made {
+    fn new(path: &str, kind: FileKind, call: &Call) -> Self {
+        Made {
+            path: path.to_owned(),
+            kind,
+            length: 0,
+            completed: kind == FileKind::Directory,
+            block_size_bytes: 0,
+            mode: Mode(0),
+            owner: call.who.user.clone(),
+            group: call.who.primary_group().to_owned(),
+            at: call.now,
+        }
+    }
+
+    fn file(request: &CreateFile, call: &Call) -> Self {
+        let mut made = Made::new(request.path.as_str(), FileKind::File, call);
+        made.block_size_bytes = request.block_size_bytes;
+        made.mode = request.mode.unwrap_or(made.mode);
+        made
+    }
+
+    fn directory(request: &CreateDirectory, call: &Call) -> Self {
+        let mut made = Made::new(request.path.as_str(), FileKind::Directory, call);
+        made.mode = request.mode.unwrap_or(made.mode);
+        made
+    }
+
+    /// The path of a file that is gone is known to its writer only.
+    fn complete(request: &CompleteFile, call: &Call) -> Self {
+        let made = Made::new("", FileKind::File, call);
+        Made { length: request.length, completed: true, ..made }
+    }
+
+    fn status(self, id: InodeId) -> FileStatus {
+        FileStatus {
+            id,
+            name: self.path.rsplit('/').next().unwrap_or_default().to_owned(),
+            path: self.path,
+            ufs_path: String::new(),
+            kind: self.kind,
+            length: self.length,
+            block_size_bytes: self.block_size_bytes,
+            created: self.at,
+            modified: self.at,
+            accessed: self.at,
+            completed: self.completed,
+            pinned: false,
+            persistence: PersistenceState::NotPersisted,
+            mount_point: false,
+            mount_id: MountId::default(),
+            owner: self.owner,
+            group: self.group,
+            mode: self.mode,
+            ttl_ms: None,
+            ttl_action: TtlAction::Free,
+            replication_min: 0,
+            replication_max: None,
+            fingerprint: Fingerprint::default(),
+            blocks: Vec::new(),
+            in_alluxio_percent: 0,
+            in_memory_percent: 0,
         }
     }
 }

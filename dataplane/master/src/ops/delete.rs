@@ -4,7 +4,7 @@ use crate::core::{Call, Core};
 use crate::error::MasterError;
 use crate::sync::{Freshness, is_moved};
 use alluxio_namespace::Delete;
-use alluxio_types::{AlluxioPath, FileStatus, InodeId, PersistenceState};
+use alluxio_types::{AlluxioPath, Answer, FileStatus, InodeId, PersistenceState};
 
 /// How often a delete is tried anew when the tree moves under it.
 const ATTEMPTS: u32 = 5;
@@ -29,10 +29,22 @@ impl Core {
         options: DeleteOptions,
         call: &Call,
     ) -> Result<u64, MasterError> {
+        match self.once(call, self.delete_once(path, &options, call)).await? {
+            Answer::Done { removed } => Ok(removed),
+            Answer::Inode { .. } | Answer::Mounted(_) => Err(MasterError::ForeignOperation),
+        }
+    }
+
+    async fn delete_once(
+        &self,
+        path: &AlluxioPath,
+        options: &DeleteOptions,
+        call: &Call,
+    ) -> Result<Answer, MasterError> {
         self.refresh(path, Freshness::ANY, call).await?;
         let mut attempt = 0;
         loop {
-            match self.try_delete(path, &options, call).await {
+            match self.try_delete(path, options, call).await {
                 Err(error)
                     if is_moved(&error) && options.expected.is_none() && attempt < ATTEMPTS =>
                 {
@@ -48,7 +60,7 @@ impl Core {
         path: &AlluxioPath,
         options: &DeleteOptions,
         call: &Call,
-    ) -> Result<u64, MasterError> {
+    ) -> Result<Answer, MasterError> {
         let status = self.release(self.namespace.status(path, &self.context(call))).await?;
         let request = Delete {
             path: path.clone(),
@@ -68,12 +80,12 @@ impl Core {
         if !options.alluxio_only {
             self.delete_in_ufs(path, &status, options.recursive).await?;
         }
-        let done = self.commit(request, &call.who).await?;
+        let done = self.commit_for(request, call).await?;
         self.drop_blocks(&done.removed);
         if options.delete_mount_points {
             self.ufs.changed();
         }
-        Ok(done.removed.len() as u64)
+        Ok(done.answer)
     }
 
     async fn delete_in_ufs(

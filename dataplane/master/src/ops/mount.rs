@@ -5,7 +5,7 @@ use crate::error::MasterError;
 use crate::sync::Freshness;
 use alluxio_config::MASK;
 use alluxio_namespace::{Mount, Unmount, UpdateMount};
-use alluxio_types::{AlluxioPath, MountInfo, MountOptions};
+use alluxio_types::{AlluxioPath, Answer, MountInfo, MountOptions};
 use alluxio_ufs::{Space, UfsKind};
 use std::sync::Arc;
 
@@ -18,7 +18,12 @@ pub(crate) struct MountPoint {
 
 impl Core {
     /// Mounts a store. It must answer: a typo in a bucket's name is found here, not by a reader.
-    pub(crate) async fn mount(&self, mut request: Mount, call: &Call) -> Result<(), MasterError> {
+    pub(crate) async fn mount(&self, request: Mount, call: &Call) -> Result<(), MasterError> {
+        self.once(call, self.mount_once(request, call)).await?;
+        Ok(())
+    }
+
+    async fn mount_once(&self, mut request: Mount, call: &Call) -> Result<Answer, MasterError> {
         request.ufs_uri = without_trailing_slash(&request.ufs_uri);
         self.refresh(&request.path, Freshness::ANY, call).await?;
         self.check(request.clone(), &call.who).await?;
@@ -29,9 +34,9 @@ impl Core {
         }
         request.ufs_uri = ufs.root().to_owned();
         request.facts = Some(crate::sync::facts(facts));
-        self.commit(request, &call.who).await?;
+        let done = self.commit_for(request, call).await?;
         self.ufs.changed();
-        Ok(())
+        Ok(done.answer)
     }
 
     /// Gives a mount other options. `None` keeps what it has.
@@ -62,10 +67,14 @@ impl Core {
 
     /// Takes a store out of the namespace; its files stay.
     pub(crate) async fn unmount(&self, path: AlluxioPath, call: &Call) -> Result<(), MasterError> {
-        let done = self.commit(Unmount { path: path.clone() }, &call.who).await?;
-        self.drop_blocks(&done.removed);
-        self.sync.forget(&path);
-        self.ufs.changed();
+        let first = async {
+            let done = self.commit_for(Unmount { path: path.clone() }, call).await?;
+            self.drop_blocks(&done.removed);
+            self.sync.forget(&path);
+            self.ufs.changed();
+            Ok(done.answer)
+        };
+        self.once(call, first).await?;
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use crate::core::{Call, Core};
 use crate::error::MasterError;
 use crate::sync::{Freshness, LoadType, is_moved};
 use alluxio_namespace::{Rename, SetPersistence};
-use alluxio_types::{AlluxioPath, FileStatus, PersistenceState};
+use alluxio_types::{AlluxioPath, Answer, FileStatus, PersistenceState};
 use alluxio_ufs::MkdirOptions;
 
 /// How often a rename is tried anew when the tree moves under it.
@@ -19,6 +19,16 @@ impl Core {
         target: &AlluxioPath,
         call: &Call,
     ) -> Result<(), MasterError> {
+        self.once(call, self.rename_once(source, target, call)).await?;
+        Ok(())
+    }
+
+    async fn rename_once(
+        &self,
+        source: &AlluxioPath,
+        target: &AlluxioPath,
+        call: &Call,
+    ) -> Result<Answer, MasterError> {
         self.refresh(source, Freshness::ANY, call).await?;
         let mut attempt = 0;
         loop {
@@ -34,7 +44,7 @@ impl Core {
         source: &AlluxioPath,
         target: &AlluxioPath,
         call: &Call,
-    ) -> Result<(), MasterError> {
+    ) -> Result<Answer, MasterError> {
         let status = self.release(self.namespace.status(source, &self.context(call))).await?;
         let in_ufs = status.is_directory() || status.persistence == PersistenceState::Persisted;
         if in_ufs {
@@ -46,7 +56,7 @@ impl Core {
             Rename { source: source.clone(), target: target.clone(), expected: Some(status.id) };
         self.check(request.clone(), &call.who).await?;
         let moved = if in_ufs { self.rename_in_ufs(source, target, &status).await? } else { None };
-        self.commit(request, &call.who).await?;
+        let done = self.commit_for(request, call).await?;
         self.sync.forget(source);
         self.sync.forget(target);
         if let Some(facts) = moved {
@@ -55,7 +65,7 @@ impl Core {
             let change = SetPersistence { id: status.id, state, fingerprint: facts.fingerprint };
             self.commit(change, &self.itself).await?;
         }
-        Ok(())
+        Ok(done.answer)
     }
 
     async fn rename_in_ufs(

@@ -15,7 +15,8 @@ use alluxio_proto::v1::common as common_pb;
 use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_server::FileSystemMaster;
 use alluxio_types::{
-    Access, Coded, FileStatus, Fingerprint, InodeId, Mode, MountOptions, WorkerId, WriteType,
+    Access, Coded, FileStatus, Fingerprint, InodeId, Mode, MountOptions, OperationId, WorkerId,
+    WriteType,
 };
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -42,7 +43,8 @@ impl FsService {
     }
 
     fn call<T>(&self, request: &Request<T>) -> Result<Call, Status> {
-        Ok(self.core.call(&user(request)?))
+        let operation = request.extensions().get::<OperationId>().copied();
+        Ok(self.core.call(&user(request)?, operation))
     }
 }
 

@@ -3,8 +3,9 @@
 
 use crate::v1::journal as pb;
 use alluxio_types::{
-    AlluxioPath, AttributeChanges, CheckpointRecord, Entry, FileKind, Fingerprint, InodeId,
-    InodeRecord, Mode, MountId, MountInfo, MountOptions, PersistenceState, TtlAction, UnixMillis,
+    AlluxioPath, Answer, AttributeChanges, CheckpointRecord, Entry, FileKind, Fingerprint, InodeId,
+    InodeRecord, Mode, MountId, MountInfo, MountOptions, OperationId, PersistenceState, TtlAction,
+    UnixMillis,
 };
 use prost::Message;
 
@@ -84,6 +85,7 @@ fn entry_to_pb(entry: &Entry) -> pb::JournalEntry {
         Entry::ReserveContainers { next } => {
             Pb::ReserveContainers(pb::ReserveContainersEntry { next: *next })
         }
+        Entry::Answered { operation, answer } => Pb::Answered(answered_to_pb(*operation, *answer)),
         Entry::Group(entries) => {
             Pb::Group(pb::GroupEntry { entries: entries.iter().map(entry_to_pb).collect() })
         }
@@ -129,6 +131,10 @@ fn entry_from_pb(message: pb::JournalEntry) -> Result<Entry, EntryError> {
         Pb::UpdateMount(mount) => Entry::UpdateMount(mount_from_pb(mount)?),
         Pb::Unmount(e) => Entry::Unmount { id: MountId(e.id) },
         Pb::ReserveContainers(e) => Entry::ReserveContainers { next: e.next },
+        Pb::Answered(e) => {
+            let (operation, answer) = answered_from_pb(e)?;
+            Entry::Answered { operation, answer }
+        }
         Pb::Group(e) => {
             let entries: Vec<Entry> =
                 e.entries.into_iter().map(entry_from_pb).collect::<Result<_, _>>()?;
@@ -150,6 +156,9 @@ pub fn encode_checkpoint_record(record: &CheckpointRecord, out: &mut Vec<u8>) {
         }),
         CheckpointRecord::NextContainer(next) => Item::NextContainer(*next),
         CheckpointRecord::Mount(mount) => Item::Mount(mount_to_pb(mount)),
+        CheckpointRecord::Answered { operation, answer } => {
+            Item::Answered(answered_to_pb(*operation, *answer))
+        }
         CheckpointRecord::Inode(inode) => Item::Inode(inode_to_pb(inode)),
     };
     let message = pb::CheckpointItem { item: Some(item) };
@@ -174,6 +183,10 @@ pub fn decode_checkpoint_record(bytes: &mut &[u8]) -> Result<CheckpointRecord, E
         },
         Item::NextContainer(next) => CheckpointRecord::NextContainer(next),
         Item::Mount(mount) => CheckpointRecord::Mount(mount_from_pb(mount)?),
+        Item::Answered(e) => {
+            let (operation, answer) = answered_from_pb(e)?;
+            CheckpointRecord::Answered { operation, answer }
+        }
         Item::Inode(inode) => CheckpointRecord::Inode(Box::new(inode_from_pb(inode)?)),
     })
 }
@@ -303,6 +316,28 @@ fn changes_from_pb(e: pb::SetAttributesEntry) -> Result<Entry, EntryError> {
             children_loaded: e.children_loaded,
         },
     })
+}
+
+fn answered_to_pb(operation: OperationId, answer: Answer) -> pb::AnsweredEntry {
+    use pb::answered_entry::{Answer as Pb, Inode};
+    let answer = match answer {
+        Answer::Done { removed } => Pb::Done(removed),
+        Answer::Inode { id, created } => Pb::Inode(Inode { id: id.0, created }),
+        Answer::Mounted(id) => Pb::Mounted(id.0),
+    };
+    let (high, low) = ((operation.0 >> 64) as u64, (operation.0 & u128::from(u64::MAX)) as u64);
+    pb::AnsweredEntry { operation_high: high, operation_low: low, answer: Some(answer) }
+}
+
+fn answered_from_pb(e: pb::AnsweredEntry) -> Result<(OperationId, Answer), EntryError> {
+    use pb::answered_entry::Answer as Pb;
+    let operation = (u128::from(e.operation_high) << 64) | u128::from(e.operation_low);
+    let answer = match e.answer.ok_or(EntryError::UnknownKind)? {
+        Pb::Done(removed) => Answer::Done { removed },
+        Pb::Inode(inode) => Answer::Inode { id: InodeId(inode.id), created: inode.created },
+        Pb::Mounted(id) => Answer::Mounted(MountId(id)),
+    };
+    Ok((OperationId(operation), answer))
 }
 
 fn mode_from_pb(mode: u32) -> Result<Mode, EntryError> {

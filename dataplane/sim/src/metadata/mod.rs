@@ -7,6 +7,7 @@
 
 mod life;
 mod questions;
+mod repeats;
 mod requests;
 
 use crate::{Dice, Trace, Violation};
@@ -15,6 +16,7 @@ use alluxio_namespace::{Namespace, Outcome, Plan};
 use alluxio_types::{Code, Coded, Entry, Identity, InodeId, JournalSeq, UnixMillis};
 use life::Life;
 use questions::Question;
+use repeats::{Call, Repeats};
 use requests::Requests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -24,6 +26,10 @@ use std::sync::Arc;
 pub struct Summary {
     /// Changes made.
     pub changes: u64,
+    /// Calls repeated after they were carried out, and answered as they were.
+    pub repeats: u64,
+    /// Calls repeated whose change a crash had taken away, and made anew.
+    pub redone: u64,
     /// Changes refused.
     pub refusals: u64,
     /// Entries made durable in the usual way.
@@ -77,6 +83,7 @@ struct World {
     disk: MemoryDisk,
     life: Life,
     requests: Requests,
+    repeats: Repeats,
     /// The tree as far as the journal has it.
     durable: Namespace,
     /// Entries applied to the live tree and not to the durable one.
@@ -124,6 +131,7 @@ impl World {
             disk,
             life,
             requests,
+            repeats: Repeats::default(),
             durable: Namespace::new(),
             waiting: VecDeque::new(),
             hashes: BTreeMap::new(),
@@ -135,7 +143,9 @@ impl World {
         };
         world.hashes.insert(JournalSeq(0), world.life.namespace.state_hash());
         let format = Requests::format();
-        world.change_as(&format, &Identity::new("root", ["wheel".to_owned()]))?;
+        let root = Identity::new("root", ["wheel".to_owned()]);
+        let call = Repeats::call(&world.dice, format, root);
+        world.change_as(call)?;
         world.flush()?;
         Ok(world)
     }
@@ -148,9 +158,14 @@ impl World {
         self.now += self.dice.below(5);
         match step {
             Step::Change => {
+                if self.dice.chance(15)
+                    && let Some(call) = self.repeats.again(&self.dice)
+                {
+                    return self.repeat(call);
+                }
                 let who = self.requests.caller(&self.dice);
                 let request = self.requests.next(&self.dice, &self.life.namespace);
-                self.change_as(&request, &who)
+                self.change_as(Repeats::call(&self.dice, request, who))
             }
             Step::Flush => self.flush(),
             Step::Ask => self.ask(),
@@ -180,32 +195,48 @@ impl World {
         }
     }
 
+    /// A client that got no answer asks again.
+    fn repeat(&mut self, call: Call) -> Checked<()> {
+        call.check(&self.life.namespace)?;
+        if call.is_made() {
+            self.summary.repeats += 1;
+            return Ok(());
+        }
+        self.summary.redone += 1;
+        self.change_as(call)
+    }
+
     /// Plans, checks that planning changed nothing, and applies.
-    fn change_as(&mut self, request: &alluxio_namespace::Request, who: &Identity) -> Checked<()> {
+    fn change_as(&mut self, call: Call) -> Checked<()> {
+        let (request, who) = (&call.request, &call.who);
         let namespace = Arc::clone(&self.life.namespace);
         let applied = namespace.applied();
         let planned = namespace.plan(request, &self.requests.context(UnixMillis(self.now), who));
         if self.dice.chance(5) && namespace.state_hash() != self.hashes[&applied] {
             return Err(format!("planning {request:?} changed the tree"));
         }
-        let plan = match planned {
+        let mut plan = match planned {
             Ok(plan) => plan,
             Err(refusal) => {
                 self.summary.refusals += 1;
                 if refusal.seen > applied || refusal.code() == Code::Internal {
                     return Err(format!("{request:?} was refused with {refusal:?} at {applied}"));
                 }
+                self.repeats.note(&self.dice, call, None);
                 return Ok(());
             }
         };
         let before = files_of(&namespace);
+        plan.remember(call.operation);
         let Some(entry) = entry_of(&plan) else { return Ok(()) };
         self.note(&format!("  {entry:?}"));
         let seq = self.life.apply(&entry);
         self.waiting.push_back((seq, entry));
         self.hashes.insert(seq, namespace.state_hash());
         self.summary.changes += 1;
-        check_outcome(&namespace, &plan, &before).map_err(|what| format!("{request:?}: {what}"))
+        check_outcome(&namespace, &plan, &before).map_err(|what| format!("{request:?}: {what}"))?;
+        self.repeats.note(&self.dice, call, Some((plan.answer(), seq)));
+        Ok(())
     }
 
     /// Writes what waits to the journal. A journal that fails ends the life.
@@ -242,6 +273,7 @@ impl World {
         if self.durable.state_hash() != self.hashes[&last] {
             return Err(format!("a standby at {last} has another tree than the primary had"));
         }
+        self.repeats.check(&self.durable)?;
         self.hashes.retain(|seq, _| *seq >= last);
         Ok(())
     }
@@ -277,6 +309,8 @@ impl World {
             return Err(format!("the tree that was recovered at {last} is not the one that was"));
         }
         life.namespace.check_invariants()?;
+        self.repeats.forget_after(last);
+        self.repeats.check(&life.namespace)?;
         if let Some(found) = &recovered.checkpoint {
             self.summary.starts_from_checkpoint += 1;
             if self.checkpoints.get(&found.at) != Some(&found.state_hash) {
