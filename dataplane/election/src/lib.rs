@@ -4,19 +4,23 @@
 //! reply; losing it means that another master may serve.
 //!
 //! Main types: [`Elector`] is what a master is handed; it gives a [`Tenure`]. [`FixedElector`]: one
-//! master, no election. [`SharedElection`]: several masters in one process, for tests and
-//! simulations.
+//! master, no election. [`EtcdElector`]: several masters. [`SharedElection`]: several masters in one process, for tests and
+//! simulations; `conformance` (a feature): what every elector has to pass.
 //!
-//! Reading order: [`tenure`], [`elector`], [`error`], [`fixed`], [`shared`].
+//! Reading order: [`tenure`], [`elector`], [`error`], [`fixed`], [`shared`], [`etcd`].
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod elector;
 pub mod error;
+pub mod etcd;
 pub mod fixed;
 pub mod shared;
 pub mod tenure;
 
 pub use elector::{Candidate, Elector, Leader, READ_TENURE};
 pub use error::ElectionError;
+pub use etcd::{EtcdElector, EtcdElectorOptions};
 pub use fixed::FixedElector;
 pub use shared::{SharedElection, SharedElector};
 pub use tenure::{Hold, Tenure, TenureKeeper};

@@ -54,8 +54,9 @@ impl SharedElection {
 
     /// Loses the lease of whoever is the primary. It learns of it at its next confirmation.
     pub fn expire_lease(&self) {
-        let mut state = self.state();
-        self.remove(&mut state, None);
+        // With the lock, so that no confirmation is half way through.
+        let _state = self.state();
+        self.remove(None);
     }
 
     /// `id` cannot reach the election any more, nor hear of it. Its tenure becomes suspended.
@@ -77,7 +78,7 @@ impl SharedElection {
     }
 
     /// Removes the leader, if it still holds `term`, or whichever it is.
-    fn remove(&self, _state: &mut State, term: Option<Term>) {
+    fn remove(&self, term: Option<Term>) {
         self.shared.leader.send_if_modified(|leader| {
             let it = leader.as_ref().is_some_and(|l| term.is_none_or(|term| l.term == term));
             if it {
@@ -137,8 +138,8 @@ impl SharedElection {
         }
         keeper.lose();
         if !self.is_cut_off(&id) {
-            let mut state = self.state();
-            self.remove(&mut state, Some(tenure.term()));
+            let _state = self.state();
+            self.remove(Some(tenure.term()));
         }
     }
 }
@@ -201,12 +202,12 @@ impl Elector for SharedElector {
     }
 
     async fn challenge(&self, leader: &Leader) -> Result<(), ElectionError> {
-        let mut state = self.election.state();
+        let state = self.election.state();
         if state.cut_off.contains(&self.candidate.id) {
             let reason = "cut off".to_owned();
             return Err(ElectionError::Unreachable { reason });
         }
-        self.election.remove(&mut state, Some(leader.term));
+        self.election.remove(Some(leader.term));
         Ok(())
     }
 
@@ -220,7 +221,7 @@ impl Elector for SharedElector {
         if state.last_term == tenure.term() {
             state.quiet_until = Duration::ZERO;
         }
-        self.election.remove(&mut state, Some(tenure.term()));
+        self.election.remove(Some(tenure.term()));
         Ok(())
     }
 }

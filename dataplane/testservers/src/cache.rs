@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 /// Go module version of MinIO.
 pub const MINIO_VERSION: &str = "v0.0.0-20260212201848-7aac2a2c5b7c";
+/// Go module version of etcd; the same stands in `etcd/go.mod`.
+pub const ETCD_VERSION: &str = "v3.6.4";
 /// Version of Hadoop's mini cluster; the same stands in `hdfs/pom.xml`.
 pub const HADOOP_VERSION: &str = "3.4.1";
 
@@ -24,6 +26,11 @@ pub fn root() -> PathBuf {
 /// The MinIO program.
 pub fn minio() -> PathBuf {
     root().join("servers").join(format!("minio-{MINIO_VERSION}")).join("minio")
+}
+
+/// The etcd program.
+pub fn etcd() -> PathBuf {
+    root().join("servers").join(format!("etcd-{ETCD_VERSION}")).join("etcd")
 }
 
 /// Counts changes of `hdfs/pom.xml` within one version of Hadoop: another set of jars goes into

@@ -1,4 +1,4 @@
-//! Real servers for tests: MinIO (S3) and an HDFS mini cluster, from the user's cache, on free
+//! Real servers for tests: MinIO (S3), an HDFS mini cluster and etcd, from the user's cache, on free
 //! loopback ports, with their data in a temporary directory.
 //!
 //! It must not know: how they get into the cache (`cargo xtask test` does that, with the versions
@@ -7,12 +7,17 @@
 //! A server ends with the process that started it, however that ends: it is watched over by a
 //! process that waits for the end of a pipe whose other end we hold.
 //!
-//! Reading order: [`cache`], [`process`], [`minio`], [`hdfs`].
+//! Reading order: [`cache`], [`process`], [`minio`], [`hdfs`], [`etcd`]; [`proxy`] breaks the
+//! network between them and us.
 
 pub mod cache;
+pub mod etcd;
 pub mod hdfs;
 pub mod minio;
 pub mod process;
+pub mod proxy;
 
+pub use etcd::Etcd;
 pub use hdfs::Hdfs;
 pub use minio::Minio;
+pub use proxy::{Proxy, eventually};

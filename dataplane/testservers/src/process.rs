@@ -44,6 +44,19 @@ impl Server {
         self.dir.path()
     }
 
+    /// Processes that a [`Server::supervised`] command runs: none after they ended.
+    pub fn children(&self) -> Vec<u32> {
+        let supervisor = self.child.id();
+        let path = format!("/proc/{supervisor}/task/{supervisor}/children");
+        let children = std::fs::read_to_string(path).unwrap_or_default();
+        // `cat`, which waits for the end of the pipe, is a child too.
+        let is_server = |id: &u32| {
+            let name = std::fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
+            name.trim() != "cat"
+        };
+        children.split_whitespace().filter_map(|id| id.parse().ok()).filter(is_server).collect()
+    }
+
     /// Waits until `ready` yields something, looking at the log as it grows.
     ///
     /// **Panics** with the log when the server ends, or after [`START_LIMIT`].

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Oldest Go that builds the S3 server.
+/// Oldest Go that builds the S3 server and etcd.
 const GO_MINOR_MIN: u32 = 24;
 
 /// Installs what is missing.
@@ -16,6 +16,9 @@ pub(crate) fn install() -> Result<()> {
     need("javac", "openjdk-17-jdk-headless").context("HDFS of the tests")?;
     if !cache::minio().exists() {
         install_minio().context("MinIO, the S3 server of the tests")?;
+    }
+    if !cache::etcd().exists() {
+        install_etcd().context("etcd of the tests")?;
     }
     if !cache::hdfs_mark().exists() {
         install_hdfs().context("HDFS of the tests")?;
@@ -67,6 +70,26 @@ fn install_minio() -> Result<()> {
         .env("GOFLAGS", "")
         // A static program: no C compiler is needed.
         .env("CGO_ENABLED", "0"))
+}
+
+fn install_etcd() -> Result<()> {
+    need("go", "golang-go")?;
+    check_go()?;
+    let program = cache::etcd();
+    let dir = program.parent().context("the program lies in a folder")?;
+    say(&format!("building etcd {} into {} (once)", cache::ETCD_VERSION, dir.display()));
+    fs::create_dir_all(dir)?;
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dataplane/testservers/etcd");
+    // Under another name first: a build that was interrupted must not look like the program.
+    let unfinished = dir.join("etcd.tmp");
+    run(Command::new("go")
+        .args(["build", "-trimpath", "-mod=readonly", "-ldflags=-s -w", "-o"])
+        .arg(&unfinished)
+        .arg(".")
+        .current_dir(source)
+        .env("GOFLAGS", "")
+        .env("CGO_ENABLED", "0"))?;
+    Ok(fs::rename(unfinished, program)?)
 }
 
 fn install_hdfs() -> Result<()> {

@@ -17,7 +17,7 @@ const FILE_LINES_MAX: usize = 800;
 /// only what [`SAME_FLOOR`] lists.
 const FLOORS: &[(u32, &[&str])] = &[
     (0, &["types", "host"]),
-    (1, &["config", "proto", "telemetry"]),
+    (1, &["config", "proto", "telemetry", "etcd"]),
     (2, &["namespace", "journal", "election", "blockstore", "datapath", "ufs"]),
     (3, &["rpc", "client"]),
     (4, &["master", "worker", "cli"]),
