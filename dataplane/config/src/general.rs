@@ -35,8 +35,6 @@ keys! {
     LOCALITY = "alluxio.locality.<name>", Kind::Text;
     /// Tiers of locality, the nearest first.
     LOCALITY_ORDER = "alluxio.locality.order", Kind::List, default: Some("node,rack");
-    /// Addresses of etcd, for master election and the shared journal.
-    ETCD_ENDPOINTS = "alluxio.etcd.endpoints", Kind::List;
 }
 
 /// What every process needs.

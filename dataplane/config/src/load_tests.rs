@@ -329,3 +329,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_journal_in_etcd_needs_etcd_and_never_shows_its_password() {
+    let journal = ("alluxio.master.journal.type", "ETCD");
+    let got = faults(Config::of([journal]).unwrap().master());
+    assert!(got[0].contains("alluxio.etcd.endpoints"), "{got:?}");
+    let settings = [
+        journal,
+        ("alluxio.etcd.endpoints", "e1:2379,e2:2379"),
+        ("alluxio.cluster.name", "blue"),
+        ("alluxio.etcd.username", "alluxio"),
+        ("alluxio.etcd.password", "correct horse"),
+        ("alluxio.etcd.tls.enabled", "true"),
+        ("alluxio.etcd.tls.ca.cert", "/etc/ca.pem"),
+    ];
+    let master = Config::of(settings).unwrap().master().unwrap();
+    assert_eq!(master.journal.kind, JournalKind::Etcd);
+    assert!(!format!("{master:?}").contains("correct horse"));
+    let etcd = master.etcd.unwrap();
+    assert_eq!(etcd.endpoints, ["e1:2379", "e2:2379"]);
+    assert_eq!(etcd.cluster_name, "blue");
+    let password = crate::EtcdPassword::Text("correct horse".into());
+    assert_eq!(etcd.user, Some(("alluxio".to_owned(), password)));
+    assert_eq!(etcd.tls.unwrap().ca.unwrap().to_str(), Some("/etc/ca.pem"));
+}
+
+#[test]
+fn settings_of_etcd_that_make_no_sense_are_all_refused() {
+    let config = Config::of([
+        ("alluxio.etcd.endpoints", "e1:2379"),
+        ("alluxio.cluster.name", "a/b"),
+        ("alluxio.etcd.username", "alluxio"),
+        ("alluxio.etcd.tls.enabled", "true"),
+        ("alluxio.etcd.tls.client.cert", "/etc/cert.pem"),
+    ]);
+    let got = faults(config.unwrap().master());
+    assert_eq!(got.len(), 3, "{got:?}");
+}

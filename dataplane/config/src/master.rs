@@ -1,5 +1,6 @@
 //! Keys and section of the master.
 
+use crate::etcd::{self, EtcdConfig};
 use crate::general::{self, GeneralConfig, HostPort};
 use crate::reader::Reader;
 use crate::security::{self, SecurityConfig};
@@ -30,7 +31,8 @@ keys! {
     /// (tests), ETCD = in etcd (several masters).
     JOURNAL_TYPE = "alluxio.master.journal.type",
         Kind::Enum(&["UFS", "NOOP", "ETCD", "EMBEDDED"]), default: Some("UFS"), roles: MASTER;
-    /// Folder of the journal: a local path or a URI of an under store.
+    /// Folder of the journal: a local path or a URI of an under store. With ETCD a local folder of
+    /// each master for its checkpoints.
     JOURNAL_FOLDER = "alluxio.master.journal.folder", Kind::Text,
         default: Some("${alluxio.work.dir}/journal"), roles: MASTER;
     /// Option of the under store that holds the journal, named as a mount option.
@@ -140,6 +142,8 @@ pub struct MasterConfig {
     pub rpc_addresses: Vec<HostPort>,
     /// Where changes are kept.
     pub journal: JournalConfig,
+    /// Where election and journal of several masters are; there whenever `journal` is in etcd.
+    pub etcd: Option<EtcdConfig>,
     /// What is mounted at `/` when the journal is new.
     pub root_mount: MountConfig,
     /// Other mounts of a new journal, by path.
@@ -194,6 +198,8 @@ pub struct JournalConfig {
 pub enum JournalKind {
     /// Segments in a folder (`UFS`).
     Folder,
+    /// In etcd, shared by several masters (`ETCD`).
+    Etcd,
     /// Nowhere: all is gone when the process ends (`NOOP`).
     Memory,
 }
@@ -226,7 +232,7 @@ pub struct MetadataSyncConfig {
 
 /// What to write instead of the Raft journal.
 const NO_EMBEDDED: &str = "there is no Raft journal here. For one master write UFS, and its folder in \
-    alluxio.master.journal.folder (the default); several masters will share a journal in etcd \
+    alluxio.master.journal.folder (the default); several masters share a journal in etcd \
     (ETCD with alluxio.etcd.endpoints)";
 
 pub(crate) fn section(r: &mut Reader<'_>) -> MasterConfig {
@@ -241,6 +247,11 @@ pub(crate) fn section(r: &mut Reader<'_>) -> MasterConfig {
             RPC_PORT.name, WEB_PORT.name
         ));
     }
+    let journal = journal(r);
+    let etcd = etcd::section(r);
+    if journal.kind == JournalKind::Etcd && etcd.is_none() {
+        r.missing(etcd::ENDPOINTS.name, "alluxio.master.journal.type is ETCD, which needs it");
+    }
     MasterConfig {
         general: general::section(r),
         security: security::section(r),
@@ -250,7 +261,8 @@ pub(crate) fn section(r: &mut Reader<'_>) -> MasterConfig {
         web_bind_host: r.text(&WEB_BIND_HOST),
         web_port,
         rpc_addresses: r.addresses(&RPC_ADDRESSES),
-        journal: journal(r),
+        journal,
+        etcd,
         root_mount: root_mount(r),
         mounts: other_mounts(r),
         ufs_options: ufs::site_options(r),
@@ -286,10 +298,7 @@ fn journal(r: &mut Reader<'_>) -> JournalConfig {
             r.refuse(&JOURNAL_TYPE, NO_EMBEDDED);
             JournalKind::Folder
         }
-        _ => {
-            r.refuse(&JOURNAL_TYPE, "this version runs one master: write UFS");
-            JournalKind::Folder
-        }
+        _ => JournalKind::Etcd,
     };
     JournalConfig {
         kind,
