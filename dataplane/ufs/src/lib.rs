@@ -18,6 +18,7 @@ mod http;
 pub mod local;
 pub mod location;
 pub mod memory;
+mod named;
 mod object;
 mod options;
 pub mod registry;

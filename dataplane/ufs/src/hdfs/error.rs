@@ -2,6 +2,7 @@
 
 use super::HdfsUfs;
 use crate::error::Error;
+use crate::named::Named;
 use hdfs_native::HdfsError;
 
 impl HdfsUfs {

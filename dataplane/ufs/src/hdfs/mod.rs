@@ -14,6 +14,7 @@ pub(crate) use write::temp_name;
 use crate::error::{Error, Result};
 use crate::facts::{Capabilities, Space, UfsAttributes, UfsEntry, UfsFacts, UfsKind};
 use crate::location::{Location, split_last};
+use crate::named::{self, Named};
 use crate::options::{Known, Options, Redactor, plain, secret};
 use crate::registry::UfsSettings;
 use crate::retry::Retries;
@@ -21,7 +22,7 @@ use crate::under_fs::{
     ByteStream, CreateOptions, EntryStream, LIST_BATCH_MAX, MkdirOptions, TEMP_PREFIX, UfsWriter,
     UnderFs, is_left_over, refuse_root,
 };
-use alluxio_types::{Fingerprint, Mode, MountOptions, UnixMillis};
+use alluxio_types::{FileKind, Fingerprint, Mode, MountOptions, UnixMillis};
 use async_trait::async_trait;
 use futures::StreamExt;
 use hdfs_native::client::{Client, ClientBuilder, FileStatus};
@@ -119,13 +120,21 @@ fn facts_of(status: FileStatus) -> UfsFacts {
     )
 }
 
+impl Named for HdfsUfs {
+    fn uri(&self, relative: &str) -> String {
+        self.shared.location.join(relative)
+    }
+
+    async fn status_of(&self, relative: &str) -> Result<UfsFacts> {
+        let path = self.path(relative);
+        let call = || self.shared.client.get_file_info(&path);
+        Ok(facts_of(self.repeat(relative, "status", call).await?))
+    }
+}
+
 impl HdfsUfs {
     fn relative(&self, path: &str) -> Result<String> {
         self.shared.location.relative(path)
-    }
-
-    fn uri(&self, relative: &str) -> String {
-        self.shared.location.join(relative)
     }
 
     /// The absolute path in HDFS of what is at `relative`.
@@ -167,12 +176,6 @@ impl HdfsUfs {
         let call = Box::pin(call);
         let work = async { call.await.map_err(|error| self.error(relative, operation, &error)) };
         self.shared.retries.within(&uri, operation, work).await
-    }
-
-    async fn status_of(&self, relative: &str) -> Result<UfsFacts> {
-        let path = self.path(relative);
-        let call = || self.shared.client.get_file_info(&path);
-        Ok(facts_of(self.repeat(relative, "status", call).await?))
     }
 
     /// Removes an unfinished file that a crash left behind, without anybody waiting for it.
@@ -217,23 +220,8 @@ impl HdfsUfs {
         }
     }
 
-    async fn rename(&self, from: &str, to: &str, directory: bool) -> Result<UfsFacts> {
-        let found = self.status_of(from).await?;
-        if found.is_directory() && !directory {
-            return Err(Error::IsADirectory { uri: self.uri(from) });
-        }
-        if directory && !found.is_directory() {
-            return Err(Error::NotADirectory { uri: self.uri(from) });
-        }
-        if to == from || to.starts_with(&format!("{from}/")) {
-            let why = "a file or directory cannot move into itself".to_owned();
-            return Err(Error::InvalidUri { uri: self.uri(to), why });
-        }
-        match self.status_of(to).await {
-            Ok(_) => return Err(Error::AlreadyExists { uri: self.uri(to) }),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error),
-        }
+    async fn rename(&self, from: &str, to: &str, kind: FileKind) -> Result<UfsFacts> {
+        named::may_rename(self, from, to, kind).await?;
         let (old, new) = (self.path(from), self.path(to));
         self.once(from, "rename", self.shared.client.rename(&old, &new, false)).await?;
         self.status_of(to).await
@@ -267,9 +255,7 @@ impl UnderFs for HdfsUfs {
 
     async fn list(&self, path: &str, recursive: bool) -> Result<EntryStream> {
         let relative = self.relative(path)?;
-        if !self.status_of(&relative).await?.is_directory() {
-            return Err(Error::NotADirectory { uri: path.to_owned() });
-        }
+        named::need(self, &relative, FileKind::Directory).await?;
         let ufs = self.clone();
         let base = self.path(&relative);
         let found = self.shared.client.list_status_iter(&base, recursive).into_stream();
@@ -306,11 +292,8 @@ impl UnderFs for HdfsUfs {
 
     async fn mkdir(&self, path: &str, options: MkdirOptions) -> Result<()> {
         let relative = self.relative(path)?;
-        match self.status_of(&relative).await {
-            Ok(facts) if facts.is_directory() => return Ok(()),
-            Ok(_) => return Err(Error::AlreadyExists { uri: path.to_owned() }),
-            Err(Error::NotFound { .. } | Error::NotADirectory { .. }) => {}
-            Err(error) => return Err(error),
+        if named::is_made(self, &relative).await? {
+            return Ok(());
         }
         let mode = options.attributes.mode.unwrap_or(Mode::DIRECTORY);
         self.make(&relative, mode, options.recursive).await?;
@@ -320,9 +303,7 @@ impl UnderFs for HdfsUfs {
     async fn delete_file(&self, path: &str) -> Result<()> {
         let relative = self.relative(path)?;
         refuse_root(&relative, path)?;
-        if self.status_of(&relative).await?.is_directory() {
-            return Err(Error::IsADirectory { uri: path.to_owned() });
-        }
+        named::need(self, &relative, FileKind::File).await?;
         let full = self.path(&relative);
         self.repeat(&relative, "delete", || self.shared.client.delete(&full, false)).await?;
         Ok(())
@@ -331,9 +312,7 @@ impl UnderFs for HdfsUfs {
     async fn delete_dir(&self, path: &str, recursive: bool) -> Result<()> {
         let relative = self.relative(path)?;
         refuse_root(&relative, path)?;
-        if !self.status_of(&relative).await?.is_directory() {
-            return Err(Error::NotADirectory { uri: path.to_owned() });
-        }
+        named::need(self, &relative, FileKind::Directory).await?;
         let full = self.path(&relative);
         self.repeat(&relative, "delete", || self.shared.client.delete(&full, recursive)).await?;
         Ok(())
@@ -342,13 +321,13 @@ impl UnderFs for HdfsUfs {
     async fn rename_file(&self, from: &str, to: &str) -> Result<UfsFacts> {
         let (old, new) = (self.relative(from)?, self.relative(to)?);
         refuse_root(&old, from)?;
-        self.rename(&old, &new, false).await
+        self.rename(&old, &new, FileKind::File).await
     }
 
     async fn rename_dir(&self, from: &str, to: &str) -> Result<()> {
         let (old, new) = (self.relative(from)?, self.relative(to)?);
         refuse_root(&old, from)?;
-        self.rename(&old, &new, true).await?;
+        self.rename(&old, &new, FileKind::Directory).await?;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use super::HdfsUfs;
 use crate::error::{Error, Result};
+use crate::named::{self, Named, need_range, need_version, stream};
 use crate::under_fs::ByteStream;
 use alluxio_types::Fingerprint;
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use futures::stream::BoxStream;
 struct Reading {
     ufs: HdfsUfs,
     relative: String,
-    stream: BoxStream<'static, hdfs_native::Result<Bytes>>,
+    pieces: BoxStream<'static, hdfs_native::Result<Bytes>>,
     version: Fingerprint,
     want: u64,
     got: u64,
@@ -27,16 +28,7 @@ pub(super) async fn read_range(
 ) -> Result<ByteStream> {
     let uri = || ufs.uri(&relative);
     let facts = ufs.status_of(&relative).await?;
-    if facts.is_directory() {
-        return Err(Error::IsADirectory { uri: uri() });
-    }
-    if !expected.is_empty() && *expected != facts.fingerprint {
-        return Err(Error::Changed { uri: uri() });
-    }
-    let end = offset.saturating_add(length);
-    if end > facts.length {
-        return Err(Error::OutOfRange { uri: uri(), offset, end, file_length: facts.length });
-    }
+    need_range(&facts, uri, (offset, length), expected)?;
     if length == 0 {
         return Ok(futures::stream::empty().boxed());
     }
@@ -49,26 +41,18 @@ pub(super) async fn read_range(
     let too_large = |_| Error::Unsupported { uri: uri(), operation: "address so large a file" };
     let (from, count) =
         (usize::try_from(offset).map_err(too_large)?, usize::try_from(length).map_err(too_large)?);
-    let stream = reader.read_range_stream(from, count).boxed();
+    let pieces = reader.read_range_stream(from, count).boxed();
     let version = facts.fingerprint;
-    let reading = Reading { ufs: ufs.clone(), relative, stream, version, want: length, got: 0 };
-    let pieces = futures::stream::unfold(Some(reading), |reading| async move {
-        let mut reading = reading?;
-        match reading.next().await {
-            Ok(Some(bytes)) => Some((Ok(bytes), Some(reading))),
-            Ok(None) => None,
-            Err(error) => Some((Err(error), None)),
-        }
-    });
-    Ok(pieces.boxed())
+    let reading = Reading { ufs: ufs.clone(), relative, pieces, version, want: length, got: 0 };
+    Ok(stream(reading))
 }
 
-impl Reading {
+impl named::Reading for Reading {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         let (ufs, relative) = (&self.ufs, &self.relative);
         let uri = ufs.uri(relative);
-        let stream = &mut self.stream;
-        let step = async { Ok(stream.next().await) };
+        let pieces = &mut self.pieces;
+        let step = async { Ok(pieces.next().await) };
         let bytes = match ufs.shared.retries.within(&uri, "read", step).await? {
             Some(Ok(bytes)) => bytes,
             // Blocks of a file that was deleted or replaced meanwhile are gone soon.
@@ -88,13 +72,11 @@ impl Reading {
         self.got += bytes.len() as u64;
         Ok(Some(bytes))
     }
+}
 
-    /// Fails if the name does not stand for the version that is being read.
+impl Reading {
+    // `&mut`: what is still to come is not `Sync`, and this waits.
     async fn verify(&mut self) -> Result<()> {
-        match self.ufs.status_of(&self.relative).await {
-            Ok(facts) if facts.fingerprint == self.version => Ok(()),
-            Ok(_) => Err(Error::Changed { uri: self.ufs.uri(&self.relative) }),
-            Err(error) => Err(error),
-        }
+        need_version(&self.ufs, &self.relative, &self.version).await
     }
 }

@@ -4,6 +4,7 @@ use super::HdfsUfs;
 use crate::error::{Error, Result};
 use crate::facts::UfsFacts;
 use crate::location::split_last;
+use crate::named::Named;
 use crate::under_fs::{CreateOptions, TEMP_PREFIX, UfsWriter};
 use alluxio_host::{Entropy, OsEntropy};
 use alluxio_types::Mode;

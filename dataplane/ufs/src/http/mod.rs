@@ -12,6 +12,7 @@ use crate::client::http_client;
 use crate::error::{Error, Result};
 use crate::facts::{Capabilities, Space, UfsAttributes, UfsEntry, UfsFacts, UfsKind};
 use crate::location::Location;
+use crate::named::Named;
 use crate::options::{Known, Options, Redactor, plain, secret};
 use crate::registry::UfsSettings;
 use crate::retry::Retries;
@@ -92,13 +93,22 @@ enum Found {
     Directory(Vec<page::Link>),
 }
 
+impl Named for HttpUfs {
+    fn uri(&self, relative: &str) -> String {
+        self.shared.location.join(relative)
+    }
+
+    async fn status_of(&self, relative: &str) -> Result<UfsFacts> {
+        match self.look(relative).await? {
+            Found::File(facts) => Ok(facts),
+            Found::Directory(_) => Ok(UfsFacts::directory()),
+        }
+    }
+}
+
 impl HttpUfs {
     fn relative(&self, path: &str) -> Result<String> {
         self.shared.location.relative(path)
-    }
-
-    fn uri(&self, relative: &str) -> String {
-        self.shared.location.join(relative)
     }
 
     fn url(&self, relative: &str, directory: bool) -> String {
@@ -250,13 +260,6 @@ impl HttpUfs {
             }
         };
         Ok(UfsFacts::file(length, modified, Fingerprint(version)))
-    }
-
-    async fn status_of(&self, relative: &str) -> Result<UfsFacts> {
-        match self.look(relative).await? {
-            Found::File(facts) => Ok(facts),
-            Found::Directory(_) => Ok(UfsFacts::directory()),
-        }
     }
 
     /// Facts of the links of one page.

@@ -1,7 +1,8 @@
 //! Bytes of a web server.
 
-use super::{Found, HttpUfs, page};
+use super::{HttpUfs, page};
 use crate::error::{Error, Result};
+use crate::named::{self, Named, need_range, need_version, stream};
 use crate::under_fs::ByteStream;
 use alluxio_types::Fingerprint;
 use bytes::Bytes;
@@ -28,20 +29,12 @@ pub(super) async fn read_range(
     expected: &Fingerprint,
 ) -> Result<ByteStream> {
     let uri = || ufs.uri(&relative);
-    let Found::File(facts) = ufs.look(&relative).await? else {
-        return Err(Error::IsADirectory { uri: uri() });
-    };
-    if !expected.is_empty() && *expected != facts.fingerprint {
-        return Err(Error::Changed { uri: uri() });
-    }
-    let end = offset.saturating_add(length);
-    if end > facts.length {
-        return Err(Error::OutOfRange { uri: uri(), offset, end, file_length: facts.length });
-    }
+    let facts = ufs.status_of(&relative).await?;
+    need_range(&facts, uri, (offset, length), expected)?;
     if length == 0 {
         return Ok(futures::stream::empty().boxed());
     }
-    let url = ufs.url(&relative, false);
+    let (end, url) = (offset + length, ufs.url(&relative, false));
     let strong = strong_tag(&facts.fingerprint).map(str::to_owned);
     let request = || {
         let request = ufs.request(Method::GET, &url);
@@ -68,15 +61,7 @@ pub(super) async fn read_range(
     let version = facts.fingerprint;
     let reading =
         Reading { ufs: ufs.clone(), relative, response, version, skip, want: length, got: 0 };
-    let pieces = futures::stream::unfold(Some(reading), |reading| async move {
-        let mut reading = reading?;
-        match reading.next().await {
-            Ok(Some(bytes)) => Some((Ok(bytes), Some(reading))),
-            Ok(None) => None,
-            Err(error) => Some((Err(error), None)),
-        }
-    });
-    Ok(pieces.boxed())
+    Ok(stream(reading))
 }
 
 /// The entity tag to ask for, if it promises equal bytes.
@@ -85,7 +70,7 @@ fn strong_tag(version: &Fingerprint) -> Option<&str> {
     tag.starts_with('"').then_some(tag)
 }
 
-impl Reading {
+impl named::Reading for Reading {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             if self.got == self.want {
@@ -117,11 +102,12 @@ impl Reading {
             }
         }
     }
+}
 
+impl Reading {
     /// Fails if the server has another version by now. The body's own headers are compared too:
     /// they belong to the bytes that came.
     async fn verify(&self) -> Result<()> {
-        let changed = || Error::Changed { uri: self.ufs.uri(&self.relative) };
         let headers = self.response.headers();
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let told = match (text(header::ETAG), text(header::LAST_MODIFIED)) {
@@ -130,12 +116,8 @@ impl Reading {
             (None, None) => None,
         };
         if told.is_some_and(|told| !self.version.0.ends_with(&told)) {
-            return Err(changed());
+            return Err(Error::Changed { uri: self.ufs.uri(&self.relative) });
         }
-        match self.ufs.status_of(&self.relative).await {
-            Ok(facts) if facts.fingerprint == self.version => Ok(()),
-            Ok(_) => Err(changed()),
-            Err(error) => Err(error),
-        }
+        need_version(&self.ufs, &self.relative, &self.version).await
     }
 }

@@ -3,6 +3,7 @@
 use super::WebHdfsUfs;
 use crate::error::{Error, Result};
 use crate::hdfs;
+use crate::named::Named;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::facts::{Capabilities, Space, UfsAttributes, UfsEntry, UfsFacts, UfsKind};
 use crate::hdfs;
 use crate::location::{Location, is_usable_name, split_last};
+use crate::named::{self, Named};
 use crate::options::{Known, Options, Redactor, plain, secret};
 use crate::registry::UfsSettings;
 use crate::retry::Retries;
@@ -18,7 +19,7 @@ use crate::under_fs::{
     ByteStream, CreateOptions, EntryStream, MkdirOptions, UfsWriter, UnderFs, is_left_over,
     refuse_root,
 };
-use alluxio_types::{Fingerprint, Mode, MountOptions};
+use alluxio_types::{FileKind, Fingerprint, Mode, MountOptions};
 use async_trait::async_trait;
 use call::Call;
 use futures::StreamExt;
@@ -109,11 +110,7 @@ fn facts(status: &Value) -> Option<UfsFacts> {
     Some(facts)
 }
 
-impl WebHdfsUfs {
-    fn relative(&self, path: &str) -> Result<String> {
-        self.shared.location.relative(path)
-    }
-
+impl Named for WebHdfsUfs {
     fn uri(&self, relative: &str) -> String {
         self.shared.location.join(relative)
     }
@@ -121,6 +118,12 @@ impl WebHdfsUfs {
     async fn status_of(&self, relative: &str) -> Result<UfsFacts> {
         let answer = self.json(relative, Call::get("GETFILESTATUS")).await?;
         answer.get("FileStatus").and_then(facts).ok_or_else(|| self.odd_answer(relative, "status"))
+    }
+}
+
+impl WebHdfsUfs {
+    fn relative(&self, path: &str) -> Result<String> {
+        self.shared.location.relative(path)
     }
 
     async fn set(&self, relative: &str, attributes: &UfsAttributes) -> Result<()> {
@@ -171,27 +174,10 @@ impl WebHdfsUfs {
         });
     }
 
-    async fn rename(&self, from: &str, to: &str, directory: bool) -> Result<UfsFacts> {
-        let found = self.status_of(from).await?;
-        if found.is_directory() && !directory {
-            return Err(Error::IsADirectory { uri: self.uri(from) });
-        }
-        if directory && !found.is_directory() {
-            return Err(Error::NotADirectory { uri: self.uri(from) });
-        }
-        if to == from || to.starts_with(&format!("{from}/")) {
-            let why = "a file or directory cannot move into itself".to_owned();
-            return Err(Error::InvalidUri { uri: self.uri(to), why });
-        }
-        match self.status_of(to).await {
-            Ok(_) => return Err(Error::AlreadyExists { uri: self.uri(to) }),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error),
-        }
+    async fn rename(&self, from: &str, to: &str, kind: FileKind) -> Result<UfsFacts> {
+        named::may_rename(self, from, to, kind).await?;
         let parent = split_last(to).0;
-        if !self.status_of(parent).await?.is_directory() {
-            return Err(Error::NotADirectory { uri: self.uri(parent) });
-        }
+        named::need(self, parent, FileKind::Directory).await?;
         let call = Call::put("RENAME").with("destination", &self.full_path(to)).once();
         if !is_true(&self.json(from, call).await?) {
             return Err(self.odd_answer(from, "rename"));
@@ -307,9 +293,7 @@ impl UnderFs for WebHdfsUfs {
 
     async fn list(&self, path: &str, recursive: bool) -> Result<EntryStream> {
         let base = self.relative(path)?;
-        if !self.status_of(&base).await?.is_directory() {
-            return Err(Error::NotADirectory { uri: path.to_owned() });
-        }
+        named::need(self, &base, FileKind::Directory).await?;
         let waiting = VecDeque::from([(String::new(), String::new())]);
         let walk = Walk { ufs: self.clone(), base, recursive, waiting };
         let batches = futures::stream::try_unfold(walk, |mut walk| async move {
@@ -336,17 +320,12 @@ impl UnderFs for WebHdfsUfs {
 
     async fn mkdir(&self, path: &str, options: MkdirOptions) -> Result<()> {
         let relative = self.relative(path)?;
-        match self.status_of(&relative).await {
-            Ok(facts) if facts.is_directory() => return Ok(()),
-            Ok(_) => return Err(Error::AlreadyExists { uri: path.to_owned() }),
-            Err(Error::NotFound { .. } | Error::NotADirectory { .. }) => {}
-            Err(error) => return Err(error),
+        if named::is_made(self, &relative).await? {
+            return Ok(());
         }
         if !options.recursive {
             let parent = split_last(&relative).0;
-            if !self.status_of(parent).await?.is_directory() {
-                return Err(Error::NotADirectory { uri: self.uri(parent) });
-            }
+            named::need(self, parent, FileKind::Directory).await?;
         }
         self.make(&relative, options.attributes.mode.unwrap_or(Mode::DIRECTORY)).await?;
         self.set(&relative, &options.attributes).await
@@ -355,31 +334,27 @@ impl UnderFs for WebHdfsUfs {
     async fn delete_file(&self, path: &str) -> Result<()> {
         let relative = self.relative(path)?;
         refuse_root(&relative, path)?;
-        if self.status_of(&relative).await?.is_directory() {
-            return Err(Error::IsADirectory { uri: path.to_owned() });
-        }
+        named::need(self, &relative, FileKind::File).await?;
         self.delete(&relative, false).await
     }
 
     async fn delete_dir(&self, path: &str, recursive: bool) -> Result<()> {
         let relative = self.relative(path)?;
         refuse_root(&relative, path)?;
-        if !self.status_of(&relative).await?.is_directory() {
-            return Err(Error::NotADirectory { uri: path.to_owned() });
-        }
+        named::need(self, &relative, FileKind::Directory).await?;
         self.delete(&relative, recursive).await
     }
 
     async fn rename_file(&self, from: &str, to: &str) -> Result<UfsFacts> {
         let (old, new) = (self.relative(from)?, self.relative(to)?);
         refuse_root(&old, from)?;
-        self.rename(&old, &new, false).await
+        self.rename(&old, &new, FileKind::File).await
     }
 
     async fn rename_dir(&self, from: &str, to: &str) -> Result<()> {
         let (old, new) = (self.relative(from)?, self.relative(to)?);
         refuse_root(&old, from)?;
-        self.rename(&old, &new, true).await?;
+        self.rename(&old, &new, FileKind::Directory).await?;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use super::WebHdfsUfs;
 use super::call::Call;
 use crate::error::{Error, Result};
+use crate::named::{self, Named, need_range, need_version, stream};
 use crate::under_fs::ByteStream;
 use alluxio_types::Fingerprint;
 use bytes::Bytes;
@@ -26,16 +27,7 @@ pub(super) async fn read_range(
 ) -> Result<ByteStream> {
     let uri = || ufs.uri(&relative);
     let facts = ufs.status_of(&relative).await?;
-    if facts.is_directory() {
-        return Err(Error::IsADirectory { uri: uri() });
-    }
-    if !expected.is_empty() && *expected != facts.fingerprint {
-        return Err(Error::Changed { uri: uri() });
-    }
-    let end = offset.saturating_add(length);
-    if end > facts.length {
-        return Err(Error::OutOfRange { uri: uri(), offset, end, file_length: facts.length });
-    }
+    need_range(&facts, uri, (offset, length), expected)?;
     if length == 0 {
         return Ok(futures::stream::empty().boxed());
     }
@@ -50,18 +42,10 @@ pub(super) async fn read_range(
     let response = ufs.shared.retries.within(&uri(), "read", asking).await?;
     let version = facts.fingerprint;
     let reading = Reading { ufs: ufs.clone(), relative, response, version, want: length, got: 0 };
-    let pieces = futures::stream::unfold(Some(reading), |reading| async move {
-        let mut reading = reading?;
-        match reading.next().await {
-            Ok(Some(bytes)) => Some((Ok(bytes), Some(reading))),
-            Ok(None) => None,
-            Err(error) => Some((Err(error), None)),
-        }
-    });
-    Ok(pieces.boxed())
+    Ok(stream(reading))
 }
 
-impl Reading {
+impl named::Reading for Reading {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         let uri = self.ufs.uri(&self.relative);
         let retries = self.ufs.shared.retries;
@@ -90,12 +74,10 @@ impl Reading {
             }
         }
     }
+}
 
+impl Reading {
     async fn verify(&self) -> Result<()> {
-        match self.ufs.status_of(&self.relative).await {
-            Ok(facts) if facts.fingerprint == self.version => Ok(()),
-            Ok(_) => Err(Error::Changed { uri: self.ufs.uri(&self.relative) }),
-            Err(error) => Err(error),
-        }
+        need_version(&self.ufs, &self.relative, &self.version).await
     }
 }

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::facts::UfsFacts;
 use crate::hdfs::temp_name;
 use crate::location::split_last;
+use crate::named::Named;
 use crate::under_fs::{CreateOptions, UfsWriter};
 use alluxio_types::Mode;
 use async_trait::async_trait;
