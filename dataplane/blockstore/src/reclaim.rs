@@ -99,7 +99,11 @@ impl Inner {
             if free.is_some() {
                 return free;
             }
-            let victims = self.choose_victims(tier, bytes, only)?;
+            // What is kept can only move down, if at all: the others come first.
+            let below = tier + 1 < self.tiers.len();
+            let victims = self
+                .choose_victims(tier, bytes, only, false)
+                .or_else(|| below.then(|| self.choose_victims(tier, bytes, only, true))?)?;
             let room = victims.dir.reserve_up_to(bytes);
             for victim in victims.blocks {
                 if room.bytes() >= bytes {
@@ -118,8 +122,15 @@ impl Inner {
     }
 
     /// The coldest blocks of a tier that may go and together with what is free make `bytes` of
-    /// room in one directory; `None` when there is no such set.
-    fn choose_victims(&self, tier: usize, bytes: u64, only: Option<&Arc<Dir>>) -> Option<Victims> {
+    /// room in one directory; `None` when there is no such set. Those that are kept are among them
+    /// only `with_kept`.
+    fn choose_victims(
+        &self,
+        tier: usize,
+        bytes: u64,
+        only: Option<&Arc<Dir>>,
+        with_kept: bool,
+    ) -> Option<Victims> {
         let tier = &self.tiers[tier];
         let pinned = self.pinned();
         let mut found: Vec<(u64, Vec<BlockId>)> =
@@ -140,6 +151,9 @@ impl Inner {
             });
             for block in candidates {
                 let Some((dir, length)) = self.evictable(block) else { continue };
+                if !with_kept && self.is_kept(block) {
+                    continue;
+                }
                 if dir.tier != tier.dirs[0].tier || !takes_part(&dir) {
                     continue;
                 }
@@ -169,13 +183,17 @@ impl Inner {
     }
 
     /// Lets a block leave `dir`: down into the next one when that has or can make room, out of
-    /// the store otherwise. The room it leaves, or `None` when it stays (it moved, or a lease came
-    /// first) or its bytes are still in use.
+    /// the store otherwise. The room it leaves, or `None` when it stays (it moved, a lease came
+    /// first, it is kept) or its bytes are still in use.
     fn evict(self: &Arc<Self>, block: BlockId, dir: &Arc<Dir>) -> Option<SpaceReservation> {
         let stored = self.begin_moving(block, Some(dir)).ok()?;
         if self.demote(&stored) {
             self.stats.demoted.add(1);
             return self.unshare(stored);
+        }
+        if self.is_kept(block) {
+            self.end_moving(&stored);
+            return None;
         }
         let old = {
             let mut map = self.shards.of(block).lock();

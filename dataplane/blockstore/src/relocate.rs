@@ -44,7 +44,7 @@ impl Inner {
     }
 
     /// Ends a move, wherever the block is now.
-    fn end_moving(&self, stored: &Arc<Stored>) {
+    pub(crate) fn end_moving(&self, stored: &Arc<Stored>) {
         let doomed = {
             let mut map = self.shards.of(stored.block).lock();
             match map.get_mut(&stored.block) {

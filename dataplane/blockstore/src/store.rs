@@ -4,6 +4,7 @@ use crate::error::{Error, LostDir, OpenError};
 use crate::evict::EvictionPolicy;
 use crate::fill::{Fill, FillReader, io_error};
 use crate::identity::{self, Identity};
+use crate::kept::Kept;
 use crate::layout::{Placement, StoreConfig, Watermarks};
 use crate::lease::{BlockLease, Stored, UnverifiedLease};
 use crate::recover::{self, RecoveryReport};
@@ -52,6 +53,7 @@ pub(crate) struct Inner {
     pub(crate) stats: Stats,
     identity: Mutex<Identity>,
     pinned: RwLock<Arc<PinnedInodes>>,
+    pub(crate) kept: Kept,
     temp_names: AtomicU64,
 }
 
@@ -138,11 +140,16 @@ impl BlockStore {
             stats: Stats::default(),
             identity: Mutex::new(identity),
             pinned: RwLock::default(),
+            kept: Kept::default(),
             temp_names: AtomicU64::new(0),
             config,
         });
         let report = recover::adopt(&inner);
         Ok((BlockStore { inner }, report))
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
     }
 
     /// Who this store belongs to.
@@ -443,7 +450,7 @@ impl Inner {
         }
     }
 
-    fn drop_vanished(&self, stored: &Arc<Stored>) {
+    pub(crate) fn drop_vanished(&self, stored: &Arc<Stored>) {
         if self.drop_stored(stored) {
             self.stats.vanished.add(1);
             let dir = stored.dir().path.display();

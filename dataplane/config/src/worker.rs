@@ -105,6 +105,13 @@ keys! {
     /// How long a write waits for space to be freed.
     FREE_SPACE_TIMEOUT = "alluxio.worker.free.space.timeout", Kind::time(0), default: Some("10s"),
         roles: WORKER;
+    /// Whether blocks of files that are in no under store may be evicted, which loses them. When not,
+    /// a full worker refuses to write, and caches nothing, until they are persisted or deleted.
+    EVICT_UNPERSISTED = "alluxio.worker.evict.unpersisted.blocks", Kind::Bool,
+        default: Some("false"), roles: WORKER;
+    /// Bytes of idle blocks that are read and checked in a second, on average; 0 for never.
+    SCRUB_RATE = "alluxio.worker.scrub.bytes.per.second", Kind::size(0), default: Some("8MB"),
+        roles: WORKER;
     /// Whether blocks are moved in the background so that the most used are in the top tiers.
     TIER_ALIGN = "alluxio.worker.management.tier.align.enabled", Kind::Bool, default: Some("true"),
         roles: WORKER;
@@ -180,6 +187,10 @@ pub struct WorkerConfig {
     pub session_timeout: Duration,
     /// How long a write waits for space.
     pub free_space_timeout: Duration,
+    /// Whether blocks of files that are in no UFS may be evicted.
+    pub evict_unpersisted: bool,
+    /// Bytes of idle blocks checked in a second; 0 for none.
+    pub scrub_bytes_per_second: u64,
     /// Whether tiers are kept in order.
     pub tier_align: bool,
     /// Whether blocks move up; `None` = no, else the share of a tier to fill, 0..=100.
@@ -282,6 +293,8 @@ pub(crate) fn section(r: &mut Reader<'_>) -> WorkerConfig {
         register_batch_blocks: r.count(&REGISTER_BATCH),
         session_timeout: r.duration(&SESSION_TIMEOUT),
         free_space_timeout: r.duration(&FREE_SPACE_TIMEOUT),
+        evict_unpersisted: r.bool(&EVICT_UNPERSISTED),
+        scrub_bytes_per_second: r.size(&SCRUB_RATE),
         tier_align: r.bool(&TIER_ALIGN),
         tier_promote_quota_percent: promote.then_some(quota),
         load_cool_down: r.duration(&LOAD_COOL_DOWN),

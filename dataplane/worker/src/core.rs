@@ -2,6 +2,7 @@
 
 use crate::error::WorkerError;
 use crate::fetch::Fetcher;
+use crate::kept::KeptFiles;
 use crate::metrics::WorkerMetrics;
 use crate::mounts::Mounts;
 use crate::pins::Pins;
@@ -27,6 +28,7 @@ pub(crate) struct Core {
     pub(crate) store: BlockStore,
     pub(crate) mounts: Mounts,
     pub(crate) pins: Pins,
+    pub(crate) kept: KeptFiles,
     pub(crate) fetcher: Fetcher,
     /// Connections to other workers' data ports.
     pub(crate) peers: DataClient,

@@ -14,17 +14,19 @@
 //! read what (the master decided before it handed out a location), other workers' control planes.
 //!
 //! Reading order: [`start`](mod@start), [`error`], [`metrics`], `core`, `serve`, `fetch`, `source`,
-//! `persist`, `mounts`, `pins`, `master_link`, `upkeep`.
+//! `persist`, `mounts`, `pins`, `kept`, `master_link`, `upkeep`, `scrub`.
 
 mod core;
 pub mod error;
 mod fetch;
+mod kept;
 mod master_link;
 mod memory_tier;
 pub mod metrics;
 mod mounts;
 mod persist;
 mod pins;
+mod scrub;
 mod serve;
 mod settings;
 mod source;

@@ -162,6 +162,7 @@ impl Link {
             self.session = None;
             return self.register().await;
         }
+        let kept = core.kept.next_question(&core.store);
         let request = pb::HeartbeatRequest {
             worker_id: core.store.identity().worker.0,
             session,
@@ -169,6 +170,7 @@ impl Link {
             added: delta.added.iter().map(fact).collect(),
             removed: delta.removed.iter().map(|block| block.0).collect(),
             pin_list_version: core.pins.begin_heartbeat(),
+            kept_inodes: kept.iter().map(|inode| inode.0).collect(),
         };
         let reply = self
             .call(|channel| {
@@ -193,6 +195,11 @@ impl Link {
         if reply.has_pin_list {
             let inodes = reply.pinned_inodes.into_iter().map(InodeId).collect();
             core.pins.take_list(&core.store, reply.pin_list_version, inodes);
+        }
+        if !reply.released_inodes.is_empty() {
+            core.store.release(reply.released_inodes.into_iter().map(InodeId));
+            // There may be more of them: ask for the next ones soon.
+            core.news.notify_one();
         }
         self.remove(reply.free_blocks).await;
         Ok(())

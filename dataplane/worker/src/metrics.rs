@@ -20,6 +20,7 @@ pub struct WorkerMetrics {
     pub(crate) fetched_peer_bytes: IntCounter,
     pub(crate) written_bytes: IntCounter,
     pub(crate) uploaded_bytes: IntCounter,
+    pub(crate) scrubbed_bytes: IntCounter,
     pub(crate) blocks_cached: IntCounter,
     pub(crate) blocks_written: IntCounter,
     pub(crate) files_persisted: IntCounter,
@@ -103,6 +104,8 @@ impl WorkerMetrics {
             fetched_peer_bytes: fetched.with_label_values(&["worker"]),
             written_bytes: m.counter("written_bytes_total", "Bytes of blocks written here")?,
             uploaded_bytes: m.counter("uploaded_bytes_total", "Bytes sent to under stores")?,
+            scrubbed_bytes: m
+                .counter("scrubbed_bytes_total", "Bytes of idle blocks read and found sound")?,
             blocks_cached: m.counter("blocks_cached_total", "Blocks fetched and kept")?,
             blocks_written: m.counter("blocks_written_total", "Blocks written by clients")?,
             files_persisted: m

@@ -3,12 +3,13 @@
 use crate::core::{Core, blocking};
 use crate::error::{StartError, Stopped};
 use crate::fetch::Fetcher;
+use crate::kept::KeptFiles;
 use crate::metrics::WorkerMetrics;
 use crate::mounts::Mounts;
 use crate::pins::Pins;
 use crate::serve::Service;
 use crate::serve::admin::WorkerService;
-use crate::{master_link, memory_tier, settings, upkeep};
+use crate::{master_link, memory_tier, scrub, settings, upkeep};
 use alluxio_blockstore::BlockStore;
 use alluxio_config::WorkerConfig;
 use alluxio_datapath::ClusterName;
@@ -107,6 +108,7 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
         started: host.clock.now(),
         mounts: Mounts::new(ufs, master.clone()),
         pins: Pins::default(),
+        kept: KeptFiles::default(),
         fetcher: Fetcher::new(config.async_cache_concurrency, config.async_cache_queue),
         peers: DataClient::new(ClientOptions {
             cluster: cluster.clone(),
@@ -168,6 +170,11 @@ async fn open_store(host: &Host, config: &WorkerConfig) -> Result<BlockStore, St
         ms = took.as_millis() as u64,
         "storage is open"
     );
+    if !config.evict_unpersisted {
+        // Until the master says which of them are in the UFS.
+        let blocks = store.blocks().flatten();
+        store.keep(blocks.map(|(block, _)| block.inode()).collect::<Vec<_>>());
+    }
     Ok(store)
 }
 
@@ -198,6 +205,9 @@ fn start_tasks(
     let registered = move || joined.ready(REGISTERED);
     core.spawn(async move { link_ended(master_link::run(link, master, registered).await) });
     core.spawn(async move { upkeep_ended(upkeep::run(keep).await) });
+    if core.config.scrub_bytes_per_second > 0 {
+        core.spawn(scrub::run(core.clone(), core.config.scrub_bytes_per_second));
+    }
     stopped
 }
 

@@ -227,6 +227,26 @@ fn a_lost_directory_is_left_alone_and_its_blocks_are_told() {
 }
 
 #[test]
+fn a_scrub_finds_rot_and_is_no_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), &[&[2000]]);
+    let (store, _) = open(&config);
+    put(&store, id(1, 0), 1000);
+    put(&store, id(2, 0), 1000);
+    assert_eq!(store.scrub(id(1, 0)).unwrap(), Some(1000));
+    // Had it been a use, block 2 would be the coldest.
+    put(&store, id(3, 0), 1000);
+    assert!(!store.contains(id(1, 0)) && store.contains(id(2, 0)));
+    let path = config.tiers[0].dirs[0].path.join("alluxioworker").join(id(2, 0).to_string());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[500] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(matches!(store.scrub(id(2, 0)).unwrap_err(), Error::Corrupt { .. }));
+    assert!(!store.contains(id(2, 0)));
+    assert_eq!(store.scrub(id(2, 0)).unwrap(), None);
+}
+
+#[test]
 fn an_unreadable_file_costs_one_block_and_an_unreadable_disk_the_directory() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path(), &[&[10_000], &[10_000]]);

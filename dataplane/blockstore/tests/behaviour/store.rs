@@ -196,6 +196,34 @@ fn leased_and_pinned_blocks_stay_and_a_request_that_needs_them_is_refused() {
 }
 
 #[test]
+fn only_copies_move_down_and_are_never_evicted() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), &[&[3000], &[3000]]);
+    let (store, _) = open(&config);
+    store.keep((1..=4).map(|file| id(file, 0).inode()));
+    // The oldest are kept: those that are not go instead, then the kept ones go down.
+    for file in 1..=5 {
+        put(&store, id(file, 0), 1000);
+    }
+    put(&store, id(6, 0), 1000);
+    put(&store, id(7, 0), 1000);
+    assert!((1..=4).all(|file| store.contains(id(file, 0))), "{:?}", used(&store));
+    store.keep([id(8, 0).inode(), id(9, 0).inode()]);
+    put(&store, id(8, 0), 1000);
+    put(&store, id(9, 0), 1000);
+    // All that is there now is kept.
+    assert!([1, 2, 3, 4, 8, 9].iter().all(|file| store.contains(id(*file, 0))));
+    let error = put_in(&store, id(10, 0), 1000, Placement::TOP).unwrap_err();
+    assert_eq!(error.code(), Code::ResourceExhausted);
+    store.free_ahead();
+    assert_eq!(store.kept_after(Some(id(2, 0).inode()), 2), [id(3, 0).inode(), id(4, 0).inode()]);
+    store.release([id(3, 0).inode()]);
+    put(&store, id(10, 0), 1000);
+    assert!(!store.contains(id(3, 0)), "released, so it may go");
+    assert!(store.remove(id(1, 0)), "who asks for it by name removes it");
+}
+
+#[test]
 fn eviction_moves_down_before_it_removes() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path(), &[&[1000], &[1000], &[1000]]);

@@ -47,9 +47,12 @@ impl Core {
 
     /// A worker came back with a block of this file: if all of them are there, it is not lost.
     pub(crate) async fn find_again(&self, id: InodeId) -> Result<(), MasterError> {
+        if self.namespace.persistence_by_id(id) != Some(PersistenceState::Lost) {
+            return Ok(());
+        }
         let Ok(seen) = self.namespace.status_by_id(id) else { return Ok(()) };
         let status = seen.value;
-        if status.persistence != PersistenceState::Lost || !self.workers.has_all(&status) {
+        if !self.workers.has_all(&status) {
             return Ok(());
         }
         tracing::info!(path = status.path, "lost file is found again");

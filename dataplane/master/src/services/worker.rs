@@ -6,7 +6,7 @@ use crate::workers::{Heartbeat, HeartbeatReply, Registration};
 use alluxio_proto::convert::ConvertError;
 use alluxio_proto::v1::block as pb;
 use alluxio_proto::v1::block::block_master_worker_server::BlockMasterWorker;
-use alluxio_types::{BlockId, InodeId, MountId, TierUsage, WorkerId};
+use alluxio_types::{BlockId, InodeId, MountId, PersistenceState, TierUsage, WorkerId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,7 +28,22 @@ impl WorkerService {
 
     /// Whether a file still is, or may yet be, in the namespace.
     fn alive(&self) -> impl Fn(InodeId) -> bool + '_ {
-        |id| self.core.namespace.status_by_id(id).is_ok()
+        |id| self.core.namespace.persistence_by_id(id).is_some()
+    }
+
+    /// A worker drops bytes because of what it is told: that must not be said of a delete that a
+    /// crash of this master can still take back.
+    async fn settle(&self, dropping: bool) -> Result<(), MasterError> {
+        if dropping {
+            self.core.gate.pass(self.core.namespace.applied()).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a worker may evict a file's blocks: they are in the UFS, or of no file.
+    fn may_go(&self, id: &u64) -> bool {
+        let persistence = self.core.namespace.persistence_by_id(InodeId(*id));
+        persistence.is_none_or(|state| state == PersistenceState::Persisted)
     }
 }
 
@@ -81,6 +96,7 @@ impl BlockMasterWorker for WorkerService {
         let files: BTreeSet<InodeId> =
             registration.blocks.iter().map(|(block, _)| block.inode()).collect();
         let (session, free) = self.core.workers.register(registration, self.alive());
+        self.settle(!free.is_empty()).await?;
         for file in files {
             self.core.find_again(file).await?;
         }
@@ -111,9 +127,11 @@ impl BlockMasterWorker for WorkerService {
             added: request.added.iter().map(fact).collect(),
             removed: request.removed.into_iter().map(BlockId).collect(),
         };
+        let released = request.kept_inodes.iter().copied().filter(|id| self.may_go(id));
         let mut response = pb::HeartbeatResponse {
             mount_table_version: self.core.ufs.version(),
             pin_list_version: self.core.pin_version.load(Ordering::Acquire),
+            released_inodes: released.collect(),
             ..Default::default()
         };
         match self.core.workers.heartbeat(heartbeat, self.alive()) {
@@ -127,6 +145,8 @@ impl BlockMasterWorker for WorkerService {
             let pinned = self.core.namespace.pinned_files();
             response.pinned_inodes = pinned.into_iter().map(|id| id.0).collect();
         }
+        let dropping = !(response.free_blocks.is_empty() && response.released_inodes.is_empty());
+        self.settle(dropping).await?;
         Ok(Response::new(response))
     }
 

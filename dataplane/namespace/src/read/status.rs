@@ -9,7 +9,8 @@ use crate::resolve::{prefix, refuse};
 use crate::{Context, Error, Refusal};
 use alluxio_types::file::{block_count, block_length};
 use alluxio_types::{
-    Access, AlluxioPath, BlockInfo, FileKind, FileStatus, InodeId, MountInfo, UnixMillis,
+    Access, AlluxioPath, BlockInfo, FileKind, FileStatus, InodeId, MountInfo, PersistenceState,
+    UnixMillis,
 };
 use std::sync::Arc;
 
@@ -81,6 +82,13 @@ impl Namespace {
             status.blocks = blocks_of(&status);
             Ok(Seen::new(status, seen.max(on_the_way)))
         })
+    }
+
+    /// Where the bytes of a file are safe; `None` when there is no such inode. One look at its
+    /// record, without its path: for those who ask for many.
+    pub fn persistence_by_id(&self, id: InodeId) -> Option<PersistenceState> {
+        let look = || self.by_id(id, |shard, at| shard.records.at(at.slot()).persistence());
+        self.consistent(|| Ok(look()?)).ok()
     }
 
     /// The id of a path. Needs `x` on all directories above it.

@@ -142,6 +142,42 @@ async fn what_cannot_be_cached_goes_elsewhere_or_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_only_copy_of_a_file_is_not_evicted_before_it_is_persisted() {
+    let cluster = Cluster::start(1, &[("alluxio.worker.ramdisk.size", "1500KB")]).await;
+    let fs = cluster.client(HOSTS[0]);
+    let first = pattern(1, 1 << 20);
+    write(&fs, "/first", &first, WriteType::MustCache).await;
+    let options = CreateFileOptions {
+        write_type: Some(WriteType::MustCache),
+        ..CreateFileOptions::default()
+    };
+    let bytes = pattern(2, 1 << 20);
+    let mut second = fs.create_file(&at("/second"), &options).await.unwrap();
+    let error = second.write(&bytes).await.unwrap_err();
+    assert_eq!(error.code(), Code::ResourceExhausted, "{error:?}");
+    drop(second);
+    assert!(read(&fs, "/first").await == first);
+
+    assert_eq!(fs.persist(&at("/first")).await.unwrap(), 1);
+    // The worker hears of it by one of its next heartbeats.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let overwrite = CreateFileOptions { overwrite: true, ..options };
+    loop {
+        let mut second = fs.create_file(&at("/second"), &overwrite).await.unwrap();
+        match second.write(&bytes).await {
+            Ok(()) => {
+                second.close().await.unwrap();
+                break;
+            }
+            Err(error) => assert_eq!(error.code(), Code::ResourceExhausted, "{error:?}"),
+        }
+        assert!(std::time::Instant::now() < deadline, "the first file still fills the worker");
+    }
+    assert!(read(&fs, "/second").await == bytes);
+    assert!(read(&fs, "/first").await == first, "from the UFS");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn writing_asynchronously_is_not_built_and_says_so() {
     let cluster = Cluster::start(1, &[]).await;
     let fs = cluster.client(HOSTS[0]);

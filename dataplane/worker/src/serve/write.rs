@@ -127,6 +127,9 @@ impl Session {
         let crcs = ChunkCrcs::from_parts(length, crcs).ok_or(mismatch)?;
         // Calls of a session come one at a time, so nobody else holds it.
         let temp = Arc::into_inner(writing.temp).ok_or(WorkerError::Stopping)?;
+        if self.ufs.is_none() && !self.core.config.evict_unpersisted {
+            self.core.kept.written(&self.core.store, block.inode());
+        }
         blocking(move || temp.commit(length, &crcs)).await??;
         self.core.metrics.blocks_written.inc();
         self.core.news.notify_one();

@@ -192,8 +192,52 @@ async fn a_block_without_room_fails_and_the_upload_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_no_store_stays_until_the_master_lets_it_go() {
+    let properties =
+        [("alluxio.worker.tieredstore.levels", "1"), ("alluxio.worker.free.space.timeout", "10ms")];
+    let cluster = Cluster::new(&properties).await;
+    let worker = cluster.worker("w1").await;
+    let size = 4 << 20;
+    let bytes = bytes_of(1, size);
+    let mut session = worker.data.session(&worker.tcp()).await.unwrap();
+    let mut written = Vec::new();
+    let refused = loop {
+        let next = block(written.len() as u64 + 1);
+        match session.open_block(open(next, size)).await {
+            Ok(_) => {
+                session.data(TO_BLOCK, 0, &bytes).await.unwrap();
+                session.commit_block(size, Vec::new()).await.unwrap();
+                written.push(next);
+            }
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(written.len() >= 2, "{}", written.len());
+    for block in &written {
+        assert_eq!(worker.read(&whole(*block, size, None)).await.unwrap(), bytes);
+    }
+    let released_inodes = vec![written[0].inode().0];
+    let release = HeartbeatResponse { released_inodes, ..Default::default() };
+    cluster.master.notes().replies.push_back(release);
+    let taken = |notes: &crate::master::Notes| notes.replies.is_empty();
+    cluster.master.until("the answer is taken", taken).await;
+    let beats = cluster.master.notes().heartbeats;
+    let once_more = move |notes: &crate::master::Notes| notes.heartbeats > beats + 1;
+    cluster.master.until("the worker has taken the answer in", once_more).await;
+    let mut session = worker.data.session(&worker.tcp()).await.unwrap();
+    write(&mut session, block(99), &bytes).await;
+    assert!(worker.read(&whole(written[0], size, None)).await.is_err(), "it made room");
+    assert_eq!(worker.read(&whole(written[1], size, None)).await.unwrap(), bytes);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pinned_blocks_stay_from_the_moment_they_are_written() {
-    let properties = [("alluxio.worker.tieredstore.levels", "1")];
+    let properties = [
+        ("alluxio.worker.tieredstore.levels", "1"),
+        ("alluxio.worker.evict.unpersisted.blocks", "true"),
+    ];
     let cluster = Cluster::new(&properties).await;
     let worker = cluster.worker("w1").await;
     let size = 4 << 20;
