@@ -1,19 +1,24 @@
 //! Prints what the tree costs: bytes per file, changes and reads a second, a listing, a checkpoint
-//! and a restore. `cargo run --release -p alluxio-namespace --example measure -- [files]`
+//! and a restore. `cargo run --release -p alluxio-namespace --example measure -- [files [directory]]`
+//!
+//! With a directory, the tree lies in a file in it instead of the heap; run it under a limit of
+//! memory (a control group) to see what a tree costs that is larger.
 //!
 //! Files have names of 20 characters, one block, and all attributes; 1000 to a directory.
 
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
+use alluxio_host::TableMemory;
 use alluxio_namespace::{
-    CompleteFile, Context, CreateDirectory, CreateFile, Delete, Format, Namespace, Outcome, Policy,
-    Request, Restorer,
+    CompleteFile, Context, CreateDirectory, CreateFile, Delete, Format, Foundation, Namespace,
+    Outcome, Policy, Request, Restorer,
 };
 use alluxio_types::{
     AlluxioPath, Entry, Fingerprint, Identity, InodeId, JournalSeq, MountOptions, PersistenceState,
     UnixMillis,
 };
 use std::error::Error;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -66,14 +71,28 @@ fn file(at: u64) -> Result<AlluxioPath, Box<dyn Error>> {
     Ok(directory(at / FILES_PER_DIRECTORY)?.join(&name)?)
 }
 
-fn per_second(count: u64, since: Instant) -> f64 {
-    count as f64 / since.elapsed().as_secs_f64()
+/// Indexes of all files in batches; in order, or each far from the one before.
+fn batches(files: u64, scattered: bool) -> impl Iterator<Item = Vec<AlluxioPath>> {
+    // Coprime with every number that does not have it as a factor.
+    const STRIDE: u64 = 1_000_000_007;
+    let place = move |at: u64| if scattered { at.wrapping_mul(STRIDE) % files } else { at };
+    (0..files).step_by(IN_FLIGHT).map(move |first| {
+        let some = first..(first + IN_FLIGHT as u64).min(files);
+        some.filter_map(|at| file(place(at)).ok()).collect()
+    })
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let files: u64 = std::env::args().nth(1).map_or(Ok(200_000), |text| text.parse())?;
+    let mut args = std::env::args().skip(1);
+    let files: u64 = args.next().map_or(Ok(200_000), |text| text.parse())?;
+    let dir = args.next().map(PathBuf::from);
+    let foundation = || -> Result<Foundation, Box<dyn Error>> {
+        let memory = dir.as_deref().map_or(Ok(TableMemory::heap()), TableMemory::in_dir)?;
+        Ok(Foundation { memory, hash_seed: 1 })
+    };
+    let base = foundation()?;
     let mut bench = Bench {
-        namespace: Arc::new(Namespace::new()),
+        namespace: Arc::new(Namespace::on(&base)),
         who: Identity::new("root", ["wheel".to_owned()]),
         policy: Policy::default(),
         seq: JournalSeq(0),
@@ -87,38 +106,42 @@ fn main() -> Result<(), Box<dyn Error>> {
         root_mode: None,
     };
     bench.change(&format.into(), 1)?;
-    let paths: Vec<AlluxioPath> = (0..files).map(file).collect::<Result<_, _>>()?;
     let resident = resident_bytes();
-    write(&mut bench, files, &paths)?;
+    write(&mut bench, files)?;
     let stats = bench.namespace.stats();
     let resident = resident_bytes().saturating_sub(resident);
     println!("tables          {:8.1} bytes/file", stats.memory_bytes as f64 / files as f64);
     println!("resident growth {:8.1} bytes/file", resident as f64 / files as f64);
-    read(&bench, &paths)?;
-    restart(&bench)?;
-    let started = Instant::now();
-    for path in &paths {
-        let delete = Delete {
-            path: path.clone(),
-            recursive: false,
-            alluxio_only: false,
-            delete_mount_points: false,
-            expected: None,
-        };
-        bench.change(&delete.into(), 3)?;
+    println!("in a file       {:?}", base.memory);
+    read(&bench, files)?;
+    restart(&bench, &foundation()?)?;
+    let mut delete = Duration::ZERO;
+    for some in batches(files, false) {
+        let started = Instant::now();
+        for path in some {
+            let delete = Delete {
+                path,
+                recursive: false,
+                alluxio_only: false,
+                delete_mount_points: false,
+                expected: None,
+            };
+            bench.change(&delete.into(), 3)?;
+        }
+        delete += started.elapsed();
     }
-    println!("delete          {:8.0} /s", per_second(files, started));
+    println!("delete          {:8.0} /s", files as f64 / delete.as_secs_f64());
     Ok(())
 }
 
-fn write(bench: &mut Bench, files: u64, paths: &[AlluxioPath]) -> Result<(), Box<dyn Error>> {
+fn write(bench: &mut Bench, files: u64) -> Result<(), Box<dyn Error>> {
     for at in 0..files.div_ceil(FILES_PER_DIRECTORY) {
         let mkdir = CreateDirectory { recursive: true, ..CreateDirectory::new(directory(at)?) };
         bench.change(&mkdir.into(), 1)?;
     }
     let (mut create, mut complete) = (Duration::ZERO, Duration::ZERO);
     let mut now = 1_700_000_000_000u64;
-    for some in paths.chunks(IN_FLIGHT) {
+    for some in batches(files, false) {
         let started = Instant::now();
         let mut ids = Vec::with_capacity(some.len());
         for path in some {
@@ -145,21 +168,26 @@ fn write(bench: &mut Bench, files: u64, paths: &[AlluxioPath]) -> Result<(), Box
     Ok(())
 }
 
-fn read(bench: &Bench, paths: &[AlluxioPath]) -> Result<(), Box<dyn Error>> {
+fn read(bench: &Bench, files: u64) -> Result<(), Box<dyn Error>> {
     let context = bench.context(2);
-    let started = Instant::now();
-    for path in paths {
-        bench.namespace.status(path, &context)?;
+    let (mut status, mut resolve) = (Duration::ZERO, Duration::ZERO);
+    for some in batches(files, true) {
+        let started = Instant::now();
+        for path in &some {
+            bench.namespace.status(path, &context)?;
+        }
+        status += started.elapsed();
+        let started = Instant::now();
+        for path in &some {
+            bench.namespace.resolve(path, &context)?;
+        }
+        resolve += started.elapsed();
     }
-    println!("status          {:8.0} /s", per_second(paths.len() as u64, started));
-    let started = Instant::now();
-    for path in paths {
-        bench.namespace.resolve(path, &context)?;
-    }
-    println!("resolve         {:8.0} /s", per_second(paths.len() as u64, started));
+    println!("status          {:8.0} /s, scattered", files as f64 / status.as_secs_f64());
+    println!("resolve         {:8.0} /s, just looked at", files as f64 / resolve.as_secs_f64());
     let started = Instant::now();
     let mut listed = 0;
-    for at in 0..(paths.len() as u64).div_ceil(FILES_PER_DIRECTORY).min(10) {
+    for at in 0..files.div_ceil(FILES_PER_DIRECTORY).min(10) {
         listed +=
             bench.namespace.list(&directory(at)?, None, 10_000, &context)?.value.entries.len();
     }
@@ -168,29 +196,30 @@ fn read(bench: &Bench, paths: &[AlluxioPath]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn restart(bench: &Bench) -> Result<(), Box<dyn Error>> {
-    let started = Instant::now();
+fn restart(bench: &Bench, foundation: &Foundation) -> Result<(), Box<dyn Error>> {
     let mut checkpoint = bench.namespace.begin_checkpoint()?;
-    let (mut entries, mut longest) = (Vec::new(), Duration::ZERO);
+    let mut restorer = Restorer::on(foundation);
+    let (mut copy, mut push, mut longest) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let mut records = 0;
     loop {
-        let step = Instant::now();
+        let started = Instant::now();
         let some = checkpoint.step(512);
-        longest = longest.max(step.elapsed());
+        let step = started.elapsed();
+        (copy, longest) = (copy + step, longest.max(step));
         if some.is_empty() {
             break;
         }
-        entries.extend(some);
+        let started = Instant::now();
+        some.iter().for_each(|record| restorer.push(record));
+        push += started.elapsed();
+        records += some.len();
     }
-    println!("checkpoint      {:8.0} ms, longest step {longest:?}", started.elapsed().as_millis());
     let started = Instant::now();
-    let mut restorer = Restorer::new();
-    entries.iter().for_each(|entry| restorer.push(entry));
     let restored = restorer.finish(checkpoint.seq());
-    println!("restore         {:8.0} ms", started.elapsed().as_millis());
-    println!(
-        "restored tables {:8.1} bytes/inode",
-        restored.memory_bytes() as f64 / entries.len() as f64
-    );
+    push += started.elapsed();
+    println!("checkpoint      {:8.0} ms, longest step {longest:?}", copy.as_millis());
+    println!("restore         {:8.0} ms", push.as_millis());
+    println!("restored tables {:8.1} bytes/inode", restored.memory_bytes() as f64 / records as f64);
     let mut restored = Bench {
         namespace: Arc::new(restored),
         who: bench.who.clone(),

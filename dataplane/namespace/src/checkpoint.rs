@@ -7,7 +7,7 @@
 //! each inode is copied exactly once: from its place, or from what was kept.
 
 use crate::inode::{Inode, NewRecord};
-use crate::namespace::{Namespace, SHARDS, shard_of};
+use crate::namespace::{Foundation, Namespace, SHARDS, shard_of};
 use crate::sets::Membership;
 use crate::table::ids::Location;
 use crate::table::shard::Shard;
@@ -219,9 +219,14 @@ pub struct Restorer {
 }
 
 impl Restorer {
-    /// Nothing yet.
+    /// Nothing yet; the tree will lie in the heap.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Nothing yet.
+    pub fn on(foundation: &Foundation) -> Self {
+        Restorer { namespace: Namespace::on(foundation), nodes: HashMap::default() }
     }
 
     /// Takes one record of a checkpoint, in any order.

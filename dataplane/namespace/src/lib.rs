@@ -31,7 +31,7 @@ mod table;
 
 pub use checkpoint::{Checkpoint, Restorer};
 pub use error::{Error, Refusal};
-pub use namespace::{Namespace, Stats};
+pub use namespace::{Foundation, Namespace, Stats};
 pub use read::status::blocks_of;
 pub use read::{FreeCandidates, Lookup, Page, Seen, Walk};
 pub use request::{

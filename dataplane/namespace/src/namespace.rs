@@ -23,6 +23,7 @@ use crate::table::intern::Interner;
 use crate::table::record::Perm;
 use crate::table::shard::Shard;
 use crate::{Context, Plan, Refusal, Request, Seen};
+use alluxio_host::TableMemory;
 use alluxio_types::{Answer, InodeId, JournalSeq, MountId, MountInfo, OperationId};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -89,11 +90,29 @@ pub struct Stats {
     pub memory_bytes: u64,
 }
 
+/// What a tree is built on.
+#[derive(Debug, Clone, Default)]
+pub struct Foundation {
+    /// Where its tables lie.
+    pub memory: TableMemory,
+    /// Any number; one that nobody can guess keeps names from being chosen to collide. No answer
+    /// depends on it.
+    pub hash_seed: u64,
+}
+
 impl Default for Namespace {
     fn default() -> Self {
+        Self::on(&Foundation::default())
+    }
+}
+
+impl Namespace {
+    /// An empty tree, not formatted.
+    pub fn on(foundation: &Foundation) -> Self {
+        let Foundation { memory, hash_seed } = foundation;
         Namespace {
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            ids: Ids::default(),
+            shards: (0..SHARDS).map(|_| RwLock::new(Shard::new(memory, *hash_seed))).collect(),
+            ids: Ids::new(memory.clone()),
             perms: Interner::default(),
             shapes: Shapes::default(),
             sets: Sets::default(),
@@ -125,7 +144,7 @@ pub(crate) fn shard_of(directory: u64) -> usize {
 }
 
 impl Namespace {
-    /// An empty tree, not formatted.
+    /// An empty tree in the heap, not formatted.
     pub fn new() -> Self {
         Self::default()
     }

@@ -3,24 +3,27 @@
 //! A small directory is one sorted vector. A large one is a sequence of sorted vectors of at most
 //! [`RUN_MAX`], so that an insert moves at most 2 KiB and a listing is a scan.
 
+use allocator_api2::vec::Vec as TableVec;
+use alluxio_host::TableMemory;
+
 /// Longest run.
 const RUN_MAX: usize = 512;
 /// Two neighbours that fit in this many are joined.
 const RUN_JOIN: usize = RUN_MAX / 2;
 
+type Run = TableVec<u32, TableMemory>;
+
 /// The ordered index. `name` arguments map a position to its name.
 pub(crate) enum Children {
-    Small(Vec<u32>),
-    Large { runs: Vec<Vec<u32>>, len: u64 },
-}
-
-impl Default for Children {
-    fn default() -> Self {
-        Children::Small(Vec::new())
-    }
+    Small(Run),
+    Large { runs: Vec<Run>, len: u64 },
 }
 
 impl Children {
+    pub(crate) fn new(memory: TableMemory) -> Self {
+        Children::Small(Run::new_in(memory))
+    }
+
     pub(crate) fn len(&self) -> u64 {
         match self {
             Children::Small(run) => run.len() as u64,
@@ -35,7 +38,8 @@ impl Children {
                 insert_sorted(run, slot, name, &of);
                 return;
             }
-            let mut first = std::mem::take(run);
+            let memory = run.allocator().clone();
+            let mut first = std::mem::replace(run, Run::new_in(memory));
             first.shrink_to_fit();
             *self = Children::Large { len: first.len() as u64, runs: vec![first] };
         }
@@ -44,7 +48,7 @@ impl Children {
         let mut at = run_of(runs, name, &of);
         if runs[at].len() == RUN_MAX {
             let cut = cut_of(&runs[at], name, &of);
-            let mut tail = Vec::with_capacity(RUN_MAX);
+            let mut tail = Run::with_capacity_in(RUN_MAX, runs[at].allocator().clone());
             tail.extend(runs[at].drain(cut..));
             if tail.first().is_none_or(|&first| of(first) <= name) {
                 at += 1;
@@ -62,7 +66,7 @@ impl Children {
             Children::Small(run) => {
                 remove_sorted(run, name, &of);
                 if run.is_empty() {
-                    *run = Vec::new();
+                    *run = Run::new_in(run.allocator().clone());
                 }
             }
             Children::Large { runs, len } => {
@@ -75,10 +79,10 @@ impl Children {
                 } else if runs[at].is_empty() {
                     runs.remove(at);
                 }
-                if runs.len() == 1 {
-                    *self = Children::Small(runs.pop().unwrap_or_default());
-                } else if runs.is_empty() {
-                    *self = Children::default();
+                if runs.len() == 1
+                    && let Some(last) = runs.pop()
+                {
+                    *self = Children::Small(last);
                 }
             }
         }
@@ -90,7 +94,7 @@ impl Children {
         name: Option<&[u8]>,
         of: impl Fn(u32) -> &'a [u8],
     ) -> impl Iterator<Item = u32> + 's {
-        let runs: &[Vec<u32>] = match self {
+        let runs: &[Run] = match self {
             Children::Small(run) => std::slice::from_ref(run),
             Children::Large { runs, .. } => runs,
         };
@@ -111,8 +115,12 @@ impl Children {
         all.sort_by(|&a, &b| of(a).cmp(of(b)));
         if all.len() > RUN_MAX {
             let len = all.len() as u64;
-            let runs = all.chunks(RUN_MAX).map(<[u32]>::to_vec).collect();
-            *self = Children::Large { runs, len };
+            let copy = |run: &[u32]| {
+                let mut copy = Run::with_capacity_in(run.len(), all.allocator().clone());
+                copy.extend_from_slice(run);
+                copy
+            };
+            *self = Children::Large { runs: all.chunks(RUN_MAX).map(copy).collect(), len };
         } else {
             all.shrink_to_fit();
         }
@@ -130,7 +138,7 @@ impl Children {
         match self {
             Children::Small(run) => run.capacity() * size_of::<u32>(),
             Children::Large { runs, .. } => {
-                runs.capacity() * size_of::<Vec<u32>>()
+                runs.capacity() * size_of::<Run>()
                     + runs.iter().map(|run| run.capacity() * size_of::<u32>()).sum::<usize>()
             }
         }
@@ -147,12 +155,12 @@ fn cut_of<'a>(run: &[u32], name: &[u8], of: &impl Fn(u32) -> &'a [u8]) -> usize 
 }
 
 /// The run that holds, or would hold, `name`.
-fn run_of<'a>(runs: &[Vec<u32>], name: &[u8], of: &impl Fn(u32) -> &'a [u8]) -> usize {
+fn run_of<'a>(runs: &[Run], name: &[u8], of: &impl Fn(u32) -> &'a [u8]) -> usize {
     // Runs of a large directory are never empty.
     runs.partition_point(|run| run.first().is_some_and(|&slot| of(slot) <= name)).saturating_sub(1)
 }
 
-fn insert_sorted<'a>(run: &mut Vec<u32>, slot: u32, name: &[u8], of: &impl Fn(u32) -> &'a [u8]) {
+fn insert_sorted<'a>(run: &mut Run, slot: u32, name: &[u8], of: &impl Fn(u32) -> &'a [u8]) {
     let at = match run.last() {
         Some(&last) if of(last) < name => run.len(),
         _ => run.partition_point(|&other| of(other) < name),
@@ -164,7 +172,7 @@ fn insert_sorted<'a>(run: &mut Vec<u32>, slot: u32, name: &[u8], of: &impl Fn(u3
     run.insert(at, slot);
 }
 
-fn remove_sorted<'a>(run: &mut Vec<u32>, name: &[u8], of: &impl Fn(u32) -> &'a [u8]) {
+fn remove_sorted<'a>(run: &mut Run, name: &[u8], of: &impl Fn(u32) -> &'a [u8]) {
     let at = run
         .binary_search_by(|&slot| of(slot).cmp(name))
         .expect("a name that is removed is in its directory's index");
@@ -185,7 +193,7 @@ mod tests {
         ) {
             let names: Vec<Vec<u8>> = (0..1500).map(|i| format!("n{i}").into_bytes()).collect();
             let of = |slot: u32| names[slot as usize].as_slice();
-            let (mut index, mut model) = (Children::default(), BTreeSet::new());
+            let (mut index, mut model) = (Children::new(TableMemory::heap()), BTreeSet::new());
             for (add, slot) in ops {
                 let name = of(slot);
                 if model.contains(name) {
@@ -212,7 +220,7 @@ mod tests {
     fn names_that_come_in_order_fill_their_runs() {
         let names: Vec<Vec<u8>> = (0..10_000).map(|i| format!("{i:08}").into_bytes()).collect();
         let of = |slot: u32| names[slot as usize].as_slice();
-        let mut index = Children::default();
+        let mut index = Children::new(TableMemory::heap());
         for slot in 0..10_000 {
             index.insert(slot, of(slot), of);
         }

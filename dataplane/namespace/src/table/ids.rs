@@ -4,6 +4,8 @@
 //! [`PAGE`]. A page that few inodes have survived on is dissolved into a hash map, so that a
 //! namespace that lives through billions of short-lived files does not keep their pages.
 
+use allocator_api2::vec::Vec as TableVec;
+use alluxio_host::TableMemory;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::sync::RwLock;
@@ -41,7 +43,8 @@ impl Location {
 
 struct Page {
     live: u16,
-    at: Box<[Location; PAGE]>,
+    /// [`PAGE`] of them.
+    at: TableVec<Location, TableMemory>,
 }
 
 #[derive(Default)]
@@ -52,9 +55,17 @@ struct Part {
 }
 
 /// The index. Its locks are taken alone and for one look.
-#[derive(Default)]
 pub(crate) struct Ids {
+    memory: TableMemory,
     parts: [RwLock<Part>; PARTS],
+}
+
+impl Page {
+    fn new(memory: &TableMemory) -> Self {
+        let mut at = TableVec::with_capacity_in(PAGE, memory.clone());
+        at.resize(PAGE, NOWHERE);
+        Page { live: 0, at }
+    }
 }
 
 fn split(container: u64) -> (usize, u64, usize) {
@@ -64,6 +75,10 @@ fn split(container: u64) -> (usize, u64, usize) {
 }
 
 impl Ids {
+    pub(crate) fn new(memory: TableMemory) -> Self {
+        Ids { memory, parts: Default::default() }
+    }
+
     pub(crate) fn get(&self, container: u64) -> Option<Location> {
         let (part, page, at) = split(container);
         let part = read(&self.parts[part]);
@@ -90,10 +105,7 @@ impl Ids {
                 part.dissolve(before);
             }
         }
-        let page = part
-            .pages
-            .entry(page)
-            .or_insert_with(|| Page { live: 0, at: Box::new([NOWHERE; PAGE]) });
+        let page = part.pages.entry(page).or_insert_with(|| Page::new(&self.memory));
         if page.at[at] == NOWHERE {
             page.live += 1;
         }
@@ -180,7 +192,7 @@ mod tests {
 
     #[test]
     fn survivors_of_many_short_lived_files_take_little_room() {
-        let ids = Ids::default();
+        let ids = Ids::new(TableMemory::heap());
         for container in 0..200_000u64 {
             ids.set(container, Location::new(3, (container & 0xffff) as u32));
             if container >= 1000 && !(container - 1000).is_multiple_of(1000) {

@@ -2,6 +2,8 @@
 //! the same class and nothing is ever moved.
 
 use super::slab::{Slab, Vacant};
+use allocator_api2::vec::Vec as TableVec;
+use alluxio_host::TableMemory;
 
 /// Bytes of a chunk of one class.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -20,7 +22,7 @@ impl PoolRef {
 
 #[derive(Default)]
 struct Class {
-    chunks: Vec<Vec<u8>>,
+    chunks: Vec<TableVec<u8, TableMemory>>,
     free: Vec<u32>,
     high: u32,
 }
@@ -36,8 +38,8 @@ impl Vacant for Option<Box<[u8]>> {
 }
 
 /// The strings of one shard.
-#[derive(Default)]
 pub(crate) struct Pool {
+    memory: TableMemory,
     classes: Vec<Class>,
     large: Slab<Option<Box<[u8]>>>,
     large_bytes: usize,
@@ -52,6 +54,12 @@ fn size_of_class(class: usize) -> usize {
 }
 
 impl Pool {
+    pub(crate) fn new(memory: TableMemory) -> Self {
+        // Long strings are few: they stay on the heap.
+        let large = Slab::new(TableMemory::heap());
+        Pool { memory, classes: Vec::new(), large, large_bytes: 0 }
+    }
+
     pub(crate) fn insert(&mut self, bytes: &[u8]) -> PoolRef {
         if bytes.is_empty() {
             return PoolRef::EMPTY;
@@ -64,7 +72,7 @@ impl Pool {
         if self.classes.len() <= class {
             self.classes.resize_with(class + 1, Class::default);
         }
-        self.classes[class].insert(bytes, size_of_class(class))
+        self.classes[class].insert(bytes, size_of_class(class), &self.memory)
     }
 
     pub(crate) fn get(&self, at: PoolRef, len: usize) -> &[u8] {
@@ -98,8 +106,8 @@ impl Pool {
             .classes
             .iter()
             .map(|class| {
-                class.chunks.iter().map(Vec::capacity).sum::<usize>()
-                    + class.chunks.capacity() * size_of::<Vec<u8>>()
+                class.chunks.iter().map(TableVec::capacity).sum::<usize>()
+                    + class.chunks.capacity() * size_of::<TableVec<u8, TableMemory>>()
                     + class.free.capacity() * size_of::<u32>()
             })
             .sum();
@@ -108,7 +116,7 @@ impl Pool {
 }
 
 impl Class {
-    fn insert(&mut self, bytes: &[u8], size: usize) -> PoolRef {
+    fn insert(&mut self, bytes: &[u8], size: usize, memory: &TableMemory) -> PoolRef {
         let per_chunk = CHUNK_BYTES / size;
         let index = self.free.pop().unwrap_or_else(|| {
             let index = self.high;
@@ -116,7 +124,7 @@ impl Class {
             let chunk = index as usize / per_chunk;
             if chunk == self.chunks.len() {
                 let capacity = if chunk == 0 { 0 } else { per_chunk * size };
-                self.chunks.push(Vec::with_capacity(capacity));
+                self.chunks.push(TableVec::with_capacity_in(capacity, memory.clone()));
             }
             let len = self.chunks[chunk].len();
             self.chunks[chunk].resize(len + size, 0);
@@ -134,7 +142,7 @@ mod tests {
 
     #[test]
     fn strings_of_all_lengths_come_back_and_their_room_is_used_again() {
-        let mut pool = Pool::default();
+        let mut pool = Pool::new(TableMemory::heap());
         let text = |len: usize, salt: usize| -> Vec<u8> {
             (0..len).map(|i| u8::try_from((i * 7 + salt) % 251).unwrap()).collect()
         };

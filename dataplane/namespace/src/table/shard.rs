@@ -4,17 +4,18 @@
 
 use super::children::Children;
 use super::compact::U48;
+use super::index::Index;
 use super::pool::{Pool, PoolRef};
 use super::record::{Rare, Record};
 use super::slab::{Slab, Vacant};
+use alluxio_host::TableMemory;
 use alluxio_types::InodeId;
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::AtomicU32;
 
 /// What a directory knows of its names.
-#[derive(Default)]
 pub(crate) struct Node {
     /// The directory; [`VACANT`] for nobody.
     pub(crate) container: u64,
@@ -29,7 +30,12 @@ const VACANT: u64 = u64::MAX;
 
 impl Vacant for Node {
     fn vacant() -> Self {
-        Node { container: VACANT, ..Node::default() }
+        Node {
+            container: VACANT,
+            children: Children::new(TableMemory::heap()),
+            changed: 0,
+            removed: 0,
+        }
     }
 
     fn is_vacant(&self) -> bool {
@@ -38,11 +44,12 @@ impl Vacant for Node {
 }
 
 /// One shard. See the module's page.
-#[derive(Default)]
 pub(crate) struct Shard {
+    memory: TableMemory,
+    hasher: FixedState,
     pub(crate) records: Slab<Record>,
     pool: Pool,
-    names: HashTable<u32>,
+    names: Index,
     pub(crate) nodes: Slab<Node>,
     rare: HashMap<u32, Rare, FixedState>,
     /// While a checkpoint is taken: records below this position are copied. Changed under a shared
@@ -50,8 +57,8 @@ pub(crate) struct Shard {
     pub(crate) copied: AtomicU32,
 }
 
-fn hash(node: u32, name: &[u8]) -> u64 {
-    let mut hasher = FixedState::with_seed(0x616c_6c75_7869_6f00).build_hasher();
+fn hash(hasher: &FixedState, node: u32, name: &[u8]) -> u64 {
+    let mut hasher = hasher.build_hasher();
     hasher.write_u32(node);
     hasher.write(name);
     hasher.finish()
@@ -65,15 +72,26 @@ fn name_of<'a>(records: &Slab<Record>, pool: &'a Pool, slot: u32) -> &'a [u8] {
 }
 
 impl Shard {
+    /// An empty shard. `seed` decides where names lie in the index, and nothing that anybody sees.
+    pub(crate) fn new(memory: &TableMemory, seed: u64) -> Self {
+        Shard {
+            memory: memory.clone(),
+            hasher: FixedState::with_seed(seed),
+            records: Slab::new(memory.clone()),
+            pool: Pool::new(memory.clone()),
+            names: Index::new(memory.clone()),
+            nodes: Slab::new(memory.clone()),
+            rare: HashMap::default(),
+            copied: AtomicU32::default(),
+        }
+    }
+
     /// The record of `name` in the directory whose node is at `node`.
     pub(crate) fn find(&self, node: u32, name: &str) -> Option<u32> {
         let name = name.as_bytes();
-        self.names
-            .find(hash(node, name), |&slot| {
-                self.records.at(slot).parent == node
-                    && name_of(&self.records, &self.pool, slot) == name
-            })
-            .copied()
+        self.names.find(hash(&self.hasher, node, name), |slot| {
+            self.records.at(slot).parent == node && name_of(&self.records, &self.pool, slot) == name
+        })
     }
 
     /// The node at that position, if it is still that directory's.
@@ -171,20 +189,15 @@ impl Shard {
 
     fn link_hash(&mut self, node: u32, slot: u32) {
         self.records.at_mut(slot).parent = node;
-        let Shard { records, pool, names, .. } = self;
+        let Shard { records, pool, names, hasher, .. } = self;
         let name = name_of(records, pool, slot);
-        let same = |&other: &u32| {
-            records.at(other).parent == node && name_of(records, pool, other) == name
-        };
-        let rehash = |&slot: &u32| hash(records.at(slot).parent, name_of(records, pool, slot));
-        match names.entry(hash(node, name), same, rehash) {
-            hashbrown::hash_table::Entry::Occupied(_) => {
-                panic!("{:?} is twice in one directory", String::from_utf8_lossy(name))
-            }
-            hashbrown::hash_table::Entry::Vacant(free) => {
-                free.insert(slot);
-            }
-        }
+        let hash_of = |slot| hash(hasher, records.at(slot).parent, name_of(records, pool, slot));
+        let same =
+            |other| records.at(other).parent == node && name_of(records, pool, other) == name;
+        let of_name = hash(hasher, node, name);
+        let taken = names.find(of_name, same).is_some();
+        assert!(!taken, "{:?} is twice in one directory", String::from_utf8_lossy(name));
+        names.insert(of_name, slot, hash_of);
     }
 
     /// As [`Shard::link`] for a restore: [`Shard::sort`] must follow.
@@ -213,12 +226,9 @@ impl Shard {
 
     /// As [`Shard::unlink`] when the directory's node is gone already.
     pub(crate) fn unlink_hash(&mut self, slot: u32) {
-        let Shard { records, pool, names, .. } = self;
-        let hash = hash(records.at(slot).parent, name_of(records, pool, slot));
-        names
-            .find_entry(hash, |&other| other == slot)
-            .unwrap_or_else(|_| panic!("record {slot} is not in the index of names"))
-            .remove();
+        let Shard { records, pool, names, hasher, .. } = self;
+        let of_name = hash(hasher, records.at(slot).parent, name_of(records, pool, slot));
+        assert!(names.remove(of_name, slot), "record {slot} is not in the index of names");
     }
 
     /// Takes the record out of the table. It must not be in an index.
@@ -241,7 +251,8 @@ impl Shard {
 
     /// A new, empty directory's node.
     pub(crate) fn insert_node(&mut self, id: InodeId, changed: u64) -> u32 {
-        self.nodes.insert(Node { container: id.container(), changed, ..Node::default() })
+        let children = Children::new(self.memory.clone());
+        self.nodes.insert(Node { container: id.container(), children, changed, removed: 0 })
     }
 
     /// The records in the directory at `node` whose names come after `name`, in order.
@@ -271,7 +282,7 @@ impl Shard {
         let nodes: usize = self.nodes.iter().map(|(_, node)| node.children.memory_bytes()).sum();
         self.records.memory_bytes()
             + self.pool.memory_bytes()
-            + self.names.allocation_size()
+            + self.names.memory_bytes()
             + self.nodes.memory_bytes()
             + nodes
             + self.rare.allocation_size()

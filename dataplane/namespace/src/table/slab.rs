@@ -1,6 +1,9 @@
 //! A table of equal things with stable u32 positions, grown in chunks so that growing never copies
 //! what is there.
 
+use allocator_api2::vec::Vec as TableVec;
+use alluxio_host::TableMemory;
+
 /// Items of a chunk.
 const CHUNK: usize = 1024;
 const SHIFT: u32 = CHUNK.trailing_zeros();
@@ -13,18 +16,17 @@ pub(crate) trait Vacant {
 
 /// The table. Positions of removed things are used again.
 pub(crate) struct Slab<T> {
-    chunks: Vec<Vec<T>>,
+    memory: TableMemory,
+    chunks: Vec<TableVec<T, TableMemory>>,
     free: Vec<u32>,
     high: u32,
 }
 
-impl<T> Default for Slab<T> {
-    fn default() -> Self {
-        Slab { chunks: Vec::new(), free: Vec::new(), high: 0 }
-    }
-}
-
 impl<T: Vacant> Slab<T> {
+    pub(crate) fn new(memory: TableMemory) -> Self {
+        Slab { memory, chunks: Vec::new(), free: Vec::new(), high: 0 }
+    }
+
     /// One past the highest position ever used.
     pub(crate) fn high(&self) -> u32 {
         self.high
@@ -54,7 +56,8 @@ impl<T: Vacant> Slab<T> {
         let chunk = (index >> SHIFT) as usize;
         if chunk == self.chunks.len() {
             // The first chunk grows with its content: most tables of a small tree are small.
-            self.chunks.push(if chunk == 0 { Vec::new() } else { Vec::with_capacity(CHUNK) });
+            let capacity = if chunk == 0 { 0 } else { CHUNK };
+            self.chunks.push(TableVec::with_capacity_in(capacity, self.memory.clone()));
         }
         self.chunks[chunk].push(item);
         index
@@ -71,9 +74,9 @@ impl<T: Vacant> Slab<T> {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        let items: usize = self.chunks.iter().map(Vec::capacity).sum();
+        let items: usize = self.chunks.iter().map(TableVec::capacity).sum();
         items * size_of::<T>()
-            + self.chunks.capacity() * size_of::<Vec<T>>()
+            + self.chunks.capacity() * size_of::<TableVec<T, TableMemory>>()
             + self.free.capacity() * size_of::<u32>()
     }
 }

@@ -2,10 +2,11 @@
 //! path to what is there. Every answer must agree, and all ways to build the tree must end in the
 //! same tree.
 
-use crate::support::{Tree, id_of, path, restore};
+use crate::support::{Tree, id_of, path, restore, restore_on};
+use alluxio_host::TableMemory;
 use alluxio_namespace::{
-    CompleteFile, CreateDirectory, CreateFile, Delete, LoadMetadata, Mount, Refusal, Rename,
-    Request, Restorer, SetAttributes, UfsFacts, Unmount,
+    CompleteFile, CreateDirectory, CreateFile, Delete, Foundation, LoadMetadata, Mount, Refusal,
+    Rename, Request, Restorer, SetAttributes, UfsFacts, Unmount,
 };
 use alluxio_types::{
     Code, Coded, FileKind, Fingerprint, InodeId, JournalSeq, MountOptions, PersistenceState,
@@ -502,6 +503,27 @@ proptest! {
         let mounts: Vec<&str> = mounts.iter().map(|mount| mount.path.as_str()).skip(1).collect();
         prop_assert_eq!(mounts, model.mounts.keys().collect::<Vec<_>>());
         tree.check();
+    }
+
+    #[test]
+    fn a_tree_in_a_file_is_the_tree_in_the_heap(ops in prop::collection::vec(ops(), 1..60)) {
+        let dir = tempfile::tempdir().unwrap();
+        let memory = TableMemory::in_dir(dir.path()).unwrap();
+        let foundation = Foundation { memory: memory.clone(), hash_seed: 99 };
+        let (mut here, mut there) = (Tree::new(), Tree::on(&foundation));
+        for (op, turn) in ops.iter().zip(0..) {
+            let done = [&mut here, &mut there].map(|tree| perform(tree, op).map_err(|no| no.code()));
+            prop_assert_eq!(done[0], done[1]);
+            if turn % 16 == 0 {
+                memory.keep_resident_below(0);
+            }
+        }
+        there.check();
+        prop_assert_eq!(here.namespace.state_hash(), there.namespace.state_hash());
+        let restored = restore_on(&foundation, &here.namespace);
+        restored.check_invariants().unwrap();
+        prop_assert_eq!(restored.state_hash(), here.namespace.state_hash());
+        prop_assert_eq!(memory.usage().unwrap().spilled_bytes, 0);
     }
 
     #[test]

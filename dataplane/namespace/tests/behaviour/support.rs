@@ -1,8 +1,8 @@
 //! What the tests of the namespace share: a tree with a journal beside it.
 
 use alluxio_namespace::{
-    CompleteFile, Context, CreateDirectory, CreateFile, Error, Format, Namespace, Outcome, Plan,
-    Policy, Refusal, Request, Restorer,
+    CompleteFile, Context, CreateDirectory, CreateFile, Error, Format, Foundation, Namespace,
+    Outcome, Plan, Policy, Refusal, Request, Restorer,
 };
 use alluxio_types::{
     AlluxioPath, Entry, FileStatus, Fingerprint, Identity, InodeId, JournalSeq, MountOptions,
@@ -30,10 +30,15 @@ impl Default for Tree {
 }
 
 impl Tree {
-    /// A formatted tree of user `root`.
+    /// A formatted tree of user `root`, in the heap.
     pub(crate) fn new() -> Self {
+        Self::on(&Foundation::default())
+    }
+
+    /// A formatted tree of user `root`.
+    pub(crate) fn on(foundation: &Foundation) -> Self {
         let mut tree = Tree {
-            namespace: Arc::new(Namespace::new()),
+            namespace: Arc::new(Namespace::on(foundation)),
             journal: Vec::new(),
             now: 1000,
             who: Identity::new("root", ["wheel".to_owned()]),
@@ -159,8 +164,12 @@ pub(crate) fn id_of(plan: &Plan) -> InodeId {
 }
 
 pub(crate) fn restore(namespace: &Arc<Namespace>) -> Namespace {
+    restore_on(&Foundation::default(), namespace)
+}
+
+pub(crate) fn restore_on(foundation: &Foundation, namespace: &Arc<Namespace>) -> Namespace {
     let mut checkpoint = namespace.begin_checkpoint().unwrap();
-    let mut restorer = Restorer::new();
+    let mut restorer = Restorer::on(foundation);
     loop {
         let entries = checkpoint.step(100);
         if entries.is_empty() {

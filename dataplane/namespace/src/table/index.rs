@@ -1,0 +1,334 @@
+//! From the hash of a (directory, name) pair to the position of its record.
+//!
+//! Extendible hashing: the hash's first bits choose a segment, an open-addressing table of one page.
+//! A full segment is split in two, so growing never stops the shard for longer than it takes to move
+//! a page of entries, and a look touches one page of the index.
+//!
+//! An entry holds the position, the slot where the search for it begins, and a window of the hash's
+//! first bits: enough to split a segment, clean it, and to pass by entries of other names, without a
+//! look at a name. Names may lie on a disk.
+
+use allocator_api2::vec::Vec as TableVec;
+use alluxio_host::TableMemory;
+
+/// Slots of a segment of 4 KiB.
+const SLOTS: usize = 682;
+/// Slots that may be used, tombstones included, before a segment is split or cleaned.
+const USED_MAX: u16 = 600;
+/// A segment with this many entries is split; with fewer its tombstones were the trouble.
+const SPLIT_MIN: u16 = 450;
+const POSITION_BITS: u32 = 28;
+const HOME_BITS: u32 = 10;
+const WINDOW_BITS: u32 = 10;
+
+/// Positions are as large as those of a location.
+const _: () = assert!(crate::table::ids::SLOTS_MAX == 1 << POSITION_BITS);
+/// Two homes are left over, for the marks of slots without an entry.
+const _: () = assert!(SLOTS < (1 << HOME_BITS) - 2 && SLOTS * size_of::<Slot>() <= 4096);
+
+/// Position, home and window, from the low bits up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Slot([u16; 3]);
+
+impl Slot {
+    const EMPTY: Slot = Slot::of_bits(((1 << HOME_BITS) - 1) << POSITION_BITS);
+    const GONE: Slot = Slot::of_bits(((1 << HOME_BITS) - 2) << POSITION_BITS);
+
+    const fn of_bits(bits: u64) -> Self {
+        Slot([bits as u16, (bits >> 16) as u16, (bits >> 32) as u16])
+    }
+
+    fn new(key: u64, position: u32) -> Self {
+        debug_assert!(position < 1 << POSITION_BITS);
+        Slot::of_bits(key << POSITION_BITS | u64::from(position))
+    }
+
+    fn bits(self) -> u64 {
+        let [low, middle, high] = self.0.map(u64::from);
+        low | middle << 16 | high << 32
+    }
+
+    fn position(self) -> u32 {
+        (self.bits() & ((1 << POSITION_BITS) - 1)) as u32
+    }
+
+    /// Home and window.
+    fn key(self) -> u64 {
+        self.bits() >> POSITION_BITS
+    }
+
+    fn is_entry(self) -> bool {
+        self != Slot::EMPTY && self != Slot::GONE
+    }
+}
+
+fn home_of_key(key: u64) -> usize {
+    (key & ((1 << HOME_BITS) - 1)) as usize
+}
+
+/// Home and window of a hash in a segment of that depth. The window holds the bits that choose
+/// segments from a multiple of its size on, so that it changes once in so many splits.
+fn key_of(hash: u64, depth: u32) -> u64 {
+    let home = (hash & 0xffff_ffff) % SLOTS as u64;
+    let skipped = depth / WINDOW_BITS * WINDOW_BITS;
+    let window = hash >> (64 - skipped - WINDOW_BITS) & ((1 << WINDOW_BITS) - 1);
+    window << HOME_BITS | home
+}
+
+/// The bit of a key that parts the entries of a segment of that depth.
+fn is_upper(key: u64, depth: u32) -> bool {
+    key >> (HOME_BITS + WINDOW_BITS - 1 - depth % WINDOW_BITS) & 1 == 1
+}
+
+/// The index. It holds positions; names and their hashes are the caller's.
+pub(crate) struct Index {
+    memory: TableMemory,
+    /// Bits of the hash that choose a segment.
+    depth: u32,
+    /// Segment of each value of those bits.
+    directory: Vec<u32>,
+    segments: Vec<Segment>,
+    len: usize,
+}
+
+struct Segment {
+    slots: TableVec<Slot, TableMemory>,
+    /// Bits of the hash that all its entries share.
+    depth: u32,
+    live: u16,
+    /// Entries and tombstones.
+    used: u16,
+}
+
+impl Segment {
+    fn new(memory: &TableMemory, depth: u32) -> Self {
+        let mut slots = TableVec::with_capacity_in(SLOTS, memory.clone());
+        slots.resize(SLOTS, Slot::EMPTY);
+        Segment { slots, depth, live: 0, used: 0 }
+    }
+
+    /// Slots from the key's home on. There is always an empty one.
+    fn probe(key: u64) -> impl Iterator<Item = usize> {
+        let home = home_of_key(key);
+        (home..SLOTS).chain(0..home)
+    }
+
+    fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<usize> {
+        let key = key_of(hash, self.depth);
+        for at in Self::probe(key) {
+            let slot = self.slots[at];
+            if slot.key() == key && is(slot.position()) {
+                return Some(at);
+            }
+            if slot == Slot::EMPTY {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// The caller has seen to it that there is room.
+    fn insert(&mut self, key: u64, position: u32) {
+        let free = Self::probe(key).find(|at| !self.slots[*at].is_entry());
+        let at = free.expect("a segment is never full");
+        self.used += u16::from(self.slots[at] == Slot::EMPTY);
+        self.live += 1;
+        self.slots[at] = Slot::new(key, position);
+    }
+
+    fn remove(&mut self, at: usize) {
+        self.live -= 1;
+        if self.slots[(at + 1) % SLOTS] != Slot::EMPTY {
+            self.slots[at] = Slot::GONE;
+            return;
+        }
+        // Nobody probes past here: the slot is empty, and so are tombstones that lead to it.
+        let mut at = at;
+        loop {
+            self.slots[at] = Slot::EMPTY;
+            self.used -= 1;
+            at = (at + SLOTS - 1) % SLOTS;
+            if self.slots[at] != Slot::GONE {
+                return;
+            }
+        }
+    }
+
+    /// Takes all entries out.
+    fn drain(&mut self) -> Vec<Slot> {
+        let all = self.slots.iter().copied().filter(|slot| slot.is_entry()).collect();
+        self.slots.fill(Slot::EMPTY);
+        (self.live, self.used) = (0, 0);
+        all
+    }
+}
+
+impl Index {
+    pub(crate) fn new(memory: TableMemory) -> Self {
+        Index { memory, depth: 0, directory: Vec::new(), segments: Vec::new(), len: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The entry of that hash for which `is` holds.
+    pub(crate) fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
+        if self.segments.is_empty() {
+            return None;
+        }
+        let segment = &self.segments[self.segment(hash)];
+        segment.find(hash, is).map(|at| segment.slots[at].position())
+    }
+
+    /// Adds an entry. `hash_of` tells the hashes of those that are in already; it is asked when a
+    /// segment is split for the tenth time.
+    pub(crate) fn insert(&mut self, hash: u64, position: u32, hash_of: impl Fn(u32) -> u64) {
+        if self.segments.is_empty() {
+            self.segments.push(Segment::new(&self.memory, 0));
+            self.directory.push(0);
+        }
+        let mut at = self.segment(hash);
+        while self.segments[at].used >= USED_MAX {
+            if self.segments[at].live >= SPLIT_MIN {
+                self.split(hash, &hash_of);
+            } else {
+                let segment = &mut self.segments[at];
+                for slot in segment.drain() {
+                    segment.insert(slot.key(), slot.position());
+                }
+            }
+            at = self.segment(hash);
+        }
+        let segment = &mut self.segments[at];
+        segment.insert(key_of(hash, segment.depth), position);
+        self.len += 1;
+    }
+
+    /// Takes an entry out; whether it was there.
+    pub(crate) fn remove(&mut self, hash: u64, position: u32) -> bool {
+        if self.segments.is_empty() {
+            return false;
+        }
+        let segment = self.segment(hash);
+        let segment = &mut self.segments[segment];
+        let Some(at) = segment.find(hash, |other| other == position) else { return false };
+        segment.remove(at);
+        self.len -= 1;
+        true
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.segments.len() * SLOTS * size_of::<Slot>()
+            + self.segments.capacity() * size_of::<Segment>()
+            + self.directory.capacity() * size_of::<u32>()
+    }
+
+    /// The first bits of a hash.
+    fn prefix(&self, hash: u64) -> usize {
+        // A shift by 64 bits is the answer 0 for a directory of one.
+        hash.checked_shr(64 - self.depth).unwrap_or(0) as usize
+    }
+
+    fn segment(&self, hash: u64) -> usize {
+        self.directory[self.prefix(hash)] as usize
+    }
+
+    /// Splits the segment of `hash` by one more bit.
+    fn split(&mut self, hash: u64, hash_of: impl Fn(u32) -> u64) {
+        let old = self.segment(hash);
+        let depth = self.segments[old].depth;
+        if depth == self.depth {
+            self.directory = self.directory.iter().flat_map(|at| [*at, *at]).collect();
+            self.depth += 1;
+        }
+        let new = self.segments.len();
+        let slots = self.segments[old].drain();
+        self.segments[old].depth = depth + 1;
+        self.segments.push(Segment::new(&self.memory, depth + 1));
+        let is_window_over = (depth + 1).is_multiple_of(WINDOW_BITS);
+        for slot in slots {
+            let (key, position) = (slot.key(), slot.position());
+            let to = if is_upper(key, depth) { new } else { old };
+            let key = if is_window_over { key_of(hash_of(position), depth + 1) } else { key };
+            self.segments[to].insert(key, position);
+        }
+        // The upper half of the prefixes that shared the segment.
+        let share = 1usize << (self.depth - depth);
+        let first = self.prefix(hash) / share * share;
+        let number = u32::try_from(new).expect("there are fewer segments than records");
+        self.directory[first + share / 2..first + share].fill(number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::hash::BuildHasher;
+
+    fn hash(position: u32) -> u64 {
+        foldhash::fast::FixedState::with_seed(7).hash_one(position)
+    }
+
+    #[test]
+    fn a_large_index_finds_all_and_takes_little_room() {
+        let mut index = Index::new(TableMemory::heap());
+        for position in 0..600_000 {
+            index.insert(hash(position), position, hash);
+        }
+        for position in 0..600_000 {
+            assert_eq!(index.find(hash(position), |other| other == position), Some(position));
+        }
+        assert_eq!(index.find(hash(600_000), |other| other == 600_000), None);
+        assert_eq!(index.len(), 600_000);
+        assert!(index.memory_bytes() < 600_000 * 12, "{}", index.memory_bytes());
+    }
+
+    #[test]
+    fn names_that_come_and_go_leave_no_tombstones_for_good() {
+        let mut index = Index::new(TableMemory::heap());
+        for position in 0..1_000_000 {
+            index.insert(hash(position), position, hash);
+            if position >= 100 {
+                assert!(index.remove(hash(position - 100), position - 100));
+            }
+        }
+        assert_eq!(index.len(), 100);
+        assert_eq!(index.segments.len(), 1);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Few different hashes, so that segments are crowded and tags collide.
+        #[test]
+        fn it_agrees_with_a_map(
+            ops in prop::collection::vec((any::<bool>(), 0u32..3000), 1..9000), spread in 1u64..4000,
+        ) {
+            let hash = |position: u32| {
+                foldhash::fast::FixedState::with_seed(7).hash_one(u64::from(position) % spread)
+            };
+            // Entries of one hash must fit in one segment: no bit can part them.
+            prop_assume!(3000 / spread < 300);
+            let mut index = Index::new(TableMemory::heap());
+            let mut model = BTreeMap::new();
+            for (add, position) in ops {
+                let known = model.contains_key(&position);
+                if add && !known {
+                    index.insert(hash(position), position, hash);
+                    model.insert(position, ());
+                } else if !add {
+                    prop_assert_eq!(index.remove(hash(position), position), known);
+                    model.remove(&position);
+                }
+            }
+            prop_assert_eq!(index.len(), model.len());
+            for position in 0..3000 {
+                let found = index.find(hash(position), |other| other == position);
+                prop_assert_eq!(found.is_some(), model.contains_key(&position));
+            }
+        }
+    }
+}
