@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts roles in the background, with a log and a pid file each, and waits until they serve.
-usage="Usage: alluxio-start.sh [-afhNw] ACTION [MOPT] [-f]
+usage="Usage: alluxio-start.sh [-afhNw] [-i BACKUP] ACTION [MOPT] [-f]
 ACTION
   local [MOPT]          a master and a worker on this machine
   master                a master on this machine
@@ -17,14 +17,22 @@ MOPT
   NoMount               use what is there (default)
 OPTIONS
   -a  do not wait until roles serve
+  -i  fill the master's journal, which must be formatted and empty, from this backup: a URI, or a path
+      of the master's machine
   -f  format journal and worker storage first; alone it implies SudoMount
   -N  keep a process that runs already, instead of stopping it first
   -w  wait for the processes to end (for service managers)
   -h  this text"
 
-async=0 format=0 keep=0 wait_end=0 action="" mopt=""
-for word in "$@"; do
+async=0 format=0 keep=0 wait_end=0 action="" mopt="" backup=""
+while (( $# )); do
+  word="$1"
+  shift
   case "${word}" in
+    -i)
+      (( $# )) || { echo "-i needs the URI of a backup"$'\n'"${usage}" >&2; exit 1; }
+      backup="$1"
+      shift ;;
     -h|--help) echo "${usage}"; exit 0 ;;
     -[afNw]*)
       for (( i = 1; i < ${#word}; i++ )); do
@@ -71,7 +79,11 @@ start_role() {
     "${scripts_dir}/alluxio-stop.sh" "${role}"
   fi
   log="$(logs_dir)/${role}.log"
-  nohup "${ALLUXIO_BIN}" "${role}" >> "${log}" 2> "${log%.log}.out" < /dev/null &
+  local options=()
+  if [[ -n "${backup}" && "${role}" == master ]]; then
+    options=("-Dalluxio.master.journal.init.from.backup=${backup}")
+  fi
+  nohup "${ALLUXIO_BIN}" "${role}" "${options[@]}" >> "${log}" 2> "${log%.log}.out" < /dev/null &
   pid=$!
   echo "${pid}" > "$(pid_file "${role}")"
   started+=("${pid}")
@@ -98,15 +110,17 @@ flags=""
 (( async )) && flags+=" -a"
 (( keep )) && flags+=" -N"
 (( format )) && flags+=" -f"
+# The words are read once more by the shell on the other host.
+[[ -n "${backup}" ]] && master_flags="${flags} -i $(printf %q "${backup}")" || master_flags="${flags}"
 
 case "${action}" in
   local) prepare_tier; format_here format; start_role master; start_role worker ;;
   master) format_here formatMaster; start_role master ;;
   worker) prepare_tier; format_here formatWorker; start_role worker ;;
-  masters) on_hosts masters alluxio-start.sh "${flags}" master ;;
+  masters) on_hosts masters alluxio-start.sh "${master_flags}" master ;;
   workers) on_hosts workers alluxio-start.sh "${flags}" worker "${mopt}" ;;
   all)
-    on_hosts masters alluxio-start.sh "${flags}" master
+    on_hosts masters alluxio-start.sh "${master_flags}" master
     on_hosts workers alluxio-start.sh "${flags}" worker "${mopt}" ;;
   restart_worker)
     if pid="$(running_pid worker)"; then echo "The worker runs (pid ${pid})"

@@ -1,5 +1,6 @@
 //! `alluxio fsadmin …`
 
+use crate::backup::Backup;
 use crate::connect::Session;
 use crate::error::CliError;
 use crate::fs::mounts;
@@ -19,6 +20,8 @@ pub enum AdminCommand {
         /// What; the summary when not given
         what: Option<Report>,
     },
+    /// Write the whole namespace to a file, while the master serves
+    Backup(Backup),
     /// Look after the journal
     #[command(subcommand, arg_required_else_help = true)]
     Journal(Journal),
@@ -90,6 +93,7 @@ impl AdminCommand {
                     || format!("Successfully took a checkpoint on master {host}"),
                 )
             }
+            AdminCommand::Backup(backup) => backup.run(session, screen).await,
             AdminCommand::GetBlockInfo { id } => block_info(session, screen, *id).await,
         }
     }

@@ -12,10 +12,12 @@
 //! [`conf`], [`view`] (pure), [`error`] (exit codes).
 
 pub mod admin;
+pub mod backup;
 pub mod conf;
 pub mod connect;
 pub mod error;
 pub mod fs;
+mod read_journal;
 pub mod run;
 mod run_tests;
 pub mod screen;

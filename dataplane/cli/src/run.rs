@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::fs::FsCommand;
 use crate::screen::Screen;
 use crate::usage::{self, Verdict};
-use crate::{admin, conf, run_tests, target};
+use crate::{admin, conf, read_journal, run_tests, target};
 use alluxio_config::source::split_arguments;
 use alluxio_config::{Config, ConfigError, Roles, Sources};
 use clap::{CommandFactory, FromArgMatches};
@@ -62,6 +62,8 @@ enum Command {
     /// Write and read files with all types of writes and reads
     #[command(visible_alias = "runTest")]
     RunTests(run_tests::RunTests),
+    /// Dump a journal and its checkpoints in readable form; no master is asked
+    ReadJournal(read_journal::ReadJournal),
     /// Print the version
     Version {
         /// Also the commit, cut to this many characters
@@ -162,6 +164,7 @@ async fn dispatch(invocation: Invocation) -> Result<(), CliError> {
         Command::GetConf(command) => command.run(&session(config)?, &screen).await,
         Command::ValidateConf => conf::validate(&config, &screen),
         Command::RunTests(command) => command.run(&session(config)?, &screen).await,
+        Command::ReadJournal(command) => command.run(&session(config)?, &screen),
         Command::Version { revision } => {
             let text = version(&invocation.version, &invocation.revision, revision);
             screen.either(|| serde_json::json!({"version": text}), || text.clone())
@@ -187,6 +190,11 @@ fn long_option(word: &str) -> &str {
         "-decommissioned" => "--decommissioned",
         "-domain" => "--domain",
         "-address" => "--address",
+        "-master" => "--master",
+        "-start" => "--start",
+        "-end" => "--end",
+        "-inputDir" => "--inputDir",
+        "-outputDir" => "--outputDir",
         other => other,
     }
 }

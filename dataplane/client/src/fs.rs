@@ -426,6 +426,17 @@ impl FileSystem {
         self.inner.master.master_info().await
     }
 
+    /// Begins a backup of the namespace and returns at once; [`FileSystem::backup_status`] tells how it
+    /// goes on.
+    pub async fn backup(&self, place: &BackupPlace) -> Result<BackupStatus, ClientError> {
+        self.inner.master.backup(place).await
+    }
+
+    /// How far a backup is; without an id (empty), the newest one that the master knows of.
+    pub async fn backup_status(&self, id: &str) -> Result<BackupStatus, ClientError> {
+        self.inner.master.backup_status(id).await
+    }
+
     /// Makes the primary master write a checkpoint; returns its last entry and the master's host.
     pub async fn checkpoint(&self) -> Result<(u64, String), ClientError> {
         self.inner.master.checkpoint().await

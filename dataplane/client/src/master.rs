@@ -422,6 +422,22 @@ impl Master {
         Ok((response.seq, response.master_host))
     }
 
+    pub(crate) async fn backup(&self, place: &BackupPlace) -> Result<BackupStatus, ClientError> {
+        let request = meta::BackupRequest {
+            directory: place.directory.clone(),
+            local: place.local,
+            allow_leader: place.allow_leader,
+            bypass_delegation: place.bypass_delegation,
+        };
+        // Repeated, it would be a second backup.
+        Ok(backup_status(call!(self, Harmful, metas, backup, request)))
+    }
+
+    pub(crate) async fn backup_status(&self, id: &str) -> Result<BackupStatus, ClientError> {
+        let request = meta::GetBackupStatusRequest { id: id.to_owned() };
+        Ok(backup_status(call!(self, Harmless, metas, get_backup_status, request)))
+    }
+
     pub(crate) async fn configuration(&self) -> Result<Vec<ConfigProperty>, ClientError> {
         let request = GetConfigurationRequest {};
         let response = call!(self, Harmless, metas, get_configuration, request);
@@ -433,6 +449,29 @@ impl Master {
                 source,
             })
             .collect())
+    }
+}
+
+fn backup_status(status: meta::BackupStatus) -> BackupStatus {
+    let state = match status.state() {
+        meta::BackupState::None => BackupState::None,
+        meta::BackupState::Initiating => BackupState::Initiating,
+        meta::BackupState::Transitioning => BackupState::Transitioning,
+        meta::BackupState::Running => BackupState::Running,
+        meta::BackupState::Completed => BackupState::Completed,
+        meta::BackupState::Failed => BackupState::Failed,
+    };
+    BackupStatus {
+        state,
+        id: status.id,
+        host: status.host,
+        uri: status.uri,
+        entries: status.entries,
+        started: UnixMillis(status.started_ms),
+        duration: Duration::from_millis(status.duration_ms),
+        error: Some(status.error).filter(|error| !error.is_empty()),
+        sequence: status.sequence,
+        state_hash: status.state_hash,
     }
 }
 

@@ -282,3 +282,58 @@ pub struct ConfigProperty {
     /// Where it comes from.
     pub source: String,
 }
+
+/// Where a backup goes, and who writes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BackupPlace {
+    /// A path in the root under store, or a URI; empty for the configured one.
+    pub directory: String,
+    /// Whether the directory is one of the master's machine.
+    pub local: bool,
+    /// Whether the primary may write it when there is no standby.
+    pub allow_leader: bool,
+    /// Whether the primary writes it although there is a standby.
+    pub bypass_delegation: bool,
+}
+
+/// How far a backup is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackupState {
+    /// There was none since the master started.
+    None,
+    /// The place is being looked at.
+    Initiating,
+    /// It is handed to a standby.
+    Transitioning,
+    /// It is being written.
+    Running,
+    /// It is there.
+    Completed,
+    /// It is not there.
+    Failed,
+}
+
+/// What is known of a backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupStatus {
+    /// Its name, for asking again.
+    pub id: String,
+    /// How far it is.
+    pub state: BackupState,
+    /// The master that writes it.
+    pub host: String,
+    /// The file.
+    pub uri: String,
+    /// Items written.
+    pub entries: u64,
+    /// When it was begun.
+    pub started: UnixMillis,
+    /// How long it took, or takes already.
+    pub duration: Duration,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The last journal entry in it; 0 until known.
+    pub sequence: u64,
+    /// Hash of the state after that entry; 0 until known.
+    pub state_hash: u64,
+}

@@ -43,7 +43,10 @@ pub use etcd::{EtcdConfig, EtcdPassword, EtcdTls};
 pub use general::{GeneralConfig, HostPort, LogFormat};
 pub use load::{Config, Setting, Warning};
 pub use machine::Machine;
-pub use master::{JournalConfig, JournalKind, MasterConfig, MetadataSyncConfig, MountConfig};
+pub use master::{
+    BackupConfig, DailyBackup, JournalConfig, JournalKind, MasterConfig, MetadataSyncConfig,
+    MountConfig,
+};
 pub use security::{AuthenticationType, SecurityConfig};
 pub use source::{Source, Sources};
 pub use spec::{KeySpec, Kind, Roles};

@@ -165,6 +165,24 @@ fn no_legacy_family_swallows_a_slip_in_a_key_that_counts() {
 }
 
 #[test]
+fn the_daily_backup_has_a_time_of_day() {
+    let with = |time: &str| {
+        let pairs = [
+            ("alluxio.master.hostname", "m"),
+            ("alluxio.master.daily.backup.enabled", "true"),
+            ("alluxio.master.daily.backup.time", time),
+        ];
+        Config::of(pairs).unwrap().master()
+    };
+    let daily = with("23:59").unwrap().backup.daily.unwrap();
+    assert_eq!((daily.at, daily.files_retained), (Duration::from_secs(86_340), 3));
+    for time in ["24:00", "5", "05:60", "noon"] {
+        let error = with(time).unwrap_err().to_string();
+        assert!(error.contains("hours and minutes in UTC"), "{time}: {error}");
+    }
+}
+
+#[test]
 fn the_defaults_are_those_of_the_mission() {
     let config = Config::of([("alluxio.master.hostname", "m")]).unwrap();
     let client = config.client().unwrap();
@@ -178,6 +196,8 @@ fn the_defaults_are_those_of_the_mission() {
     assert!(client.cache_partially_read_block && client.metadata_cache.is_none());
     let master = config.master().unwrap();
     assert_eq!(master.journal.kind, JournalKind::Folder);
+    assert_eq!((master.journal.init_from_backup, master.backup.daily), (None, None));
+    assert_eq!(master.backup.directory, "/alluxio_backups");
     assert_eq!(master.root_mount.ufs_uri, "/opt/alluxio/underFSStorage");
     assert!(master.root_mount.shared && !master.root_mount.read_only);
     assert_eq!(master.worker_timeout, Duration::from_secs(300));

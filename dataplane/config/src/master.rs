@@ -44,6 +44,21 @@ keys! {
     /// Entries after which a checkpoint is written.
     JOURNAL_CHECKPOINT_PERIOD = "alluxio.master.journal.checkpoint.period.entries",
         Kind::int(1, i64::MAX), default: Some("2000000"), roles: MASTER;
+    /// A backup that fills the journal when it is empty: a URI, or a path of the master's machine.
+    JOURNAL_INIT_FROM_BACKUP = "alluxio.master.journal.init.from.backup", Kind::Text, roles: MASTER;
+    /// Where backups are written: a path in the root under store, or a URI. With `fsadmin backup
+    /// --local`, a path of the master's machine.
+    BACKUP_DIRECTORY = "alluxio.master.backup.directory", Kind::Text,
+        default: Some("/alluxio_backups"), roles: MASTER;
+    /// Whether a backup is taken every day.
+    DAILY_BACKUP_ENABLED = "alluxio.master.daily.backup.enabled", Kind::Bool,
+        default: Some("false"), roles: MASTER;
+    /// When the daily backup is taken: hours and minutes in UTC.
+    DAILY_BACKUP_TIME = "alluxio.master.daily.backup.time", Kind::Text, default: Some("05:00"),
+        roles: MASTER;
+    /// Backups in the backup directory that the daily backup leaves, the newest ones.
+    DAILY_BACKUP_RETAINED = "alluxio.master.daily.backup.files.retained", Kind::int(1, 1_000_000),
+        default: Some("3"), roles: MASTER;
     /// Storage of the mount `<name>`: its path in the namespace.
     MOUNT_PATH = "alluxio.master.mount.table.<name>.alluxio", Kind::Text, roles: MASTER;
     /// Storage of the mount `<name>`: its URI, or a local path.
@@ -144,6 +159,8 @@ pub struct MasterConfig {
     pub journal: JournalConfig,
     /// Where election and journal of several masters are; there whenever `journal` is in etcd.
     pub etcd: Option<EtcdConfig>,
+    /// Where backups go, and when.
+    pub backup: BackupConfig,
     /// What is mounted at `/` when the journal is new.
     pub root_mount: MountConfig,
     /// Other mounts of a new journal, by path.
@@ -191,6 +208,26 @@ pub struct JournalConfig {
     pub segment_bytes: u64,
     /// Entries between two checkpoints.
     pub checkpoint_period_entries: u64,
+    /// The backup that fills an empty journal.
+    pub init_from_backup: Option<String>,
+}
+
+/// Where backups go, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupConfig {
+    /// A path, or a URI.
+    pub directory: String,
+    /// `None` when no daily backup is taken.
+    pub daily: Option<DailyBackup>,
+}
+
+/// The daily backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DailyBackup {
+    /// Time after midnight, UTC.
+    pub at: Duration,
+    /// Backups that stay.
+    pub files_retained: usize,
 }
 
 /// Kind of journal store.
@@ -263,6 +300,7 @@ pub(crate) fn section(r: &mut Reader<'_>) -> MasterConfig {
         rpc_addresses: r.addresses(&RPC_ADDRESSES),
         journal,
         etcd,
+        backup: backup(r),
         root_mount: root_mount(r),
         mounts: other_mounts(r),
         ufs_options: ufs::site_options(r),
@@ -306,7 +344,29 @@ fn journal(r: &mut Reader<'_>) -> JournalConfig {
         ufs_options: MountOptions(r.below("alluxio.master.journal.ufs.option.")),
         segment_bytes: r.size(&JOURNAL_LOG_SIZE),
         checkpoint_period_entries: r.int(&JOURNAL_CHECKPOINT_PERIOD).unsigned_abs(),
+        init_from_backup: r.set_text(&JOURNAL_INIT_FROM_BACKUP),
     }
+}
+
+fn backup(r: &mut Reader<'_>) -> BackupConfig {
+    let time = r.text(&DAILY_BACKUP_TIME);
+    let at = time_of_day(&time);
+    if at.is_none() {
+        r.bad_value(&DAILY_BACKUP_TIME, &time, "hours and minutes in UTC, as 05:00");
+    }
+    let files_retained = r.count(&DAILY_BACKUP_RETAINED);
+    let daily = DailyBackup { at: at.unwrap_or_default(), files_retained };
+    BackupConfig {
+        directory: r.text(&BACKUP_DIRECTORY),
+        daily: r.bool(&DAILY_BACKUP_ENABLED).then_some(daily),
+    }
+}
+
+/// `HH:MM` as time after midnight.
+fn time_of_day(text: &str) -> Option<Duration> {
+    let (hours, minutes) = text.trim().split_once(':')?;
+    let (hours, minutes): (u64, u64) = (hours.parse().ok()?, minutes.parse().ok()?);
+    (hours < 24 && minutes < 60).then(|| Duration::from_secs((hours * 60 + minutes) * 60))
 }
 
 fn root_mount(r: &mut Reader<'_>) -> MountConfig {

@@ -8,8 +8,9 @@
 //! tells what is durable, a [`Replay`] receives checkpoint and entries at a start.
 //!
 //! Reading order: [`store`], [`follow`], [`batch`], [`commits`], [`error`],
-//! `record`, [`folder`], [`noop`].
+//! `record`, [`folder`], [`noop`], [`backup`].
 
+pub mod backup;
 pub mod batch;
 pub mod commits;
 pub mod error;
@@ -19,6 +20,7 @@ pub mod noop;
 mod record;
 pub mod store;
 
+pub use backup::BackupError;
 pub use batch::EntryBatch;
 pub use commits::{CommitPublisher, Commits};
 pub use error::{Damage, JournalError};

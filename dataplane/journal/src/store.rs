@@ -141,6 +141,17 @@ pub trait JournalStore: Send + Sync + 'static {
     /// **Errors**: `CheckpointAhead` when `at` is not durable; `Io`.
     fn begin_checkpoint(&self, at: JournalSeq) -> Result<Box<dyn CheckpointSink>, JournalError>;
 
+    /// Begins to fill an empty journal with the state after entry `at`, which a backup holds. Called
+    /// between [`load`](Self::load) and [`fence`](Self::fence); once the sink is finished, `load`
+    /// finds a checkpoint at `at`. Without `finish` the journal stays empty.
+    ///
+    /// **Errors**: `OutOfOrder` when the journal is not empty, not loaded, or keeps nothing; `Io`.
+    fn begin_restore(&self, at: JournalSeq) -> Result<Box<dyn CheckpointSink>, JournalError> {
+        let _ = at;
+        let needs = "a journal of another kind: this one keeps no checkpoints";
+        Err(JournalError::OutOfOrder { call: "begin_restore", needs })
+    }
+
     /// Removes all but the newest two checkpoints, and the entries that the older of the two
     /// covers: should the newest be damaged, the older one and the log after it still give
     /// everything.

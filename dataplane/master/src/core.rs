@@ -1,6 +1,7 @@
 //! What the primary holds: the tree, its writer and gate, the workers, the open stores. Operations
 //! (`ops`) and metadata sync (`sync`) are methods on it; services translate messages to them.
 
+use crate::backup::Backups;
 use crate::error::MasterError;
 use crate::gate::Gate;
 use crate::identity::Identities;
@@ -39,6 +40,7 @@ pub struct Core {
     /// Grows with every change of the set of pinned files.
     pub(crate) pin_version: AtomicU64,
     pub(crate) checkpoint_at: AtomicU64,
+    pub(crate) backups: Backups,
     pub(crate) properties: Vec<Property>,
 }
 

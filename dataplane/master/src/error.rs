@@ -59,6 +59,26 @@ pub enum MasterError {
     /// One operation id for two changes of different kinds.
     #[error("the operation id was used for a change of another kind")]
     ForeignOperation,
+    /// One backup at a time.
+    #[error("backup {uri} is being written: `alluxio fsadmin backup --status` tells how far it is")]
+    BackupRunning {
+        /// The file.
+        uri: String,
+    },
+    /// A directory that no backup can be written to.
+    #[error("cannot back up to {directory}: {why}")]
+    BackupDirectory {
+        /// What was asked for.
+        directory: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// No backup of that id.
+    #[error("this master knows no backup {id}")]
+    NoSuchBackup {
+        /// What was asked for.
+        id: String,
+    },
     /// This master is not the primary, or not any more.
     #[error("this master is not the primary")]
     NotPrimary,
@@ -79,7 +99,11 @@ impl Coded for MasterError {
                 Code::InvalidArgument
             }
             MasterError::Unimplemented { .. } => Code::Unimplemented,
-            MasterError::ForeignWorker { .. } => Code::FailedPrecondition,
+            MasterError::BackupDirectory { .. } => Code::InvalidArgument,
+            MasterError::NoSuchBackup { .. } => Code::NotFound,
+            MasterError::ForeignWorker { .. } | MasterError::BackupRunning { .. } => {
+                Code::FailedPrecondition
+            }
             MasterError::NotPrimary => Code::NotPrimary,
         }
     }
@@ -118,6 +142,9 @@ pub enum StartError {
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The backup that should fill the journal cannot be restored.
+    #[error(transparent)]
+    Restore(#[from] crate::backup::restore::RestoreError),
     /// A port cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {

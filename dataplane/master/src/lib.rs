@@ -12,8 +12,9 @@
 //! ```
 //!
 //! Reading order: [`start`], [`core`], [`writer`], [`gate`], [`recover`], `sync`, `ops`,
-//! [`workers`], [`services`].
+//! [`workers`], [`services`], [`backup`].
 
+pub mod backup;
 pub mod core;
 pub mod error;
 pub mod gate;

@@ -1,5 +1,6 @@
 //! From configuration to a serving primary, and back to nothing.
 
+use crate::backup::{Backups, daily, restore};
 use crate::core::{Core, Property};
 use crate::error::{MasterError, StartError};
 use crate::gate::Gate;
@@ -90,6 +91,15 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
     let (namespace, recovered) = tokio::task::spawn_blocking(move || recover(&*store))
         .await
         .map_err(|_| StartError::Setup(MasterError::Stopping))??;
+    let ufs_registry = UnderFsRegistry::new(UfsSettings {
+        defaults: config.ufs_options.clone(),
+        clock: host.clock.clone(),
+        ..UfsSettings::default()
+    });
+    let (namespace, recovered) = match &config.journal.init_from_backup {
+        Some(uri) => restore::fill(journal.clone(), &ufs_registry, uri, &recovered).await?,
+        None => (namespace, recovered),
+    };
     let took = host.clock.monotonic().saturating_sub(started_at);
     tracing::info!(
         entries = recovered.entries,
@@ -117,11 +127,6 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
     });
     let identities = Identities::new("/etc", host.clock.clone());
     let itself = identities.of(&user);
-    let ufs_registry = UnderFsRegistry::new(UfsSettings {
-        defaults: config.ufs_options.clone(),
-        clock: host.clock.clone(),
-        ..UfsSettings::default()
-    });
     let core = Arc::new(Core {
         sync: SyncState::new(config.metadata_sync.absent_cache_entries),
         gate: Gate::new(journal.commits(), tenure),
@@ -132,6 +137,7 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
             recovered.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.at.0),
         ),
         pin_version: AtomicU64::new(1),
+        backups: Backups::default(),
         journal: journal.clone(),
         host,
         policy,
@@ -156,6 +162,7 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
     let tasks = vec![
         tokio::spawn(tasks::watch_workers(core.clone())),
         tokio::spawn(tasks::keep_house(core.clone())),
+        tokio::spawn(daily::keep(core.clone())),
     ];
     readiness.ready(SERVES);
     Ok(Handle { core, server, web, readiness, writer: writer_task, tasks, journal })

@@ -196,7 +196,7 @@ impl Namespace {
 }
 
 /// A hash of a record's content: of its debug text, which names every field.
-fn hash_of(record: &CheckpointRecord) -> u64 {
+pub(crate) fn hash_of(record: &CheckpointRecord) -> u64 {
     use std::hash::{BuildHasher, Hasher};
     let mut hasher = FixedState::with_seed(1).build_hasher();
     if let CheckpointRecord::Mount(info) = record {

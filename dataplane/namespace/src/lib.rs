@@ -27,6 +27,7 @@ mod read;
 pub mod request;
 mod resolve;
 mod sets;
+mod state_hash;
 mod table;
 
 pub use checkpoint::{Checkpoint, Restorer};
@@ -39,3 +40,4 @@ pub use request::{
     Mount, Outcome, Plan, Policy, Rename, Request, SetAttributes, SetPersistence, UfsFacts,
     Unmount, UpdateMount,
 };
+pub use state_hash::StateHash;

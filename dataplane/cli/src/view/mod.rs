@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod date;
+pub mod entry;
 pub mod file;
 pub mod json;
 pub mod mount;

@@ -22,16 +22,16 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-const HEADER_BYTES: usize = 64;
-const CHUNK_HEADER_BYTES: usize = 16;
-const TRAILER_BYTES: usize = 48;
-const HEADER_MAGIC: &[u8; 8] = b"ALXJCHK\n";
-const TRAILER_MAGIC: &[u8; 8] = b"ALXJEND\n";
+pub(super) const HEADER_BYTES: usize = 64;
+pub(super) const CHUNK_HEADER_BYTES: usize = 16;
+pub(super) const TRAILER_BYTES: usize = 48;
+pub(super) const HEADER_MAGIC: &[u8; 8] = b"ALXJCHK\n";
+pub(super) const TRAILER_MAGIC: &[u8; 8] = b"ALXJEND\n";
 /// A chunk is closed when it has this many bytes: about 2,000 inodes, so that decoding one chunk
 /// overlaps with applying the one before, and few enough to stay in a core's cache.
 const CHUNK_BYTES: usize = 256 << 10;
 /// The largest chunk a reader accepts: the last record of a chunk may be of the largest kind.
-const CHUNK_BYTES_MAX: usize = 8 << 20;
+pub(super) const CHUNK_BYTES_MAX: usize = 8 << 20;
 /// Decoded chunks between reader and applier: 2 × about 1 MiB, enough to keep both busy.
 const CHUNKS_AHEAD: usize = 2;
 

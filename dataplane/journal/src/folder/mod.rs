@@ -11,6 +11,7 @@ mod layout;
 mod log;
 mod offline;
 mod queue;
+mod salvage;
 mod segment;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use layout::{FormatFacts, format, inspect};
 pub use log::FolderLog;
 pub use offline::FolderReader;
 pub use queue::QueueLimits;
+pub use salvage::{Finding, salvage};
 
 use crate::follow::CommitFollower;
 use crate::{
@@ -234,6 +236,16 @@ impl JournalStore for FolderJournal {
         let observer = self.observer.clone();
         let writer = checkpoint::Writer::create(self.folder.clone(), &self.cluster, at, observer)?;
         Ok(Box::new(writer))
+    }
+
+    fn begin_restore(&self, at: JournalSeq) -> Result<Box<dyn CheckpointSink>, JournalError> {
+        match &*self.phase() {
+            Phase::Reading(log) if log.next() == JournalSeq(1) => log.begin_checkpoint(at),
+            _ => {
+                let needs = "an empty journal that is loaded and not appended to";
+                Err(JournalError::OutOfOrder { call: "begin_restore", needs })
+            }
+        }
     }
 
     fn truncate(&self) -> Result<Truncated, JournalError> {

@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 pub(crate) const HEADER_BYTES: usize = 64;
-const MAGIC: &[u8; 8] = b"ALXJSEG\n";
+pub(super) const MAGIC: &[u8; 8] = b"ALXJSEG\n";
 /// 4 MiB hold about 14k entries of 256 bytes: one sync in some dozens carries metadata, and the
 /// zeros cost it about 2 ms. Twice that would double the longest pause for no visible gain.
 pub(crate) const ZERO_STEP_BYTES: u64 = 4 << 20;

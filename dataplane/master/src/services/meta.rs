@@ -1,7 +1,10 @@
 //! The master about itself.
 
 use super::user;
+use crate::backup::{BackupRequest, BackupState, BackupStatus};
 use crate::core::Core;
+use crate::error::MasterError;
+use alluxio_namespace::Context;
 use alluxio_proto::v1::meta as pb;
 use alluxio_proto::v1::meta::meta_master_server::MetaMaster;
 use std::sync::Arc;
@@ -73,5 +76,61 @@ impl MetaMaster for MetaService {
             source: property.source.clone(),
         });
         Ok(Response::new(pb::GetConfigurationResponse { properties: properties.collect() }))
+    }
+
+    async fn backup(
+        &self,
+        request: Request<pb::BackupRequest>,
+    ) -> Result<Response<pb::BackupStatus>, Status> {
+        self.only_superuser(&user(&request)?)?;
+        let request = request.into_inner();
+        let request = BackupRequest { directory: request.directory, local: request.local };
+        let status = self.core.start_backup(&request).await?;
+        Ok(Response::new(self.backup_status(status)))
+    }
+
+    async fn get_backup_status(
+        &self,
+        request: Request<pb::GetBackupStatusRequest>,
+    ) -> Result<Response<pb::BackupStatus>, Status> {
+        self.only_superuser(&user(&request)?)?;
+        let id = request.into_inner().id;
+        let now = self.core.host.clock.monotonic();
+        match self.core.backups.status(&id, now) {
+            Some(status) => Ok(Response::new(self.backup_status(status))),
+            None if id.is_empty() => Ok(Response::new(pb::BackupStatus::default())),
+            None => Err(MasterError::NoSuchBackup { id }.into()),
+        }
+    }
+}
+
+impl MetaService {
+    /// A backup holds all names and credentials, and is written where the caller says.
+    fn only_superuser(&self, user: &str) -> Result<(), MasterError> {
+        let core = &self.core;
+        let who = core.identities.of(user);
+        let context = Context { now: core.host.clock.now(), who: &who, policy: &core.policy };
+        Ok(core.namespace.require_superuser(&context, "back up")?)
+    }
+
+    fn backup_status(&self, status: BackupStatus) -> pb::BackupStatus {
+        let state = match status.state {
+            BackupState::Initiating => pb::BackupState::Initiating,
+            BackupState::Running => pb::BackupState::Running,
+            BackupState::Completed => pb::BackupState::Completed,
+            BackupState::Failed => pb::BackupState::Failed,
+        };
+        pb::BackupStatus {
+            id: status.id,
+            state: state.into(),
+            host: self.core.config.hostname.clone(),
+            uri: status.uri,
+            entries: status.entries,
+            started_ms: status.started.0,
+            duration_ms: status.duration.as_millis() as u64,
+            error: status.error.unwrap_or_default(),
+            sequence: status.sequence.0,
+            state_hash: status.state_hash,
+        }
     }
 }

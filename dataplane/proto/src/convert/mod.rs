@@ -1,5 +1,6 @@
 //! Translation between messages and [`alluxio_types`], one file per package.
 
+pub mod backup;
 pub mod common;
 pub mod journal;
 pub mod worker;

@@ -1,0 +1,285 @@
+//! Taking a backup.
+
+use super::{BackupRequest, BackupState, BackupStatus};
+use crate::core::Core;
+use crate::error::MasterError;
+use alluxio_journal::backup::{BackupWriter, file_name};
+use alluxio_namespace::{Checkpoint, Error, StateHash};
+use alluxio_types::mount::join_uri;
+use alluxio_types::{AlluxioPath, JournalSeq, Mode, MountOptions, UnixMillis};
+use alluxio_ufs::{CreateOptions, MkdirOptions, UfsAttributes, UnderFs};
+use bytes::Bytes;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Records copied from the tree at once: a few hundred microseconds of one shard's lock.
+const STEP_RECORDS: usize = 512;
+/// Bytes handed to the under store at once.
+const PIECE_BYTES: usize = 1 << 20;
+/// Pieces between the thread that copies and the task that writes.
+const PIECES_AHEAD: usize = 2;
+/// Time between two attempts while a checkpoint holds the tree.
+const CHECKPOINT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A finished backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) sequence: JournalSeq,
+    pub(crate) items: u64,
+    pub(crate) state_hash: u64,
+}
+
+/// A directory that backups are written to.
+pub(crate) struct Place {
+    pub(crate) ufs: Arc<dyn UnderFs>,
+    /// Without a trailing slash, unless it is the root of the store.
+    pub(crate) directory: String,
+}
+
+impl Core {
+    /// Begins a backup in the background and says which. It outlives the call.
+    ///
+    /// **Errors**: `BackupRunning`; `BackupDirectory` and `Ufs` for a place that cannot be opened.
+    pub(crate) async fn start_backup(
+        self: &Arc<Self>,
+        request: &BackupRequest,
+    ) -> Result<BackupStatus, MasterError> {
+        let place = self.backup_place(request)?;
+        let (uri, status) = self.begin_backup(&place)?;
+        let core = self.clone();
+        tokio::spawn(async move {
+            // The outcome is in the status, and in the log.
+            let _ = core.write_backup(&place, &uri, status.1).await;
+        });
+        Ok(status.0)
+    }
+
+    /// Takes a backup and returns when it is there.
+    ///
+    /// **Errors**: as [`Core::start_backup`], and what the under store says.
+    pub(crate) async fn backup(
+        self: &Arc<Self>,
+        request: &BackupRequest,
+    ) -> Result<Place, MasterError> {
+        let place = self.backup_place(request)?;
+        let (uri, (_, entries)) = self.begin_backup(&place)?;
+        self.write_backup(&place, &uri, entries).await?;
+        Ok(place)
+    }
+
+    /// Opens the directory: a path of this machine, a URI, or a path in the root under store.
+    fn backup_place(&self, request: &BackupRequest) -> Result<Place, MasterError> {
+        let directory = match request.directory.trim_end_matches('/') {
+            "" if request.directory.is_empty() => &self.config.backup.directory,
+            "" => "/",
+            given => given,
+        };
+        let is_uri = directory.contains("://");
+        let refused = |why| MasterError::BackupDirectory { directory: directory.to_owned(), why };
+        if !is_uri && !directory.starts_with('/') {
+            return Err(refused("it must be an absolute path, or a URI"));
+        }
+        if is_uri && request.local {
+            return Err(refused("--local takes a path of the master's machine"));
+        }
+        if is_uri || request.local {
+            let ufs = self.ufs.try_open(directory, &MountOptions::default())?;
+            return Ok(Place { directory: ufs.root().to_owned(), ufs });
+        }
+        let root = self.namespace.mount_of(&AlluxioPath::root());
+        let root = root.ok_or_else(|| refused("there is no root mount"))?;
+        if root.read_only {
+            return Err(refused("the root mount is read-only: name another URI, or use --local"));
+        }
+        let directory = join_uri(&root.ufs_uri, directory.trim_matches('/'));
+        Ok(Place { ufs: self.ufs.of(&root)?, directory })
+    }
+
+    fn begin_backup(
+        &self,
+        place: &Place,
+    ) -> Result<(String, (BackupStatus, Arc<AtomicU64>)), MasterError> {
+        let (started, began) = (self.host.clock.now(), self.host.clock.monotonic());
+        let uri = join_uri(&place.directory, &file_name(started));
+        let status = BackupStatus {
+            id: format!("{:016x}", self.host.entropy.next_u64()),
+            state: BackupState::Initiating,
+            uri: uri.clone(),
+            entries: 0,
+            started,
+            duration: Duration::ZERO,
+            error: None,
+            sequence: JournalSeq(0),
+            state_hash: 0,
+        };
+        match self.backups.begin(status.clone(), began) {
+            Ok(entries) => Ok((uri, (status, entries))),
+            Err(running) => Err(MasterError::BackupRunning { uri: running }),
+        }
+    }
+
+    async fn write_backup(
+        &self,
+        place: &Place,
+        uri: &str,
+        entries: Arc<AtomicU64>,
+    ) -> Result<Written, MasterError> {
+        let began = self.host.clock.monotonic();
+        let result = self.copy_tree(place, uri, entries).await;
+        let duration = self.host.clock.monotonic().saturating_sub(began);
+        self.backups.update(|status| {
+            status.duration = duration;
+            match &result {
+                Ok(written) => {
+                    status.state = BackupState::Completed;
+                    (status.sequence, status.state_hash) = (written.sequence, written.state_hash);
+                }
+                Err(error) => {
+                    status.state = BackupState::Failed;
+                    status.error = Some(error.to_string());
+                }
+            }
+        });
+        let ms = duration.as_millis() as u64;
+        match &result {
+            Ok(Written { sequence, items, .. }) => {
+                tracing::info!(uri, items, seq = sequence.0, ms, "backup is written");
+            }
+            Err(error) => tracing::error!(uri, %error, ms, "the backup failed"),
+        }
+        result
+    }
+
+    async fn copy_tree(
+        &self,
+        place: &Place,
+        uri: &str,
+        entries: Arc<AtomicU64>,
+    ) -> Result<Written, MasterError> {
+        place.ufs.mkdir(&place.directory, MkdirOptions::recursive()).await?;
+        let checkpoint = self.hold_tree().await?;
+        // What the backup says must not be taken back by a crash.
+        self.gate.pass(checkpoint.seq()).await?;
+        self.backups.update(|status| {
+            status.state = BackupState::Running;
+            status.sequence = checkpoint.seq();
+        });
+        let facts = Facts {
+            cluster_id: self.namespace.cluster_id().unwrap_or_default(),
+            created: self.host.clock.now(),
+        };
+        write(checkpoint, facts, &*place.ufs, uri, entries).await
+    }
+
+    /// Waits while a checkpoint is written: the tree can be held once.
+    async fn hold_tree(&self) -> Result<Checkpoint, MasterError> {
+        loop {
+            match self.writer.begin_checkpoint().await {
+                Err(MasterError::Refused(refusal)) if refusal.error == Error::CheckpointRunning => {
+                    tokio::time::sleep(CHECKPOINT_PAUSE).await;
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+/// What the head of a backup says besides the position.
+pub(crate) struct Facts {
+    pub(crate) cluster_id: String,
+    pub(crate) created: UnixMillis,
+}
+
+/// Writes a held tree to `uri`. Needs no more of a master than the tree: a standby can do it as well.
+///
+/// **Cancel safety**: dropped before its end, nothing is visible at `uri`.
+pub(crate) async fn write(
+    checkpoint: Checkpoint,
+    facts: Facts,
+    ufs: &dyn UnderFs,
+    uri: &str,
+    entries: Arc<AtomicU64>,
+) -> Result<Written, MasterError> {
+    // The file holds the credentials of all mounts.
+    let attributes = UfsAttributes { mode: Some(Mode(0o600)), ..UfsAttributes::default() };
+    let mut file = ufs.create(uri, CreateOptions { attributes, length_hint: None }).await?;
+    let (pieces, mut ready) = mpsc::channel::<Bytes>(PIECES_AHEAD);
+    let copying = tokio::task::spawn_blocking(move || {
+        let out = Pieces { buffer: Vec::with_capacity(PIECE_BYTES), pieces };
+        copy(checkpoint, &facts, out, &entries)
+    });
+    while let Some(piece) = ready.recv().await {
+        if let Err(error) = file.write(piece).await {
+            // Nobody takes pieces any more, so the copying ends.
+            drop(ready);
+            let _ = copying.await;
+            // What is left of the file is the store's to clean up.
+            let _ = file.abort().await;
+            return Err(error.into());
+        }
+    }
+    // The copying ended, perhaps early: only its word makes the file whole.
+    match copying.await {
+        Ok(Ok(written)) => {
+            file.finish().await?;
+            Ok(written)
+        }
+        Ok(Err(_)) | Err(_) => {
+            let _ = file.abort().await;
+            Err(MasterError::Stopping)
+        }
+    }
+}
+
+fn copy(
+    mut checkpoint: Checkpoint,
+    facts: &Facts,
+    out: Pieces,
+    entries: &AtomicU64,
+) -> io::Result<Written> {
+    let sequence = checkpoint.seq();
+    let version = env!("CARGO_PKG_VERSION");
+    let mut writer = BackupWriter::new(out, &facts.cluster_id, sequence, facts.created, version)?;
+    let mut hash = StateHash::new();
+    loop {
+        let records = checkpoint.step(STEP_RECORDS);
+        if records.is_empty() {
+            break;
+        }
+        for record in &records {
+            hash.add(record);
+            writer.put(record)?;
+        }
+        entries.fetch_add(records.len() as u64, Ordering::Relaxed);
+    }
+    let state_hash = hash.finish();
+    let (_, items) = writer.finish(state_hash, StateHash::KIND)?;
+    Ok(Written { sequence, items, state_hash })
+}
+
+/// Gathers bytes into pieces for the task that writes them.
+struct Pieces {
+    buffer: Vec<u8>,
+    pieces: mpsc::Sender<Bytes>,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= PIECE_BYTES {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE_BYTES));
+        self.pieces.blocking_send(piece.into()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}

@@ -1,0 +1,310 @@
+//! Backups of a master that serves, and journals filled from them.
+#![expect(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
+
+use alluxio_config::Config;
+use alluxio_election::FixedElector;
+use alluxio_host::Host;
+use alluxio_journal::backup::{BackupError, BackupHeader, BackupTrailer, read_backup};
+use alluxio_journal::folder::format;
+use alluxio_journal::{FolderJournal, FolderOptions, JournalStore, Replay};
+use alluxio_master::{Deps, Handle, StartError};
+use alluxio_namespace::{Namespace, StateHash};
+use alluxio_proto::v1::common::WriteType;
+use alluxio_proto::v1::fs as pb;
+use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
+use alluxio_proto::v1::meta as meta_pb;
+use alluxio_proto::v1::meta::meta_master_client::MetaMasterClient;
+use alluxio_rpc::{Caller, HostPort, Primary, Repeat, RetryPolicy, RpcError};
+use alluxio_types::{CheckpointRecord, Code, Coded, Entry, JournalSeq};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+const SUPERUSER: &str = "root";
+
+fn format_in(dir: &Path) {
+    format(&Host::real(), &dir.join("journal"), "a-cluster").unwrap();
+}
+
+async fn start(dir: &Path, extra: &[(&str, String)]) -> Result<Handle, StartError> {
+    let text = |path: &str| dir.join(path).to_str().unwrap().to_owned();
+    let mut pairs = vec![
+        ("alluxio.master.hostname", "127.0.0.1".to_owned()),
+        ("alluxio.master.bind.host", "127.0.0.1".to_owned()),
+        ("alluxio.master.rpc.port", "0".to_owned()),
+        ("alluxio.master.web.port", "0".to_owned()),
+        ("alluxio.master.journal.folder", text("journal")),
+        ("alluxio.master.mount.table.root.ufs", text("ufs")),
+    ];
+    pairs.extend(extra.iter().cloned());
+    let config = Config::of(pairs).unwrap().master().unwrap();
+    let host = Host::real();
+    let options = FolderOptions::new(dir.join("journal"));
+    let journal = FolderJournal::open(options, &host, Arc::new(()))?;
+    alluxio_master::start(Deps {
+        cluster_id: journal.facts().cluster_id.clone(),
+        journal: Arc::new(journal),
+        elector: Arc::new(FixedElector::new(host.clock.clone())),
+        metrics: alluxio_telemetry::Metrics::new("master"),
+        log: alluxio_telemetry::LogControl::none(),
+        properties: Vec::new(),
+        user: SUPERUSER.into(),
+        host,
+        config,
+    })
+    .await
+}
+
+fn restore_from(backup: &str) -> [(&'static str, String); 1] {
+    [("alluxio.master.journal.init.from.backup", backup.to_owned())]
+}
+
+fn as_user(master: &Handle, user: &str) -> Primary {
+    let address = HostPort { host: "127.0.0.1".into(), port: master.rpc_address().port() };
+    let caller = Caller::new(user).unwrap();
+    Primary::new(vec![address], caller, RetryPolicy::once(), Host::real()).unwrap()
+}
+
+macro_rules! ask {
+    ($primary:expr, $client:ident, $method:ident, $request:expr) => {
+        $primary
+            .call(Repeat::Harmful, |channel| {
+                let request = $request;
+                async move { $client::new(channel).$method(request).await }
+            })
+            .await
+    };
+}
+
+async fn create(primary: &Primary, path: String) -> Result<(), RpcError> {
+    let request = pb::CreateFileRequest {
+        path,
+        recursive: true,
+        block_size_bytes: 1 << 20,
+        write_type: WriteType::MustCache as i32,
+        ..Default::default()
+    };
+    ask!(primary, FileSystemMasterClient, create_file, request.clone()).map(drop)
+}
+
+/// Creates, renames and deletes below `/w<number>` until it is told to stop.
+async fn work(primary: Primary, number: usize, stop: Arc<AtomicBool>) {
+    for round in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        create(&primary, format!("/w{number}/f{round}")).await.unwrap();
+        if round % 3 == 1 {
+            let rename = pb::RenameRequest {
+                source: format!("/w{number}/f{round}"),
+                destination: format!("/w{number}/r{round}"),
+                ..Default::default()
+            };
+            ask!(primary, FileSystemMasterClient, rename, rename.clone()).unwrap();
+        }
+        if round % 5 == 4 {
+            let delete = pb::DeleteRequest {
+                path: format!("/w{number}/f{}", round - 1),
+                alluxio_only: true,
+                ..Default::default()
+            };
+            // Renamed away, perhaps.
+            let _ = ask!(primary, FileSystemMasterClient, delete, delete.clone());
+        }
+    }
+}
+
+async fn backup(primary: &Primary, directory: &str) -> meta_pb::BackupStatus {
+    let request = meta_pb::BackupRequest {
+        directory: directory.to_owned(),
+        local: true,
+        ..Default::default()
+    };
+    let mut status = ask!(primary, MetaMasterClient, backup, request.clone()).unwrap();
+    loop {
+        match status.state() {
+            meta_pb::BackupState::Completed | meta_pb::BackupState::Failed => return status,
+            _ => {}
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let request = meta_pb::GetBackupStatusRequest { id: status.id.clone() };
+        status = ask!(primary, MetaMasterClient, get_backup_status, request.clone()).unwrap();
+    }
+}
+
+fn read(file: &Path) -> (BackupHeader, BackupTrailer, Vec<CheckpointRecord>) {
+    let mut records = Vec::new();
+    let input = fs::File::open(file).unwrap();
+    let read = read_backup::<BackupError>("backup", input, &mut |_, record| {
+        records.push(record);
+        Ok(())
+    });
+    let (header, trailer) = read.unwrap();
+    (header, trailer, records)
+}
+
+/// The tree after the first `last` entries of a journal that has no checkpoint.
+struct Prefix {
+    tree: Namespace,
+    last: JournalSeq,
+}
+
+impl Replay for Prefix {
+    fn restart(&mut self) {
+        self.tree = Namespace::new();
+    }
+
+    fn checkpoint(&mut self, record: CheckpointRecord) {
+        panic!("the journal has a checkpoint: {record:?}");
+    }
+
+    fn entry(&mut self, seq: JournalSeq, entry: Entry) {
+        if seq <= self.last {
+            self.tree.apply(seq, &entry);
+        }
+    }
+}
+
+fn replayed(dir: &Path, last: JournalSeq) -> Namespace {
+    let options = FolderOptions::new(dir.join("journal"));
+    let journal = FolderJournal::open(options, &Host::real(), Arc::new(())).unwrap();
+    let mut prefix = Prefix { tree: Namespace::new(), last };
+    journal.load(&mut prefix).unwrap();
+    prefix.tree
+}
+
+/// A master with some hundred files, under load; its backup; and all of it stopped.
+async fn backed_up(dir: &Path) -> (PathBuf, meta_pb::BackupStatus) {
+    format_in(dir);
+    let master = start(dir, &[]).await.unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    for number in 0..300 {
+        create(&as_user(&master, SUPERUSER), format!("/before/d{}/f{number}", number % 7))
+            .await
+            .unwrap();
+    }
+    let workers: Vec<_> =
+        (0..4).map(|n| tokio::spawn(work(as_user(&master, SUPERUSER), n, stop.clone()))).collect();
+    let target = dir.join("backups");
+    let status = backup(&as_user(&master, SUPERUSER), target.to_str().unwrap()).await;
+    // The load goes on behind the backup.
+    for number in 0..50 {
+        create(&as_user(&master, SUPERUSER), format!("/after/f{number}")).await.unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    master.stop(Duration::from_secs(5)).await;
+    assert_eq!(status.state(), meta_pb::BackupState::Completed, "{}", status.error);
+    (PathBuf::from(&status.uri), status)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_under_load_is_the_state_at_one_position_and_is_restored_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, status) = backed_up(dir.path()).await;
+    let name = file.file_name().unwrap().to_str().unwrap();
+    assert!(alluxio_journal::backup::begun_at(name).is_some(), "{name}");
+    let (header, trailer, records) = read(&file);
+    assert_eq!((header.sequence.0, trailer.state_hash), (status.sequence, status.state_hash));
+    assert_eq!((trailer.items, trailer.items), (status.entries, records.len() as u64));
+
+    // The journal, replayed up to the backup's position, is the same tree.
+    let tree = replayed(dir.path(), header.sequence);
+    assert_eq!(tree.state_hash(), trailer.state_hash);
+
+    // Elsewhere, the tree is the same but for the ids that are skipped.
+    let other = tempfile::tempdir().unwrap();
+    format_in(other.path());
+    let uri = file.to_str().unwrap();
+    let master = start(other.path(), &restore_from(uri)).await.unwrap();
+    let next = records.iter().find_map(|record| match record {
+        CheckpointRecord::NextContainer(next) => Some(*next),
+        _ => None,
+    });
+    let skip = Entry::ReserveContainers { next: next.unwrap() + (1 << 34) };
+    tree.apply(header.sequence.next(), &skip);
+    assert_eq!(master.namespace().applied(), tree.applied());
+    assert_eq!(master.namespace().state_hash(), tree.state_hash());
+    // It serves, and survives a restart without the backup.
+    create(&as_user(&master, SUPERUSER), "/restored/f".into()).await.unwrap();
+    let hash = master.namespace().state_hash();
+    master.stop(Duration::from_secs(5)).await;
+    fs::remove_file(&file).unwrap();
+    let master = start(other.path(), &[]).await.unwrap();
+    assert_eq!(master.namespace().state_hash(), hash);
+    master.stop(Duration::from_secs(5)).await;
+
+    // With entries in the journal, nothing is restored over them.
+    let error = start(other.path(), &restore_from(uri)).await.err().unwrap().to_string();
+    assert!(error.contains("formatMaster") && error.contains("an empty one only"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_a_cut_and_a_foreign_backup_leave_the_journal_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, _) = backed_up(dir.path()).await;
+    let good = fs::read(&file).unwrap();
+    let mut damaged = good.clone();
+    let middle = good.len() / 2;
+    damaged[middle] ^= 0x40;
+    let other = tempfile::tempdir().unwrap();
+    format_in(other.path());
+    let bad = other.path().join("bad.gz");
+    let uri = bad.to_str().unwrap();
+    for (bytes, want) in [
+        (damaged, "is damaged at byte "),
+        (good[..good.len() - 7].to_vec(), "is damaged at byte "),
+        (good[..good.len() / 3].to_vec(), "is damaged at byte "),
+        (b"not a backup at all".to_vec(), "is no backup of this program"),
+    ] {
+        fs::write(&bad, bytes).unwrap();
+        let error = start(other.path(), &restore_from(uri)).await.err().unwrap().to_string();
+        assert!(error.contains(want) && error.contains(uri), "{error}");
+    }
+    let error = start(other.path(), &restore_from("/no/such/file.gz")).await.err().unwrap();
+    assert!(error.to_string().contains("/no/such/file.gz"), "{error}");
+    // The older name is as good as ours.
+    let renamed = other.path().join("alluxio-backup-2026-01-02-1767312000000.gz");
+    fs::write(&renamed, good).unwrap();
+    let uri = format!("file://{}", renamed.display());
+    let master = start(other.path(), &restore_from(&uri)).await.unwrap();
+    assert!(master.namespace().stats().inodes > 300);
+    master.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_go_into_the_root_under_store_and_only_for_the_superuser() {
+    let dir = tempfile::tempdir().unwrap();
+    format_in(dir.path());
+    let master = start(dir.path(), &[]).await.unwrap();
+    create(&as_user(&master, SUPERUSER), "/a/b".into()).await.unwrap();
+    let request = meta_pb::BackupRequest::default();
+    let error = ask!(as_user(&master, "eve"), MetaMasterClient, backup, request.clone());
+    assert_eq!(error.unwrap_err().code(), Code::PermissionDenied);
+    let root = as_user(&master, SUPERUSER);
+    let mut status = ask!(root, MetaMasterClient, backup, request.clone()).unwrap();
+    while status.state() != meta_pb::BackupState::Completed {
+        assert_ne!(status.state(), meta_pb::BackupState::Failed, "{}", status.error);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let newest = meta_pb::GetBackupStatusRequest::default();
+        status = ask!(root, MetaMasterClient, get_backup_status, newest.clone()).unwrap();
+    }
+    let folder = dir.path().join("ufs/alluxio_backups");
+    let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|item| item.unwrap()).collect();
+    assert_eq!(names.len(), 1);
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(names[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let (_, trailer, records) = read(&names[0].path());
+    let mut hash = StateHash::new();
+    records.iter().for_each(|record| hash.add(record));
+    assert_eq!(hash.finish(), trailer.state_hash);
+    // Relative places are refused at once.
+    let request = meta_pb::BackupRequest { directory: "here".into(), ..Default::default() };
+    let error = ask!(root, MetaMasterClient, backup, request.clone()).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+    master.stop(Duration::from_secs(5)).await;
+}
