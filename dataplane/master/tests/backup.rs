@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
 
 use alluxio_config::Config;
-use alluxio_election::FixedElector;
+use alluxio_election::{Candidate, FixedElector};
 use alluxio_host::Host;
 use alluxio_journal::backup::{BackupError, BackupHeader, BackupTrailer, read_backup};
 use alluxio_journal::folder::format;
@@ -46,7 +46,10 @@ async fn start(dir: &Path, extra: &[(&str, String)]) -> Result<Handle, StartErro
     alluxio_master::start(Deps {
         cluster_id: journal.facts().cluster_id.clone(),
         journal: Arc::new(journal),
-        elector: Arc::new(FixedElector::new(host.clock.clone())),
+        elector: Arc::new(FixedElector::new(
+            Candidate { id: "master-1".into(), rpc_address: "127.0.0.1:0".into() },
+            host.clock.clone(),
+        )),
         metrics: alluxio_telemetry::Metrics::new("master"),
         log: alluxio_telemetry::LogControl::none(),
         properties: Vec::new(),

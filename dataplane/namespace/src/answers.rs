@@ -4,7 +4,7 @@
 
 use crate::table::ids::{read, write};
 use alluxio_types::{Answer, OperationId};
-use foldhash::fast::FixedState;
+use foldhash::fast::{FixedState, FoldHasher};
 use hashbrown::HashTable;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -85,6 +85,23 @@ impl Ring {
     }
 }
 
+/// The hash of answers in their order.
+pub(crate) struct OrderedHash(FoldHasher<'static>);
+
+impl OrderedHash {
+    pub(crate) fn new() -> Self {
+        OrderedHash(FixedState::with_seed(3).build_hasher())
+    }
+
+    pub(crate) fn add(&mut self, operation: OperationId, answer: Answer) {
+        (operation, answer).hash(&mut self.0);
+    }
+
+    pub(crate) fn finish(&self) -> u64 {
+        self.0.finish()
+    }
+}
+
 impl Answers {
     pub(crate) fn get(&self, operation: OperationId) -> Option<Row> {
         read(&self.ring).get(operation).copied()
@@ -101,11 +118,11 @@ impl Answers {
 
     /// A hash of all of them and their order, which decides who is forgotten first.
     pub(crate) fn hash(&self) -> u64 {
-        let mut hasher = FixedState::with_seed(3).build_hasher();
+        let mut hash = OrderedHash::new();
         for row in &read(&self.ring).rows {
-            (row.operation, row.answer).hash(&mut hasher);
+            hash.add(row.operation, row.answer);
         }
-        hasher.finish()
+        hash.finish()
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {

@@ -1,5 +1,6 @@
 //! The state hash of a tree, computed from a checkpoint's records as they pass by.
 
+use crate::answers;
 use crate::checkpoint::hash_of;
 use crate::permission::Checker;
 use crate::{Context, Namespace, Refusal};
@@ -7,9 +8,16 @@ use alluxio_types::{AlluxioPath, CheckpointRecord};
 
 /// Adds up the records of one checkpoint. All of them, in the order in which [`crate::Checkpoint::step`]
 /// gives them, make what [`Namespace::state_hash`] says of the same tree.
-#[derive(Debug, Clone, Default)]
 pub struct StateHash {
     sum: u64,
+    /// Answers count with their order, all else without.
+    answers: answers::OrderedHash,
+}
+
+impl Default for StateHash {
+    fn default() -> Self {
+        StateHash { sum: 0, answers: answers::OrderedHash::new() }
+    }
 }
 
 impl StateHash {
@@ -24,12 +32,17 @@ impl StateHash {
 
     /// Takes one record.
     pub fn add(&mut self, record: &CheckpointRecord) {
-        self.sum = self.sum.wrapping_add(hash_of(record));
+        match record {
+            CheckpointRecord::Answered { operation, answer } => {
+                self.answers.add(*operation, *answer);
+            }
+            _ => self.sum = self.sum.wrapping_add(hash_of(record)),
+        }
     }
 
     /// The hash of all that was taken.
     pub fn finish(&self) -> u64 {
-        self.sum
+        self.sum.wrapping_add(self.answers.finish())
     }
 }
 
