@@ -89,6 +89,52 @@ pub enum JournalError {
         /// Last missing position.
         to: JournalSeq,
     },
+    /// Entries were dropped because checkpoints cover them, and this master holds none that does: it
+    /// needs one from another master.
+    #[error(
+        "entries from {from} on were dropped from the journal, and no checkpoint here covers them: \
+         take one from another master ({holders})"
+    )]
+    CheckpointNeeded {
+        /// First position that is gone.
+        from: JournalSeq,
+        /// The masters that hold one, with its position.
+        holders: String,
+    },
+    /// The journal holds less than this master has seen: its store was set back or replaced.
+    #[error(
+        "the journal ends at entry {last}, but this master holds a checkpoint of entry {checkpoint}: \
+         its store was set back; restore it, or restore a backup into a formatted journal"
+    )]
+    SetBack {
+        /// Last position in the store.
+        last: JournalSeq,
+        /// Position of the checkpoint.
+        checkpoint: JournalSeq,
+    },
+    /// Two primaries wrote under one term, which no elector allows.
+    #[error("the journal continues at {found} under term {term}, expected {expected}")]
+    Conflict {
+        /// The term.
+        term: Term,
+        /// Last position found.
+        found: JournalSeq,
+        /// Last position expected.
+        expected: JournalSeq,
+    },
+    /// etcd did not answer, or refused.
+    #[error(transparent)]
+    Etcd(#[from] alluxio_etcd::EtcdError),
+    /// The part of the journal that no checkpoint covers is too large; appends wait.
+    #[error(
+        "the journal holds {bytes} bytes that no checkpoint covers, twice the limit of {limit}"
+    )]
+    BacklogFull {
+        /// Bytes kept.
+        bytes: u64,
+        /// The limit, in bytes.
+        limit: u64,
+    },
     /// A primary of an earlier term tried to append.
     #[error("term {term} is over: the journal has seen term {newest}")]
     Fenced {
@@ -203,14 +249,19 @@ impl Coded for JournalError {
             | JournalError::Foreign { .. }
             | JournalError::FolderNotEmpty { .. }
             | JournalError::Locked { .. } => Code::FailedPrecondition,
-            JournalError::Corrupt { .. } | JournalError::Gap { .. } => Code::DataLoss,
+            JournalError::Corrupt { .. }
+            | JournalError::Gap { .. }
+            | JournalError::SetBack { .. }
+            | JournalError::CheckpointNeeded { .. } => Code::DataLoss,
+            JournalError::Etcd(error) => error.code(),
             JournalError::Fenced { .. } => Code::NotPrimary,
             JournalError::NotContiguous { .. }
             | JournalError::CheckpointAhead { .. }
+            | JournalError::Conflict { .. }
             | JournalError::OutOfOrder { .. } => Code::Internal,
-            JournalError::EntryTooLarge { .. } | JournalError::Full { .. } => {
-                Code::ResourceExhausted
-            }
+            JournalError::EntryTooLarge { .. }
+            | JournalError::BacklogFull { .. }
+            | JournalError::Full { .. } => Code::ResourceExhausted,
             JournalError::Io { .. } | JournalError::Failed { .. } | JournalError::Closed => {
                 Code::Unavailable
             }

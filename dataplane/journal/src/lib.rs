@@ -8,15 +8,19 @@
 //! tells what is durable, a [`Replay`] receives checkpoint and entries at a start.
 //!
 //! Reading order: [`store`], [`follow`], [`batch`], [`commits`], [`error`],
-//! `record`, [`folder`], [`noop`], [`backup`].
+//! `record`, `queue`, [`folder`], [`etcd`], [`noop`], [`backup`].
 
 pub mod backup;
 pub mod batch;
 pub mod commits;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod error;
+pub mod etcd;
 pub mod folder;
 pub mod follow;
 pub mod noop;
+mod queue;
 mod record;
 pub mod store;
 
@@ -24,10 +28,11 @@ pub use backup::BackupError;
 pub use batch::EntryBatch;
 pub use commits::{CommitPublisher, Commits};
 pub use error::{Damage, JournalError};
+pub use etcd::{EtcdJournal, EtcdJournalOptions};
 pub use folder::{FolderJournal, FolderOptions};
 pub use follow::{Followed, Follower, Records};
 pub use noop::NoopJournal;
 pub use store::{
-    AppendFuture, CheckpointInfo, CheckpointSink, Flush, JournalStore, Observer, Record, Recovered,
-    Replay, Truncated,
+    AppendFuture, Backlog, CheckpointInfo, CheckpointInstall, CheckpointSink, CheckpointSource,
+    Flush, JournalStore, Observer, Record, Recovered, Replay, Truncated,
 };

@@ -77,6 +77,47 @@ pub trait CheckpointSink: Send {
     fn finish(self: Box<Self>, state_hash: u64) -> Result<CheckpointInfo, JournalError>;
 }
 
+/// A finished checkpoint as bytes, for another master. Blocking.
+pub trait CheckpointSource: Send + Sync {
+    /// What it is; whoever takes it is told this first.
+    fn info(&self) -> &CheckpointInfo;
+
+    /// At most `bytes` bytes from `offset` on; none at its end.
+    ///
+    /// **Errors**: `Io`.
+    fn read_at(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, JournalError>;
+}
+
+/// A checkpoint that comes from another master. Dropping it before its end leaves no trace. Blocking.
+pub trait CheckpointInstall: Send {
+    /// Adds bytes behind those that are there.
+    ///
+    /// **Errors**: `Corrupt` when there are too many; `Full`, `Io`.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), JournalError>;
+
+    /// Reads all of it back, checks it against its checksums and what was promised, and makes it
+    /// durable and visible; the next [`JournalStore::load`] uses it.
+    ///
+    /// **Errors**: `Corrupt` when it is not what was promised; `Foreign`, `Io`.
+    fn finish(self: Box<Self>) -> Result<CheckpointInfo, JournalError>;
+}
+
+/// How much of the log is kept, for stores where room is scarce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Bytes of entries that no truncation has removed yet.
+    pub bytes: u64,
+    /// Beyond it appends are slowed down, more and more, and wait at twice as much; 0 = no limit.
+    pub limit_bytes: u64,
+}
+
+impl Backlog {
+    /// Whether a checkpoint and a truncation should come now, whatever their schedule says.
+    pub fn wants_checkpoint(&self) -> bool {
+        self.limit_bytes > 0 && self.bytes > self.limit_bytes / 2
+    }
+}
+
 /// What [`JournalStore::truncate`] removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Truncated {
@@ -152,9 +193,30 @@ pub trait JournalStore: Send + Sync + 'static {
         Err(JournalError::OutOfOrder { call: "begin_restore", needs })
     }
 
+    /// The newest sound checkpoint that this master holds, to hand it to another one; `None` when there
+    /// is none.
+    ///
+    /// **Errors**: `Io`.
+    fn open_checkpoint(&self) -> Result<Option<Box<dyn CheckpointSource>>, JournalError>;
+
+    /// Begins to take a checkpoint from another master, which said that it is `wanted`.
+    ///
+    /// **Errors**: `Full`, `Io`.
+    fn install_checkpoint(
+        &self,
+        wanted: &CheckpointInfo,
+    ) -> Result<Box<dyn CheckpointInstall>, JournalError>;
+
+    /// How much of the log is kept; a primary looks now and then, see [`Backlog::wants_checkpoint`].
+    /// Does not block.
+    fn backlog(&self) -> Backlog {
+        Backlog::default()
+    }
+
     /// Removes all but the newest two checkpoints, and the entries that the older of the two
     /// covers: should the newest be damaged, the older one and the log after it still give
-    /// everything.
+    /// everything. A store that several masters share keeps the entries that a master needs which is up
+    /// and has no checkpoint of its own that covers them.
     fn truncate(&self) -> Result<Truncated, JournalError>;
 
     /// Makes all queued batches durable and ends the writing. Later appends get `Closed`.

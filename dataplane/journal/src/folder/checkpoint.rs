@@ -17,7 +17,7 @@ use crate::{CheckpointInfo, CheckpointSink, JournalError, Observer};
 use alluxio_host::{DiskFile, OpenMode};
 use alluxio_proto::convert::journal::{decode_checkpoint_record, encode_checkpoint_record};
 use alluxio_types::{CheckpointRecord, JournalSeq, UnixMillis};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub(super) const CHUNK_BYTES_MAX: usize = 8 << 20;
 const CHUNKS_AHEAD: usize = 2;
 
 /// A checkpoint being written.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     folder: Folder,
     observer: Arc<dyn Observer>,
     path: PathBuf,
@@ -55,7 +55,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn create(
+    pub(crate) fn create(
         folder: Folder,
         cluster: &FormatFacts,
         seq: JournalSeq,
@@ -181,7 +181,15 @@ struct Reader {
 ///
 /// **Errors**: `Corrupt`, `Foreign`, `Io`.
 fn open(folder: &Folder, cluster: &FormatFacts, seq: JournalSeq) -> Result<Reader, JournalError> {
-    let path = folder.checkpoint(seq);
+    open_at(folder, cluster, folder.checkpoint(seq), seq)
+}
+
+fn open_at(
+    folder: &Folder,
+    cluster: &FormatFacts,
+    path: PathBuf,
+    seq: JournalSeq,
+) -> Result<Reader, JournalError> {
     let corrupt = |offset, what| JournalError::Corrupt { file: path.clone(), offset, what };
     let file = folder.disk().open(&path, OpenMode::Read).map_err(at("open", &path))?;
     let length = file.length().map_err(at("read", &path))?;
@@ -328,4 +336,30 @@ pub(crate) fn info(
     seq: JournalSeq,
 ) -> Result<CheckpointInfo, JournalError> {
     Ok(open(folder, cluster, seq)?.info)
+}
+
+/// A checkpoint file whose header and trailer are sound, as bytes.
+///
+/// **Errors**: as [`info`].
+pub(crate) fn open_file(
+    folder: &Folder,
+    cluster: &FormatFacts,
+    seq: JournalSeq,
+) -> Result<(CheckpointInfo, Box<dyn DiskFile>), JournalError> {
+    let reader = open(folder, cluster, seq)?;
+    Ok((reader.info, reader.file))
+}
+
+/// Reads the file at `path`, which is to become the checkpoint at `seq`, from end to end.
+///
+/// **Errors**: `Corrupt`, `Foreign`, `Io`.
+pub(crate) fn verify(
+    folder: &Folder,
+    cluster: &FormatFacts,
+    path: &Path,
+    seq: JournalSeq,
+) -> Result<CheckpointInfo, JournalError> {
+    let reader = open_at(folder, cluster, path.to_owned(), seq)?;
+    reader.chunks(&mut |_| true)?;
+    Ok(reader.info)
 }

@@ -37,7 +37,30 @@ impl FormatFacts {
         })
     }
 
-    fn to_text(&self) -> String {
+    /// Reads what [`FormatFacts::to_text`] wrote for the journal at `journal`; `None` when it is
+    /// anything else.
+    pub(crate) fn parse(bytes: &[u8], journal: &Path) -> Option<Result<Self, JournalError>> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let (body, crc) = text.strip_suffix('\n')?.rsplit_once("crc32c=")?;
+        if u32::from_str_radix(crc, 16).ok()? != crc32c(body.as_bytes()) || crc.len() != 8 {
+            return None;
+        }
+        let mut lines = body.lines();
+        if lines.next()? != MAGIC_LINE {
+            return None;
+        }
+        let found: u32 = lines.next()?.strip_prefix("format=")?.parse().ok()?;
+        if found != FORMAT_VERSION {
+            let folder = journal.to_owned();
+            let supported = FORMAT_VERSION;
+            return Some(Err(JournalError::FormatVersion { folder, found, supported }));
+        }
+        let cluster_id = lines.next()?.strip_prefix("cluster_id=")?.to_owned();
+        let created = lines.next()?.strip_prefix("created_unix_ms=")?.parse().ok()?;
+        Some(Ok(FormatFacts { cluster_id, created: UnixMillis(created) }))
+    }
+
+    pub(crate) fn to_text(&self) -> String {
         let body = format!(
             "{MAGIC_LINE}\nformat={FORMAT_VERSION}\ncluster_id={}\ncreated_unix_ms={}\n",
             self.cluster_id, self.created
@@ -182,29 +205,7 @@ impl Folder {
             Err(error) => return Err(at("open", &path)(error)),
         }
         let bytes = self.read_all(&path)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| damaged(&path))?;
-        self.parse_version(text).unwrap_or_else(|| Err(damaged(&path)))
-    }
-
-    /// `None` when the text is not what we write.
-    fn parse_version(&self, text: &str) -> Option<Result<FormatFacts, JournalError>> {
-        let (body, crc) = text.strip_suffix('\n')?.rsplit_once("crc32c=")?;
-        if u32::from_str_radix(crc, 16).ok()? != crc32c(body.as_bytes()) || crc.len() != 8 {
-            return None;
-        }
-        let mut lines = body.lines();
-        if lines.next()? != MAGIC_LINE {
-            return None;
-        }
-        let found: u32 = lines.next()?.strip_prefix("format=")?.parse().ok()?;
-        if found != FORMAT_VERSION {
-            let folder = self.path.clone();
-            let supported = FORMAT_VERSION;
-            return Some(Err(JournalError::FormatVersion { folder, found, supported }));
-        }
-        let cluster_id = lines.next()?.strip_prefix("cluster_id=")?.to_owned();
-        let created = lines.next()?.strip_prefix("created_unix_ms=")?.parse().ok()?;
-        Some(Ok(FormatFacts { cluster_id, created: UnixMillis(created) }))
+        FormatFacts::parse(&bytes, &self.path).unwrap_or_else(|| Err(damaged(&path)))
     }
 
     /// Takes the lock that keeps a second master out.

@@ -212,7 +212,7 @@ pub(crate) struct FolderView<'a> {
 impl FolderView<'_> {
     /// Hands the newest sound checkpoint to `replay`; `None` when there is none, and the log starts
     /// at the first entry.
-    fn load_checkpoint(
+    pub(crate) fn load_checkpoint(
         &self,
         replay: &mut dyn Replay,
         damaged: &mut u32,

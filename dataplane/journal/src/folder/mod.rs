@@ -4,35 +4,36 @@
 //! publishes the new position. While it syncs, the next group gathers: the slower the disk, the
 //! larger the groups.
 //!
-//! Reading order: [`layout`], [`segment`], [`log`], [`checkpoint`], [`queue`], then this file.
+//! Reading order: [`layout`], [`segment`], [`log`], [`checkpoint`], then this file.
 
-mod checkpoint;
-mod layout;
-mod log;
+pub(crate) mod checkpoint;
+pub(crate) mod layout;
+pub(crate) mod log;
 mod offline;
-mod queue;
 mod salvage;
 mod segment;
+pub(crate) mod transfer;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::queue::QueueLimits;
 pub use layout::{FormatFacts, format, inspect};
 pub use log::FolderLog;
 pub use offline::FolderReader;
-pub use queue::QueueLimits;
 pub use salvage::{Finding, salvage};
 
 use crate::follow::CommitFollower;
+use crate::queue::{Queue, Taken};
 use crate::{
-    AppendFuture, CheckpointSink, CommitPublisher, Commits, EntryBatch, Flush, Follower,
-    JournalError, JournalStore, Observer, Record, Recovered, Replay, Truncated,
+    AppendFuture, CheckpointInfo, CheckpointInstall, CheckpointSink, CheckpointSource,
+    CommitPublisher, Commits, EntryBatch, Flush, Follower, JournalError, JournalStore, Observer,
+    Record, Recovered, Replay, Truncated,
 };
 use alluxio_host::{Clock, Host};
 use alluxio_types::{JournalSeq, Term};
 use layout::Folder;
 use log::FolderView;
-use queue::{Offer, Queue, Taken};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -151,30 +152,6 @@ impl FolderJournal {
             .map_err(layout::at("start a thread for", &self.folder.path))?;
         Ok(Phase::Writing { queue, thread: Some(thread) })
     }
-
-    async fn append_when_room(&self, term: Term, batch: EntryBatch) -> Result<(), JournalError> {
-        let queue = self.queue()?;
-        let mut batch = batch;
-        let mut told = false;
-        loop {
-            let room = queue.room.notified();
-            tokio::pin!(room);
-            // Registered before the attempt: room made in between is not missed.
-            room.as_mut().enable();
-            match queue.offer(term, batch)? {
-                (Offer::Queued, depth) => {
-                    self.observer.queue_depth(depth);
-                    return Ok(());
-                }
-                (Offer::Full(back), _) => batch = back,
-            }
-            if !told {
-                self.observer.queue_full();
-                told = true;
-            }
-            room.await;
-        }
-    }
 }
 
 impl JournalStore for FolderJournal {
@@ -206,7 +183,7 @@ impl JournalStore for FolderJournal {
     }
 
     fn append(&self, term: Term, batch: EntryBatch) -> AppendFuture<'_> {
-        Box::pin(self.append_when_room(term, batch))
+        Box::pin(async move { self.queue()?.append(term, batch, &*self.observer).await })
     }
 
     fn follow(self: Arc<Self>, after: JournalSeq) -> Box<dyn Follower> {
@@ -246,6 +223,18 @@ impl JournalStore for FolderJournal {
                 Err(JournalError::OutOfOrder { call: "begin_restore", needs })
             }
         }
+    }
+
+    fn open_checkpoint(&self) -> Result<Option<Box<dyn CheckpointSource>>, JournalError> {
+        let source = transfer::Source::newest(&self.folder, &self.cluster)?;
+        Ok(source.map(|source| Box::new(source) as Box<dyn CheckpointSource>))
+    }
+
+    fn install_checkpoint(
+        &self,
+        wanted: &CheckpointInfo,
+    ) -> Result<Box<dyn CheckpointInstall>, JournalError> {
+        Ok(Box::new(transfer::Install::begin(self.folder.clone(), &self.cluster, wanted)?))
     }
 
     fn truncate(&self) -> Result<Truncated, JournalError> {

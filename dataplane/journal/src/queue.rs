@@ -1,6 +1,6 @@
-//! Batches on their way to the writer thread.
+//! Batches on their way to the thread that writes them.
 
-use crate::{EntryBatch, JournalError};
+use crate::{EntryBatch, JournalError, Observer};
 use alluxio_proto::convert::journal::ENTRY_BYTES_MAX;
 use alluxio_types::{JournalSeq, Term};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,25 +26,25 @@ impl Default for QueueLimits {
 }
 
 /// What the writer thread takes: batches in order, or the news that no more will come.
-pub(super) enum Taken {
+pub(crate) enum Taken {
     Group(Vec<(Term, EntryBatch)>),
     Closed,
 }
 
 /// What became of an attempt to queue a batch.
-pub(super) enum Offer {
+enum Offer {
     Queued,
     /// No room now.
     Full(EntryBatch),
 }
 
-pub(super) struct Queue {
+pub(crate) struct Queue {
     limits: QueueLimits,
     state: Mutex<State>,
     /// Wakes the writer thread.
     work: Condvar,
     /// Wakes appends that wait for room.
-    pub(super) room: Notify,
+    room: Notify,
 }
 
 struct State {
@@ -59,7 +59,7 @@ struct State {
 }
 
 impl Queue {
-    pub(super) fn new(limits: QueueLimits, next: JournalSeq, term: Term) -> Self {
+    pub(crate) fn new(limits: QueueLimits, next: JournalSeq, term: Term) -> Self {
         Queue {
             limits,
             state: Mutex::new(State {
@@ -81,7 +81,7 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_term(&self, term: Term) -> Result<(), JournalError> {
+    pub(crate) fn set_term(&self, term: Term) -> Result<(), JournalError> {
         let mut state = self.state();
         if term < state.term {
             return Err(JournalError::Fenced { term, newest: state.term });
@@ -91,11 +91,7 @@ impl Queue {
     }
 
     /// Queues a batch if there is room; returns how many entries wait then.
-    pub(super) fn offer(
-        &self,
-        term: Term,
-        batch: EntryBatch,
-    ) -> Result<(Offer, u64), JournalError> {
+    fn offer(&self, term: Term, batch: EntryBatch) -> Result<(Offer, u64), JournalError> {
         let mut state = self.state();
         if let Some(cause) = &state.failure {
             return Err(JournalError::Failed { cause: cause.clone() });
@@ -135,8 +131,39 @@ impl Queue {
         Ok((Offer::Queued, entries))
     }
 
+    /// Queues a batch, and waits while there is no room.
+    ///
+    /// **Cancel safety**: dropped before its end, nothing was queued.
+    pub(crate) async fn append(
+        &self,
+        term: Term,
+        batch: EntryBatch,
+        observer: &dyn Observer,
+    ) -> Result<(), JournalError> {
+        let mut batch = batch;
+        let mut told = false;
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            // Registered before the attempt: room made in between is not missed.
+            room.as_mut().enable();
+            match self.offer(term, batch)? {
+                (Offer::Queued, depth) => {
+                    observer.queue_depth(depth);
+                    return Ok(());
+                }
+                (Offer::Full(back), _) => batch = back,
+            }
+            if !told {
+                observer.queue_full();
+                told = true;
+            }
+            room.await;
+        }
+    }
+
     /// Waits for batches and takes all of them.
-    pub(super) fn take(&self) -> Taken {
+    pub(crate) fn take(&self) -> Taken {
         let mut state = self.state();
         while state.batches.is_empty() {
             if state.closed || state.failure.is_some() {
@@ -152,7 +179,7 @@ impl Queue {
     }
 
     /// Waits for `pause`; whether to try again, which is not so once the journal was closed.
-    pub(super) fn pause(&self, pause: Duration) -> bool {
+    pub(crate) fn pause(&self, pause: Duration) -> bool {
         let state = self.state();
         let (state, _) = self
             .work
@@ -162,7 +189,7 @@ impl Queue {
     }
 
     /// Nothing is taken any more; what waits is dropped, it was never acknowledged.
-    pub(super) fn fail(&self, error: Arc<JournalError>) {
+    pub(crate) fn fail(&self, error: Arc<JournalError>) {
         let mut state = self.state();
         state.failure = Some(error);
         state.batches.clear();
@@ -171,7 +198,7 @@ impl Queue {
     }
 
     /// Nothing more comes in; what waits is still written.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.state().closed = true;
         self.work.notify_one();
         self.room.notify_waiters();

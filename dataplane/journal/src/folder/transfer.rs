@@ -1,0 +1,127 @@
+//! Checkpoint files as bytes: handed to another master, or taken from one.
+
+use super::checkpoint;
+use super::layout::{Folder, FormatFacts, at, growing};
+use crate::error::Damage;
+use crate::{CheckpointInfo, CheckpointInstall, CheckpointSource, JournalError};
+use alluxio_host::DiskFile;
+use alluxio_types::JournalSeq;
+use std::path::PathBuf;
+
+/// A checkpoint file that is read from its start to its end. It stays readable when it is removed.
+pub(crate) struct Source {
+    info: CheckpointInfo,
+    file: Box<dyn DiskFile>,
+    path: PathBuf,
+}
+
+impl Source {
+    /// Opens the newest checkpoint whose header and trailer are sound; `None` when there is none.
+    pub(crate) fn newest(
+        folder: &Folder,
+        cluster: &FormatFacts,
+    ) -> Result<Option<Self>, JournalError> {
+        for seq in folder.inventory()?.checkpoints.into_iter().rev() {
+            match checkpoint::open_file(folder, cluster, seq) {
+                Ok((info, file)) => {
+                    return Ok(Some(Source { info, file, path: folder.checkpoint(seq) }));
+                }
+                Err(error @ JournalError::Corrupt { .. }) => {
+                    tracing::error!(%error, "checkpoint is damaged, trying an older one");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl CheckpointSource for Source {
+    fn info(&self) -> &CheckpointInfo {
+        &self.info
+    }
+
+    fn read_at(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, JournalError> {
+        let left = self.info.length_bytes.saturating_sub(offset);
+        let bytes = usize::try_from(left).unwrap_or(usize::MAX).min(bytes);
+        let mut buffer = vec![0; bytes];
+        self.file.read_exact_at(&mut buffer, offset).map_err(at("read", &self.path))?;
+        Ok(buffer)
+    }
+}
+
+/// A checkpoint file that comes from elsewhere. Dropped before its end it leaves no trace.
+pub(crate) struct Install {
+    folder: Folder,
+    cluster: FormatFacts,
+    wanted: CheckpointInfo,
+    path: PathBuf,
+    temporary: PathBuf,
+    file: Box<dyn DiskFile>,
+    offset: u64,
+    published: bool,
+}
+
+impl Install {
+    pub(crate) fn begin(
+        folder: Folder,
+        cluster: &FormatFacts,
+        wanted: &CheckpointInfo,
+    ) -> Result<Self, JournalError> {
+        let path = folder.checkpoint(wanted.at);
+        let (file, temporary) = folder.create_temporary(&path)?;
+        let (cluster, wanted) = (cluster.clone(), wanted.clone());
+        Ok(Install { folder, cluster, wanted, path, temporary, file, offset: 0, published: false })
+    }
+
+    fn incomplete(&self) -> JournalError {
+        let (file, offset) = (self.path.clone(), self.offset);
+        JournalError::Corrupt { file, offset, what: Damage::Checkpoint }
+    }
+}
+
+impl CheckpointInstall for Install {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
+        if self.offset + bytes.len() as u64 > self.wanted.length_bytes {
+            return Err(self.incomplete());
+        }
+        self.file.write_all_at(bytes, self.offset).map_err(growing("write", &self.temporary))?;
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<CheckpointInfo, JournalError> {
+        self.file.sync_data().map_err(at("sync", &self.temporary))?;
+        // What is published is read back first: checksums of all chunks, and the facts promised.
+        let found =
+            checkpoint::verify(&self.folder, &self.cluster, &self.temporary, self.wanted.at)?;
+        if found != self.wanted {
+            return Err(self.incomplete());
+        }
+        self.folder.publish(&self.path)?;
+        self.published = true;
+        Ok(found)
+    }
+}
+
+impl Drop for Install {
+    fn drop(&mut self) {
+        if !self.published {
+            // What cannot be removed now is removed at the next start.
+            let _ = self.folder.disk().remove_file(&self.temporary);
+        }
+    }
+}
+
+/// The newest checkpoint's facts.
+pub(crate) fn newest(
+    folder: &Folder,
+    cluster: &FormatFacts,
+) -> Result<Option<CheckpointInfo>, JournalError> {
+    Ok(Source::newest(folder, cluster)?.map(|source| source.info))
+}
+
+/// Positions of all checkpoints, oldest first.
+pub(crate) fn positions(folder: &Folder) -> Result<Vec<JournalSeq>, JournalError> {
+    Ok(folder.inventory()?.checkpoints)
+}
