@@ -2,9 +2,8 @@
 
 use crate::follow::CommitFollower;
 use crate::{
-    AppendFuture, CheckpointInfo, CheckpointInstall, CheckpointSink, CheckpointSource,
-    CommitPublisher, Commits, EntryBatch, Follower, JournalError, JournalStore, Record, Recovered,
-    Replay, Truncated,
+    AppendFuture, CheckpointInfo, CheckpointSink, CommitPublisher, Commits, EntryBatch, Follower,
+    JournalError, JournalStore, Record, Recovered, Replay, Truncated,
 };
 use alluxio_types::{CheckpointRecord, JournalSeq, Term, UnixMillis};
 use std::ops::ControlFlow;
@@ -115,17 +114,6 @@ impl JournalStore for NoopJournal {
         Ok(Box::new(Nowhere { at, records: 0 }))
     }
 
-    fn open_checkpoint(&self) -> Result<Option<Box<dyn CheckpointSource>>, JournalError> {
-        Ok(None)
-    }
-
-    fn install_checkpoint(
-        &self,
-        wanted: &CheckpointInfo,
-    ) -> Result<Box<dyn CheckpointInstall>, JournalError> {
-        Ok(Box::new(Nowhere { at: wanted.at, records: 0 }))
-    }
-
     fn truncate(&self) -> Result<Truncated, JournalError> {
         Ok(Truncated::default())
     }
@@ -156,16 +144,5 @@ impl CheckpointSink for Nowhere {
             state_hash,
             created: UnixMillis(0),
         })
-    }
-}
-
-impl CheckpointInstall for Nowhere {
-    fn write(&mut self, _bytes: &[u8]) -> Result<(), JournalError> {
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> Result<CheckpointInfo, JournalError> {
-        // Nothing is kept, so nothing could be loaded.
-        Err(JournalError::Closed)
     }
 }

@@ -197,15 +197,21 @@ pub trait JournalStore: Send + Sync + 'static {
     /// is none.
     ///
     /// **Errors**: `Io`.
-    fn open_checkpoint(&self) -> Result<Option<Box<dyn CheckpointSource>>, JournalError>;
+    fn open_checkpoint(&self) -> Result<Option<Box<dyn CheckpointSource>>, JournalError> {
+        Ok(None)
+    }
 
     /// Begins to take a checkpoint from another master, which said that it is `wanted`.
     ///
-    /// **Errors**: `Full`, `Io`.
+    /// **Errors**: `OutOfOrder` when this journal keeps no checkpoints; `Full`, `Io`.
     fn install_checkpoint(
         &self,
         wanted: &CheckpointInfo,
-    ) -> Result<Box<dyn CheckpointInstall>, JournalError>;
+    ) -> Result<Box<dyn CheckpointInstall>, JournalError> {
+        let _ = wanted;
+        let needs = "a journal of another kind: this one keeps no checkpoints";
+        Err(JournalError::OutOfOrder { call: "install_checkpoint", needs })
+    }
 
     /// How much of the log is kept; a primary looks now and then, see [`Backlog::wants_checkpoint`].
     /// Does not block.
