@@ -1,5 +1,6 @@
 //! The cluster that is measured: the configured one, or one of our own for the time of the run.
 
+use crate::command::Shared;
 use crate::sys::TierDir;
 use alluxio_client::FileSystem;
 use alluxio_config::{ClientConfig, Config, Sources};
@@ -31,14 +32,11 @@ struct Own {
 impl Cluster {
     /// The configured cluster if a master answers at once, else one of our own with `tier_bytes` of
     /// room and a journal in the temporary folder.
-    pub(crate) async fn find_or_start(
-        environment: &BTreeMap<String, String>,
-        tier_bytes: u64,
-    ) -> Result<Cluster> {
-        if let Some(cluster) = Self::configured(environment).await {
+    pub(crate) async fn find_or_start(shared: &Shared, tier_bytes: u64) -> Result<Cluster> {
+        if let Some(cluster) = Self::configured(&shared.environment).await {
             return Ok(cluster);
         }
-        Self::start(environment, tier_bytes)
+        Self::start(shared, tier_bytes)
     }
 
     async fn configured(environment: &BTreeMap<String, String>) -> Option<Cluster> {
@@ -55,12 +53,9 @@ impl Cluster {
     }
 
     /// A cluster of our own.
-    pub(crate) fn start(
-        environment: &BTreeMap<String, String>,
-        tier_bytes: u64,
-    ) -> Result<Cluster> {
+    pub(crate) fn start(shared: &Shared, tier_bytes: u64) -> Result<Cluster> {
         let dir = tempfile::Builder::new().prefix("alluxio-bench-").tempdir()?;
-        let tier = TierDir::make(dir.path(), tier_bytes + (64 << 20))?;
+        let tier = TierDir::make(dir.path(), tier_bytes + (64 << 20), shared.pages)?;
         let program = std::env::current_exe().context("this program's own path")?;
         let home = dir.path().join("cluster");
         let mut child = Command::new(program)
@@ -81,7 +76,7 @@ impl Cluster {
             let last: Vec<&str> = log.lines().rev().take(5).collect();
             return Err(error.context(last.into_iter().rev().collect::<Vec<_>>().join("\n")));
         }
-        let mut environment = environment.clone();
+        let mut environment = shared.environment.clone();
         environment.retain(|key, _| !key.starts_with("ALLUXIO_"));
         let conf = home.join("conf").display().to_string();
         environment.insert("ALLUXIO_CONF_DIR".into(), conf);
@@ -118,6 +113,11 @@ impl Cluster {
     /// Folder of the top tier.
     pub(crate) fn tier(&self) -> &Path {
         &self.tier
+    }
+
+    /// Whether the top tier is one of our own on huge pages.
+    pub(crate) fn on_huge_pages(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.tier.huge_pages)
     }
 
     /// What the cluster is, for people.

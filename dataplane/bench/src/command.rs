@@ -1,6 +1,7 @@
 //! The command line of the benchmarks.
 
-use crate::{data, metadata, startup};
+use crate::sys::Pages;
+use crate::{data, empty, metadata, startup};
 use alluxio_types::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use std::collections::BTreeMap;
@@ -36,6 +37,9 @@ enum What {
     Memory,
     /// All of them
     All,
+    /// The limit beside `metadata`, for a process of its own
+    #[command(hide = true)]
+    EmptyServer,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -52,6 +56,9 @@ struct Options {
     /// Files of `startup` and `memory` (default 1000000), calls a round of `metadata` (default 20000)
     #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(64..=200_000_000))]
     files: Option<u32>,
+    /// Pages of the top tier of a cluster that is started for the run
+    #[arg(long, global = true, value_enum, default_value_t = Pages::Huge)]
+    pages: Pages,
 }
 
 fn size(text: &str) -> Result<u64, String> {
@@ -69,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) rounds: usize,
     pub(crate) size_bytes: u64,
     pub(crate) files: usize,
+    pub(crate) pages: Pages,
     given: Option<usize>,
 }
 
@@ -113,6 +121,7 @@ pub fn run(arguments: &[String], environment: BTreeMap<String, String>) -> ExitC
         rounds: bench.options.rounds.into(),
         size_bytes: bench.options.size,
         files: given.unwrap_or(CALLS),
+        pages: bench.options.pages,
         given,
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -141,6 +150,7 @@ async fn measure(what: What, shared: &Shared) -> anyhow::Result<()> {
         What::List => metadata::list(shared).await,
         What::Startup => startup::startup(shared).await,
         What::Memory => startup::memory(shared).await,
+        What::EmptyServer => empty::serve().await,
         What::All => {
             data::read(shared).await?;
             data::randread(shared).await?;

@@ -13,6 +13,7 @@
 mod cluster;
 mod command;
 mod data;
+mod empty;
 mod limits;
 mod measure;
 mod metadata;

@@ -50,16 +50,35 @@ impl Drop for Scratch {
     }
 }
 
-/// Reads a file from start to end into one buffer; bytes per second.
-pub(crate) fn pread_all(file: &File) -> Result<f64> {
+/// Reads a file from start to end into one buffer, `passes` times; bytes per second.
+pub(crate) fn pread_all(file: &File, passes: usize) -> Result<f64> {
+    pread_with(file, passes, |_| {})
+}
+
+/// The same, and uses every byte that came.
+pub(crate) fn pread_and_use(file: &File, passes: usize) -> Result<f64> {
+    let mut sum = 0;
+    let rate = pread_with(file, passes, |bytes| sum ^= consume(bytes))?;
+    std::hint::black_box(sum);
+    Ok(rate)
+}
+
+fn pread_with(file: &File, passes: usize, mut then: impl FnMut(&[u8])) -> Result<f64> {
     let mut buffer = vec![0_u8; CHUNK];
-    let (started, mut at) = (Instant::now(), 0_u64);
-    loop {
-        match file.read_at(&mut buffer, at)? {
-            0 => return Ok(at as f64 / started.elapsed().as_secs_f64()),
-            count => at += count as u64,
+    let (started, mut total) = (Instant::now(), 0_u64);
+    for _ in 0..passes {
+        let mut at = 0;
+        loop {
+            let count = file.read_at(&mut buffer, at)?;
+            if count == 0 {
+                break;
+            }
+            then(&buffer[..count]);
+            at += count as u64;
         }
+        total += at;
     }
+    Ok(total as f64 / started.elapsed().as_secs_f64())
 }
 
 /// Random reads of `size` bytes; reads per second.

@@ -41,6 +41,17 @@ impl Unit {
     }
 }
 
+/// What a figure shall reach.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Target {
+    /// At least this share of the limit beside it.
+    Ratio(f64),
+    /// At least this value.
+    AtLeast(f64),
+    /// At most this value.
+    AtMost(f64),
+}
+
 /// The figures of one variant: ours and the limit's, round by round.
 pub(crate) struct Series {
     bench: &'static str,
@@ -49,6 +60,7 @@ pub(crate) struct Series {
     ours: Vec<f64>,
     limit: Vec<f64>,
     limit_name: &'static str,
+    targets: Vec<Target>,
 }
 
 impl Series {
@@ -60,7 +72,14 @@ impl Series {
         limit_name: &'static str,
     ) -> Self {
         let variant = variant.into();
-        Series { bench, variant, unit, ours: Vec::new(), limit: Vec::new(), limit_name }
+        let (ours, limit, targets) = (Vec::new(), Vec::new(), Vec::new());
+        Series { bench, variant, unit, ours, limit, limit_name, targets }
+    }
+
+    /// With something to reach; may be called again.
+    pub(crate) fn target(mut self, target: Target) -> Self {
+        self.targets.push(target);
+        self
     }
 
     /// One round with its limit.
@@ -84,6 +103,33 @@ impl Series {
             Unit::Seconds | Unit::Bytes => limit / ours,
         };
         Some(median(self.ours.iter().zip(&self.limit).map(ratio).collect()))
+    }
+
+    /// Whether a target is reached; `None` where there is nothing to tell by.
+    fn reaches(&self, target: Target) -> Option<bool> {
+        let value = median(self.ours.clone());
+        match target {
+            Target::Ratio(least) => Some(self.ratio()? >= least),
+            Target::AtLeast(least) => Some(value >= least),
+            Target::AtMost(most) => Some(value <= most),
+        }
+    }
+
+    /// The targets and whether they are met, for people; empty when there are none.
+    fn verdict(&self) -> String {
+        let words = self.targets.iter().map(|&target| {
+            let wanted = match target {
+                Target::Ratio(least) => format!("≥ {least:.2}"),
+                Target::AtLeast(least) => format!("≥ {}", self.unit.show(least)),
+                Target::AtMost(most) => format!("≤ {}", self.unit.show(most)),
+            };
+            match self.reaches(target) {
+                Some(true) => format!("{wanted} met"),
+                Some(false) => format!("{wanted} MISSED"),
+                None => format!("{wanted} unknown"),
+            }
+        });
+        words.collect::<Vec<_>>().join(", ")
     }
 
     /// Shows it: a line for people, or one object for programs.
@@ -110,13 +156,15 @@ impl Series {
             }
             _ => String::new(),
         };
-        shared.say(&format!(
-            "{:<12} {:<26} {:>13} ±{:>3.0}%  {beside}",
+        let line = format!(
+            "{:<12} {:<27} {:>13} ±{:>3.0}%  {beside:<48} {}",
             self.bench,
             self.variant,
             self.unit.show(value),
-            spread * 100.0
-        ));
+            spread * 100.0,
+            self.verdict()
+        );
+        shared.say(line.trim_end());
     }
 }
 
@@ -150,5 +198,19 @@ mod tests {
         assert_eq!(time.ratio(), Some(0.5));
         time.alone(3.0);
         assert_eq!(time.ratio(), None);
+    }
+
+    #[test]
+    fn a_target_is_met_by_the_ratio_or_by_the_value_as_it_says() {
+        let mut rate = Series::new("b", "v", Unit::OpsPerSecond, "l")
+            .target(Target::Ratio(0.9))
+            .target(Target::AtLeast(100.0));
+        rate.round(95.0, 100.0);
+        assert_eq!(rate.verdict(), "≥ 0.90 met, ≥ 100 /s MISSED");
+        let mut time = Series::new("b", "v", Unit::Seconds, "")
+            .target(Target::AtMost(1.0))
+            .target(Target::Ratio(1.0));
+        time.alone(0.5);
+        assert_eq!(time.verdict(), "≤ 1.00 s met, ≥ 1.00 unknown");
     }
 }

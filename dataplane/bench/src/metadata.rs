@@ -2,21 +2,19 @@
 
 use crate::cluster::Cluster;
 use crate::command::Shared;
+use crate::empty::EmptyServer;
 use crate::limits::group_commit;
-use crate::measure::{Series, Unit};
-use alluxio_client::{CreateDirectoryOptions, DeleteOptions, FileSystem};
+use crate::measure::{Series, Target, Unit};
+use alluxio_client::{CreateDirectoryOptions, DeleteOptions, FileSystem, ListStatusOptions};
 use alluxio_proto::v1::common::WriteType;
-use alluxio_proto::v1::fs::CreateFileRequest;
 use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
+use alluxio_proto::v1::fs::{BlockWritten, CompleteFileRequest, CreateFileRequest};
 use alluxio_proto::v1::meta as pb;
-use alluxio_proto::v1::meta::meta_master_client::MetaMasterClient;
-use alluxio_proto::v1::meta::meta_master_server::{MetaMaster, MetaMasterServer};
 use alluxio_rpc::Repeat;
 use alluxio_types::AlluxioPath;
 use anyhow::{Result, ensure};
 use std::sync::Arc;
 use std::time::Instant;
-use tonic::{Request, Response, Status};
 
 /// Calls that are under way at once.
 const IN_FLIGHT: usize = 64;
@@ -51,60 +49,23 @@ where
     Ok(calls as f64 / started.elapsed().as_secs_f64())
 }
 
-/// A server that answers at once with nothing: what a call costs without us.
-struct Empty;
-
-#[tonic::async_trait]
-impl MetaMaster for Empty {
-    async fn get_master_info(
-        &self,
-        _: Request<pb::GetMasterInfoRequest>,
-    ) -> Result<Response<pb::GetMasterInfoResponse>, Status> {
-        Ok(Response::new(pb::GetMasterInfoResponse::default()))
-    }
-
-    async fn checkpoint(
-        &self,
-        _: Request<pb::CheckpointRequest>,
-    ) -> Result<Response<pb::CheckpointResponse>, Status> {
-        Ok(Response::new(pb::CheckpointResponse::default()))
-    }
-
-    async fn get_configuration(
-        &self,
-        _: Request<pb::GetConfigurationRequest>,
-    ) -> Result<Response<pb::GetConfigurationResponse>, Status> {
-        Ok(Response::new(pb::GetConfigurationResponse::default()))
-    }
-}
-
-/// A channel to an [`Empty`] server in a process of its own would be fairer still; in this one, it
-/// shares the cores with its client just as the cluster's process does.
-async fn empty_server() -> Result<MetaMasterClient<tonic::transport::Channel>> {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-    let address = listener.local_addr()?;
-    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
-    let server = tonic::transport::Server::builder()
-        .add_service(MetaMasterServer::new(Empty))
-        .serve_with_incoming(incoming);
-    tokio::spawn(server);
-    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?;
-    Ok(MetaMasterClient::new(endpoint.tcp_nodelay(true).connect().await?))
-}
-
 /// Creates and statuses.
 pub(crate) async fn metadata(shared: &Shared) -> Result<()> {
-    let cluster = Cluster::find_or_start(&shared.environment, 256 << 20).await?;
+    let cluster = Cluster::find_or_start(shared, 256 << 20).await?;
     let calls = shared.files;
     shared.note(&format!("{calls} calls a round, {IN_FLIGHT} at once, to {}", cluster.describe()));
     let fs = Arc::new(cluster.connect()?);
     let base = base()?;
     let mut create =
-        Series::new("metadata", "create, durable", Unit::OpsPerSecond, "group fdatasync");
+        Series::new("metadata", "create, durable", Unit::OpsPerSecond, "group fdatasync")
+            .target(Target::AtLeast(20_000.0));
     let mut status =
-        Series::new("metadata", "getStatus, unary", Unit::OpsPerSecond, "empty tonic call");
-    let mut batched = Series::new("metadata", "getStatus, batched", Unit::OpsPerSecond, "");
-    let empty = empty_server().await?;
+        Series::new("metadata", "getStatus, unary", Unit::OpsPerSecond, "empty tonic call")
+            .target(Target::Ratio(0.85));
+    let mut batched = Series::new("metadata", "getStatus, batched", Unit::OpsPerSecond, "")
+        .target(Target::AtLeast(200_000.0));
+    let server = EmptyServer::start()?;
+    let empty = server.connect().await?;
     let scratch = tempfile::tempdir()?;
     for round in 0..shared.rounds {
         let directory = base.join(&format!("round-{round}"))?;
@@ -184,26 +145,77 @@ async fn in_batches(fs: &Arc<FileSystem>, directory: &AlluxioPath, calls: usize)
     Ok(calls as f64 / started.elapsed().as_secs_f64())
 }
 
+/// Creates and completes files of one block each, which `worker` is said to hold.
+async fn cached_files(
+    cluster: &Cluster,
+    worker: u64,
+    directory: &AlluxioPath,
+    files: usize,
+) -> Result<()> {
+    let primary = Arc::new(cluster.primary()?);
+    let directory = directory.clone();
+    flood(IN_FLIGHT, files, move |index| {
+        let (primary, directory) = (primary.clone(), directory.clone());
+        async move {
+            let create = CreateFileRequest {
+                path: directory.join(&format!("file-{index:010}"))?.to_string(),
+                block_size_bytes: 64 << 20,
+                write_type: WriteType::MustCache.into(),
+                ..Default::default()
+            };
+            let call = |channel| {
+                let create = create.clone();
+                async move { FileSystemMasterClient::new(channel).create_file(create).await }
+            };
+            let created = primary.call(Repeat::Harmful, call).await?;
+            let id = created.status.map(|status| status.id).unwrap_or_default();
+            let blocks = vec![BlockWritten { worker_id: worker, ..Default::default() }];
+            let complete =
+                CompleteFileRequest { id, length: 1 << 20, blocks, ..Default::default() };
+            let call = |channel| {
+                let complete = complete.clone();
+                async move { FileSystemMasterClient::new(channel).complete_file(complete).await }
+            };
+            primary.call(Repeat::Harmful, call).await?;
+            Ok(())
+        }
+    })
+    .await?;
+    Ok(())
+}
+
 /// Listing a directory of 10 000 files.
 pub(crate) async fn list(shared: &Shared) -> Result<()> {
     const ENTRIES: usize = 10_000;
-    let cluster = Cluster::find_or_start(&shared.environment, 256 << 20).await?;
+    let cluster = Cluster::find_or_start(shared, 256 << 20).await?;
     shared.note(&format!("listing {ENTRIES} files of {}", cluster.describe()));
     let fs = Arc::new(cluster.connect()?);
     let base = base()?;
     fs.create_directory(&base, &Default::default()).await?;
-    creates(&cluster, &base, ENTRIES).await?;
-    let mut series = Series::new("list", "10 000 entries", Unit::Seconds, "");
+    let worker = fs.workers(false).await?.first().map_or(0, |worker| worker.id.0);
+    cached_files(&cluster, worker, &base, ENTRIES).await?;
+    let series =
+        |variant| Series::new("list", variant, Unit::Seconds, "").target(Target::AtMost(0.010));
+    let mut variants =
+        [(true, series("10 000 entries")), (false, series("10 000 entries, locations"))];
     for round in 0..=shared.rounds {
-        let started = Instant::now();
-        let found = fs.list_status(&base, &Default::default()).await?;
-        ensure!(found.len() == ENTRIES, "{} of {ENTRIES} entries", found.len());
-        if round > 0 {
-            series.alone(started.elapsed().as_secs_f64());
+        for (without_blocks, series) in &mut variants {
+            let options =
+                ListStatusOptions { without_blocks: *without_blocks, ..Default::default() };
+            let started = Instant::now();
+            let found = fs.list_status(&base, &options).await?;
+            let took = started.elapsed().as_secs_f64();
+            ensure!(found.len() == ENTRIES, "{} of {ENTRIES} entries", found.len());
+            // The first round warms up both processes.
+            if round > 0 {
+                series.alone(took);
+            }
         }
     }
     remove(&fs, &base).await?;
-    series.report(shared);
+    for (_, series) in variants {
+        series.report(shared);
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::command::Shared;
-use crate::measure::{Series, Unit};
+use crate::measure::{Series, Target, Unit};
 use crate::sys::resident_bytes;
 use alluxio_host::Host;
 use alluxio_journal::folder::format;
@@ -22,6 +22,13 @@ use std::time::{Duration, Instant};
 
 /// Files of one directory: what a dataset's folder holds.
 const FILES_PER_DIRECTORY: usize = 1000;
+
+/// Memory that a file may take in the master.
+const BYTES_PER_FILE_MAX: f64 = 120.0;
+/// Memory of a master and a worker at rest: 30 MB each.
+const IDLE_BYTES_MAX: f64 = 60e6;
+/// Inodes that a checkpoint is written and loaded at, a second.
+const CHECKPOINT_RATE: f64 = 1_000_000.0;
 
 /// Plans and applies requests, and hands out their entries.
 struct Filler {
@@ -98,18 +105,21 @@ pub(crate) async fn memory(shared: &Shared) -> Result<()> {
     filler.fill(files, |_| Ok(()))?;
     let resident = resident_bytes(std::process::id()).saturating_sub(before);
     let counted = filler.namespace.stats().memory_bytes;
-    let mut by_tables = Series::new("memory", "per file, tables", Unit::Bytes, "");
+    let mut by_tables = Series::new("memory", "per file, tables", Unit::Bytes, "")
+        .target(Target::AtMost(BYTES_PER_FILE_MAX));
     by_tables.alone(counted as f64 / files as f64);
     by_tables.report(shared);
-    let mut by_kernel = Series::new("memory", "per file, resident", Unit::Bytes, "");
+    let mut by_kernel = Series::new("memory", "per file, resident", Unit::Bytes, "")
+        .target(Target::AtMost(BYTES_PER_FILE_MAX));
     by_kernel.alone(resident as f64 / files as f64);
     by_kernel.report(shared);
     drop(filler);
-    let cluster = Cluster::start(&shared.environment, 256 << 20)?;
+    let cluster = Cluster::start(shared, 256 << 20)?;
     // A heartbeat or two: what a process at rest has touched.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let pid = cluster.pid().context("a cluster of our own has a process")?;
-    let mut idle = Series::new("memory", "idle, master + worker", Unit::Bytes, "");
+    let mut idle = Series::new("memory", "idle, master + worker", Unit::Bytes, "")
+        .target(Target::AtMost(IDLE_BYTES_MAX));
     idle.alone(resident_bytes(pid) as f64);
     idle.report(shared);
     Ok(())
@@ -151,13 +161,15 @@ fn measure(folder: &Path, files: usize, rounds: usize) -> Result<Vec<Series>> {
     let started = Instant::now();
     let checkpoint = filler.namespace.begin_checkpoint()?;
     write_checkpoint(&journal, checkpoint)?;
-    let mut write = Series::new("startup", "writing a checkpoint", Unit::Seconds, "");
+    let in_time = Target::AtMost(inodes as f64 / CHECKPOINT_RATE);
+    let mut write =
+        Series::new("startup", "writing a checkpoint", Unit::Seconds, "").target(in_time);
     write.alone(started.elapsed().as_secs_f64());
     journal.close()?;
     drop(journal);
     drop(filler);
 
-    let mut load = Series::new("startup", "from a checkpoint", Unit::Seconds, "");
+    let mut load = Series::new("startup", "from a checkpoint", Unit::Seconds, "").target(in_time);
     for _ in 0..rounds {
         load.alone(restart(&host, folder, inodes)?);
     }

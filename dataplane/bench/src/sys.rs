@@ -2,40 +2,66 @@
 
 use std::path::{Path, PathBuf};
 
+/// Pages of the top tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Pages {
+    /// Huge ones where this process may mount a tmpfs, else small ones.
+    Huge,
+    /// 4 KiB.
+    Small,
+}
+
 /// A folder for the top tier: a tmpfs of huge pages that is mounted for the time of the benchmark if
 /// this process may, else plain tmpfs, else the temporary folder.
 pub(crate) struct TierDir {
     path: PathBuf,
     /// What it is, for people.
     pub(crate) kind: &'static str,
+    /// Whether its files lie on huge pages.
+    pub(crate) huge_pages: bool,
     mounted: bool,
     _plain: Option<tempfile::TempDir>,
 }
 
 impl TierDir {
     /// A folder below `base`, or in `/dev/shm`.
-    pub(crate) fn make(base: &Path, bytes: u64) -> anyhow::Result<TierDir> {
+    pub(crate) fn make(base: &Path, bytes: u64, pages: Pages) -> anyhow::Result<TierDir> {
         let path = base.join("tier");
         std::fs::create_dir_all(&path)?;
-        let options = std::ffi::CString::new(format!("huge=always,size={bytes}"))?;
-        let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
-        if rustix::mount::mount("tmpfs", &path, "tmpfs", flags, Some(options.as_c_str())).is_ok() {
+        if pages == Pages::Huge && mount(&path, "always", bytes)? {
             let kind = "tmpfs, huge pages";
-            return Ok(TierDir { path, kind, mounted: true, _plain: None });
+            return Ok(TierDir { path, kind, huge_pages: true, mounted: true, _plain: None });
         }
+        if let Some(small) = TierDir::small_pages(bytes)? {
+            return Ok(small);
+        }
+        let kind = "temporary folder";
+        Ok(TierDir { path, kind, huge_pages: false, mounted: false, _plain: None })
+    }
+
+    /// A folder on a tmpfs of small pages; `None` where there is none.
+    pub(crate) fn small_pages(bytes: u64) -> anyhow::Result<Option<TierDir>> {
         let shm = Path::new("/dev/shm");
-        if let Ok(plain) = tempfile::Builder::new().prefix("alluxio-bench-").tempdir_in(shm) {
-            let path = plain.path().to_owned();
-            let kind = "tmpfs, 4 KiB pages";
-            return Ok(TierDir { path, kind, mounted: false, _plain: Some(plain) });
-        }
-        Ok(TierDir { path, kind: "temporary folder", mounted: false, _plain: None })
+        let mut builder = tempfile::Builder::new();
+        let Ok(plain) = builder.prefix("alluxio-bench-").tempdir_in(shm) else { return Ok(None) };
+        let path = plain.path().to_owned();
+        // The machine's own one may have another setting.
+        let mounted = mount(&path, "never", bytes)?;
+        let kind = "tmpfs, 4 KiB pages";
+        Ok(Some(TierDir { path, kind, huge_pages: false, mounted, _plain: Some(plain) }))
     }
 
     /// The folder.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Mounts a tmpfs; whether this process may.
+fn mount(path: &Path, huge: &str, bytes: u64) -> anyhow::Result<bool> {
+    let options = std::ffi::CString::new(format!("huge={huge},size={bytes}"))?;
+    let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
+    Ok(rustix::mount::mount("tmpfs", path, "tmpfs", flags, Some(options.as_c_str())).is_ok())
 }
 
 impl Drop for TierDir {
