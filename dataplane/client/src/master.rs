@@ -5,10 +5,11 @@
 
 use crate::error::ClientError;
 use crate::options::*;
+use alluxio_proto::convert::listing::Statuses;
 use alluxio_proto::v1::block::block_master_client_client::BlockMasterClientClient;
 use alluxio_proto::v1::block::{GetBlockInfoRequest, GetWorkersRequest};
+use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
-use alluxio_proto::v1::fs::{self as pb};
 use alluxio_proto::v1::meta::meta_master_client::MetaMasterClient;
 use alluxio_proto::v1::meta::{
     self as meta, CheckpointRequest, GetConfigurationRequest, GetMasterInfoRequest,
@@ -19,7 +20,6 @@ use alluxio_types::{
     Access, AlluxioPath, BlockId, BlockInfo, Code, FileStatus, Fingerprint, InodeId, Mode,
     UnixMillis, WorkerId, WorkerInfo, WriteType,
 };
-use std::collections::VecDeque;
 use std::time::Duration;
 use tonic::Streaming;
 
@@ -183,7 +183,7 @@ impl Master {
             limit: options.limit,
         };
         let stream = call!(self, Harmless, fs, list_status, request);
-        Ok(Listing { stream, batch: VecDeque::new() })
+        Ok(Listing { stream, page: Statuses::default() })
     }
 
     pub(crate) async fn create_file(
@@ -497,7 +497,7 @@ fn mount_point(mount: pb::MountPoint) -> Result<MountPoint, ClientError> {
 /// Statuses of a listing as they arrive, in the master's order.
 pub struct Listing {
     stream: Streaming<pb::ListStatusResponse>,
-    batch: VecDeque<alluxio_proto::v1::common::FileStatus>,
+    page: Statuses,
 }
 
 impl Listing {
@@ -509,23 +509,37 @@ impl Listing {
     /// `start_after` the last name.
     pub async fn next(&mut self) -> Result<Option<FileStatus>, ClientError> {
         loop {
-            if let Some(status) = self.batch.pop_front() {
-                return Ok(Some(status.try_into()?));
+            if let Some(status) = self.page.next() {
+                return Ok(Some(status?));
             }
-            match self.stream.message().await {
-                Ok(Some(response)) => self.batch.extend(response.statuses),
-                Ok(None) => return Ok(None),
-                Err(status) => return Err(RpcError::from_status(&status).into()),
+            if !self.turn().await? {
+                return Ok(None);
             }
+        }
+    }
+
+    /// Fetches the next page; whether there is one.
+    async fn turn(&mut self) -> Result<bool, ClientError> {
+        match self.stream.message().await {
+            Ok(Some(page)) => {
+                self.page = Statuses::of(page);
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(status) => Err(RpcError::from_status(&status).into()),
         }
     }
 
     /// All that are left.
     pub async fn collect(mut self) -> Result<Vec<FileStatus>, ClientError> {
         let mut all = Vec::new();
-        while let Some(status) = self.next().await? {
-            all.push(status);
+        loop {
+            for status in &mut self.page {
+                all.push(status?);
+            }
+            if !self.turn().await? {
+                return Ok(all);
+            }
         }
-        Ok(all)
     }
 }

@@ -178,14 +178,16 @@ impl Core {
         if status.is_directory() {
             return;
         }
+        if without_blocks {
+            status.blocks = Vec::new();
+            self.workers.count_cached(status);
+            return;
+        }
         // Listings leave the blocks to those who want them.
         if status.blocks.is_empty() {
             status.blocks = blocks_of(status);
         }
         self.workers.locate_all(status);
-        if without_blocks {
-            status.blocks = Vec::new();
-        }
     }
 
     /// Whether workers may still be missing: the primary started less than

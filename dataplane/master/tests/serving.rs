@@ -6,6 +6,7 @@ use alluxio_election::{Candidate, FixedElector};
 use alluxio_host::Host;
 use alluxio_journal::{FolderJournal, FolderOptions};
 use alluxio_master::{Deps, Handle};
+use alluxio_proto::convert::listing::Statuses;
 use alluxio_proto::v1::block as block_pb;
 use alluxio_proto::v1::block::block_master_worker_client::BlockMasterWorkerClient;
 use alluxio_proto::v1::common as common_pb;
@@ -130,7 +131,7 @@ async fn names(primary: &Primary, path: &str, interval_ms: i64) -> Vec<String> {
     let mut stream = ask!(primary, list_status, request.clone()).unwrap();
     let mut names = Vec::new();
     while let Some(page) = stream.message().await.unwrap() {
-        names.extend(page.statuses.into_iter().map(|status| status.name));
+        names.extend(Statuses::of(page).map(|status| status.unwrap().name));
     }
     names
 }

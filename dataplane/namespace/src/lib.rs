@@ -34,7 +34,7 @@ pub use checkpoint::{Checkpoint, Restorer};
 pub use error::{Error, Refusal};
 pub use namespace::{Foundation, Namespace, Stats};
 pub use read::status::blocks_of;
-pub use read::{FreeCandidates, Lookup, Page, Seen, Walk};
+pub use read::{Child, Common, FreeCandidates, Listed, Lookup, Page, Seen, Walk};
 pub use request::{
     CompleteFile, Context, CreateDirectory, CreateFile, Delete, Format, LoadMetadata, LoadSummary,
     Mount, Outcome, Plan, Policy, Rename, Request, SetAttributes, SetPersistence, UfsFacts,

@@ -3,7 +3,7 @@
 pub(crate) mod list;
 pub(crate) mod status;
 
-pub use list::{FreeCandidates, Page, Walk};
+pub use list::{Child, Common, FreeCandidates, Listed, Page, Walk};
 pub use status::Lookup;
 
 use alluxio_types::JournalSeq;

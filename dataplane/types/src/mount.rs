@@ -49,7 +49,10 @@ pub fn join_uri(base: &str, rest: &str) -> String {
         return base.to_owned();
     }
     let slash = if base.ends_with('/') { "" } else { "/" };
-    format!("{base}{slash}{rest}")
+    // Not by `format!`: listings do this for every name.
+    let mut joined = String::with_capacity(base.len() + slash.len() + rest.len());
+    joined.extend([base, slash, rest]);
+    joined
 }
 
 #[cfg(test)]

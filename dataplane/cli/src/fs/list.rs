@@ -90,7 +90,9 @@ impl Ls {
             screen.either(|| json::status(status), || view.row(status))
         };
         session
-            .each(screen, &self.paths, async |path| self.list(session, &path, &print).await)
+            .each(screen, &self.paths, async |path| {
+                self.list(session, &path, !screen.json, &print).await
+            })
             .await
     }
 
@@ -98,19 +100,20 @@ impl Ls {
         &self,
         session: &Session,
         path: &AlluxioPath,
+        without_blocks: bool,
         print: &impl Fn(&FileStatus) -> Result<(), CliError>,
     ) -> Result<(), CliError> {
         let freshness = self.freshness();
         if self.directory {
-            let options = GetStatusOptions { freshness, without_blocks: false };
+            let options = GetStatusOptions { freshness, without_blocks };
             let status = session.fs()?.get_status(path, &options).await;
             return print(&status.map_err(|e| CliError::cluster(format!("ls {path}"), &e))?);
         }
         let options = ListStatusOptions {
             freshness,
             recursive: self.recursive,
-            // How much is cached comes with the blocks.
-            without_blocks: false,
+            // How much is cached is known without them.
+            without_blocks,
             ..ListStatusOptions::default()
         };
         if self.sort.is_none() && !self.reverse {

@@ -3,7 +3,7 @@
 use crate::core::{Call, Core};
 use crate::error::MasterError;
 use crate::sync::Freshness;
-use alluxio_namespace::Request;
+use alluxio_namespace::{Child, Common, Request};
 use alluxio_types::{Access, AlluxioPath, FileStatus};
 use tokio::sync::mpsc;
 
@@ -20,6 +20,20 @@ pub(crate) struct List {
     pub(crate) start_after: Option<String>,
     /// `None` for all.
     pub(crate) limit: Option<u64>,
+}
+
+/// Part of a listing, ready to be sent.
+#[derive(Default)]
+pub(crate) struct ListPage<E> {
+    pub(crate) entries: E,
+    pub(crate) common: Option<Common>,
+}
+
+/// A page on its way, and the directories in it.
+#[derive(Default)]
+struct Taken<E> {
+    entries: E,
+    below: Vec<String>,
 }
 
 impl Core {
@@ -62,12 +76,14 @@ impl Core {
         Ok(())
     }
 
-    /// Lists a directory (or names a file) page by page, until nobody takes the pages any more.
-    pub(crate) async fn list_status(
+    /// Lists a directory (or names a file) page by page, until nobody takes the pages any more. The
+    /// statuses go out abridged, as what `put` makes of them.
+    pub(crate) async fn list_status<E: Default>(
         &self,
         list: List,
         call: &Call,
-        pages: &mpsc::Sender<Result<Vec<FileStatus>, MasterError>>,
+        pages: &mpsc::Sender<Result<ListPage<E>, MasterError>>,
+        put: impl Fn(FileStatus, &mut E) + Sync,
     ) -> Result<(), MasterError> {
         self.refresh(&list.path, list.freshness, call).await?;
         let mut left = list.limit.unwrap_or(u64::MAX);
@@ -82,7 +98,16 @@ impl Core {
                     return Ok(());
                 }
                 let context = self.context(call);
-                let page = self.namespace.list(&directory, after.as_deref(), limit, &context);
+                let take = |taken: &mut Taken<E>, child: Child<'_>| {
+                    let mut status = child.into_abridged();
+                    if list.recursive && status.is_directory() {
+                        taken.below.push(status.name.clone());
+                    }
+                    self.dress(&mut status, list.without_blocks);
+                    put(status, &mut taken.entries);
+                };
+                let after_name = after.as_deref();
+                let page = self.namespace.list_into(&directory, after_name, limit, &context, take);
                 let page = match self.release(page).await {
                     Ok(page) => page,
                     // Deleted while we walked: what is gone is not listed.
@@ -95,16 +120,12 @@ impl Core {
                     }
                     Err(error) => return Err(error),
                 };
-                let mut statuses = page.entries;
-                left -= statuses.len() as u64;
-                for status in &mut statuses {
-                    if list.recursive && status.is_directory() && status.path != directory.as_str()
-                    {
-                        below.push(AlluxioPath::parse(&status.path)?);
-                    }
-                    self.dress(status, list.without_blocks);
+                left -= page.count as u64;
+                let (Taken { entries, below: names }, common) = (page.entries, page.common);
+                for name in names {
+                    below.push(directory.join(&name)?);
                 }
-                if pages.send(Ok(statuses)).await.is_err() {
+                if pages.send(Ok(ListPage { entries, common })).await.is_err() {
                     return Ok(());
                 }
                 match page.next {

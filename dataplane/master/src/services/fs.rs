@@ -6,11 +6,12 @@ use crate::error::MasterError;
 use crate::ops::create::{Written, persistence_after, ttl_of};
 use crate::ops::delete::DeleteOptions;
 use crate::ops::mount::kind_name;
-use crate::ops::read::List;
+use crate::ops::read::{List, ListPage};
 use crate::sync::Freshness;
 use alluxio_namespace::{CompleteFile, CreateDirectory, CreateFile, Mount, SetAttributes};
 use alluxio_proto::convert::ConvertError;
 use alluxio_proto::convert::common::mode as mode_of;
+use alluxio_proto::convert::listing::put_status;
 use alluxio_proto::v1::common as common_pb;
 use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_server::FileSystemMaster;
@@ -49,6 +50,20 @@ impl FsService {
 }
 
 type Answer<T> = Result<Response<T>, Status>;
+
+fn list_page(page: ListPage<Vec<u8>>) -> pb::ListStatusResponse {
+    let statuses = page.entries.into();
+    match page.common {
+        Some(common) => pb::ListStatusResponse {
+            statuses,
+            directory: common.directory.to_string(),
+            ufs_directory: common.ufs_directory,
+            owner: common.owner,
+            group: common.group,
+        },
+        None => pb::ListStatusResponse { statuses, ..Default::default() },
+    }
+}
 
 fn message(status: FileStatus) -> common_pb::FileStatus {
     status.into()
@@ -141,16 +156,13 @@ impl FileSystemMaster for FsService {
         let (sender, receiver) = mpsc::channel(PAGES_IN_FLIGHT);
         let core = self.core.clone();
         tokio::spawn(async move {
-            if let Err(error) = core.list_status(list, &call, &sender).await {
+            if let Err(error) = core.list_status(list, &call, &sender, put_status).await {
                 // The client may be gone: then nobody misses the error.
                 let _ = sender.send(Err(error)).await;
             }
         });
-        let pages = ReceiverStream::new(receiver).map(|page| {
-            let statuses = page.map_err(Status::from)?;
-            let statuses = statuses.into_iter().map(message).collect();
-            Ok(pb::ListStatusResponse { statuses })
-        });
+        let pages =
+            ReceiverStream::new(receiver).map(|page| Ok(list_page(page.map_err(Status::from)?)));
         Ok(Response::new(Box::pin(pages)))
     }
 

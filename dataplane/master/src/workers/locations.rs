@@ -62,6 +62,15 @@ impl Locations {
         shard.get(&block).cloned().unwrap_or_default()
     }
 
+    /// Shows each block of a file that has copies, and the copies.
+    pub fn visit_file(&self, inode: InodeId, mut visit: impl FnMut(BlockId, &[Copy])) {
+        let first = inode.block(0);
+        let shard = self.shard(first).read().unwrap_or_else(|poison| poison.into_inner());
+        for (block, copies) in shard.range(first..BlockId(inode.0)) {
+            visit(*block, copies);
+        }
+    }
+
     /// Forgets all copies of a file's blocks, and returns them. The length of the file need not be
     /// known: its blocks lie side by side in one shard.
     pub fn take_file(&self, inode: InodeId) -> Vec<(BlockId, Vec<Copy>)> {

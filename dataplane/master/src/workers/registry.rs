@@ -306,6 +306,26 @@ impl Workers {
         status.in_memory_percent = percent(in_top, status);
     }
 
+    /// Adds the shares in cache to a status without blocks.
+    pub fn count_cached(&self, status: &mut FileStatus) {
+        let (mut cached, mut in_top) = (0u64, 0u64);
+        if status.completed && status.length > 0 {
+            let addresses = self.addresses.read().unwrap_or_else(|poison| poison.into_inner());
+            let first = status.id.block(0);
+            self.locations.visit_file(status.id, |block, copies| {
+                let mut live = copies.iter().filter(|copy| addresses.contains_key(&copy.worker));
+                let length = status.block_length(block.0 - first.0);
+                let Some(copy) = live.next() else { return };
+                cached += length;
+                if copy.tier == 0 || live.any(|copy| copy.tier == 0) {
+                    in_top += length;
+                }
+            });
+        }
+        status.in_alluxio_percent = percent(cached, status);
+        status.in_memory_percent = percent(in_top, status);
+    }
+
     /// Whether every block of a file has a copy somewhere.
     pub fn has_all(&self, status: &FileStatus) -> bool {
         status.blocks.iter().all(|block| !self.locations.of(block.id).is_empty())

@@ -1,7 +1,7 @@
 //! Reads of many inodes: pages of a directory, walks over a subtree, what a `free` may drop.
 
 use super::Seen;
-use super::status::Place;
+use super::status::{Place, Words};
 use crate::inode::{Brief, Inode};
 use crate::mount_table::{MountTable, Row};
 use crate::namespace::{Namespace, Stop, shard_of};
@@ -34,6 +34,70 @@ pub struct Page {
     pub children_loaded: bool,
 }
 
+/// Part of a listing as the caller took it up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed<S> {
+    /// What the caller made of the entries.
+    pub entries: S,
+    /// How many there are.
+    pub count: usize,
+    /// As in [`Page`].
+    pub next: Option<String>,
+    /// As in [`Page`].
+    pub children_loaded: bool,
+    /// What [`Child::into_abridged`] left out; `None` when no child left anything out.
+    pub common: Option<Common>,
+}
+
+/// What nearly all children of a directory share: said once, it makes a long listing half as long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Common {
+    /// Path of the directory. A child's is this, a slash, and its name.
+    pub directory: AlluxioPath,
+    /// Where the directory is, or would be, in the UFS. A child's is [`join_uri`] of this and its
+    /// name.
+    pub ufs_directory: String,
+    /// Owner's name.
+    pub owner: String,
+    /// Group's name.
+    pub group: String,
+}
+
+impl Common {
+    /// Gives an abridged status what was left out; leaves any other alone.
+    pub fn complete(&self, status: &mut FileStatus) {
+        if status.path.is_empty() {
+            status.path = child_path(&self.directory, &status.name);
+            status.ufs_path = join_uri(&self.ufs_directory, &status.name);
+            status.owner.clone_from(&self.owner);
+            status.group.clone_from(&self.group);
+        }
+    }
+}
+
+/// One entry of a listing on its way out.
+pub struct Child<'a> {
+    /// Without path, UFS path, owner and group where `common` has them.
+    status: FileStatus,
+    common: Option<&'a Common>,
+}
+
+impl Child<'_> {
+    /// With everything in it.
+    pub fn into_status(self) -> FileStatus {
+        let Child { mut status, common } = self;
+        if let Some(common) = common {
+            common.complete(&mut status);
+        }
+        status
+    }
+
+    /// Without what [`Listed::common`] says; such a status has an empty path, which no other has.
+    pub fn into_abridged(self) -> FileStatus {
+        self.status
+    }
+}
+
 /// What a `free` may drop.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FreeCandidates {
@@ -53,49 +117,73 @@ impl Namespace {
         limit: usize,
         context: &Context<'_>,
     ) -> Result<Seen<Page>, Refusal> {
-        let checker = Checker::new(self, context);
-        self.consistent(|| self.list_once(path, start_after, limit, &checker))
+        let take = |all: &mut Vec<_>, child: Child<'_>| all.push(child.into_status());
+        let listed = self.list_into(path, start_after, limit, context, take)?;
+        let Listed { entries, next, children_loaded, .. } = listed.value;
+        Ok(Seen { value: Page { entries, next, children_loaded }, seq: listed.seq })
     }
 
-    fn list_once(
+    /// As [`Namespace::list`], with entries that `take` took up one by one, in order of name
+    /// (bytes). When the tree changes in between, it begins again with a new `S`.
+    pub fn list_into<S: Default>(
+        &self,
+        path: &AlluxioPath,
+        start_after: Option<&str>,
+        limit: usize,
+        context: &Context<'_>,
+        take: impl Fn(&mut S, Child<'_>),
+    ) -> Result<Seen<Listed<S>>, Refusal> {
+        let checker = Checker::new(self, context);
+        self.consistent(|| self.list_once(path, start_after, limit, &checker, &take))
+    }
+
+    fn list_once<S: Default>(
         &self,
         path: &AlluxioPath,
         start_after: Option<&str>,
         limit: usize,
         checker: &Checker<'_>,
-    ) -> Result<Seen<Page>, Stop> {
+        take: &impl Fn(&mut S, Child<'_>),
+    ) -> Result<Seen<Listed<S>>, Stop> {
         let walked = self.walk_to(path, checker)?;
         let inode = self.inode(&walked.at)?;
         let mounts = self.mount_table();
         if !inode.is_directory() {
             let (status, seen) = self.describe_at(inode, path, &mounts)?;
-            let page = Page { entries: vec![status], next: None, children_loaded: true };
-            return Ok(Seen::new(page, seen.max(walked.seen)));
+            let mut entries = S::default();
+            take(&mut entries, Child { status, common: None });
+            let (next, common) = (None, None);
+            let listed = Listed { entries, count: 1, next, children_loaded: true, common };
+            return Ok(Seen::new(listed, seen.max(walked.seen)));
         }
         if !checker.allows(self, &walked.at, Access::READ) {
             return Err(refuse(checker.denied(Access::READ, path), walked.seen).into());
         }
         let children_loaded = inode.record.children_loaded();
-        let places = Places::new(path, &mounts).ok_or_else(|| self.not_formatted())?;
-        let mut seen = walked.seen;
-        let mut entries: Vec<FileStatus> = Vec::new();
+        let mut places = Places::new(path, &mounts).ok_or_else(|| self.not_formatted())?;
+        let mut seen = walked.seen.max(places.row.seq);
+        let (mut entries, mut count) = (S::default(), 0);
         let mut after = start_after.map(str::to_owned);
         let mut more = true;
-        while more && entries.len() < limit {
-            let wanted = (limit - entries.len()).min(COPY_STEP);
+        while more && count < limit {
+            let wanted = (limit - count).min(COPY_STEP);
             let (some, changed) = self.children_after(&walked.at, after.as_deref(), wanted)?;
             seen = seen.max(changed);
             more = some.len() == wanted;
             after = some.last().map(|inode| inode.name.clone()).or(after);
             for inode in some {
-                let Some(place) = places.of(&inode.name) else { continue };
+                let Some(place) = places.of(&inode, self) else { continue };
                 let (status, at) = self.describe(inode, place)?;
                 seen = seen.max(at);
-                entries.push(status);
+                let common = places.common.as_ref().filter(|_| status.path.is_empty());
+                let common = common.map(|(_, common)| common);
+                take(&mut entries, Child { status, common });
+                count += 1;
             }
         }
         let next = after.filter(|_| more);
-        Ok(Seen::new(Page { entries, next, children_loaded }, seen))
+        let common = places.common.map(|(_, common)| common);
+        Ok(Seen::new(Listed { entries, count, next, children_loaded, common }, seen))
     }
 
     /// Copies up to `limit` children of a directory after a name, and the position of its names.
@@ -179,12 +267,25 @@ impl Namespace {
     }
 }
 
-/// Paths of the children of one directory.
+/// What comes before the slash of a child's name.
+fn base(directory: &AlluxioPath) -> &str {
+    if directory.is_root() { "" } else { directory.as_str() }
+}
+
+fn child_path(directory: &AlluxioPath, name: &str) -> String {
+    let base = base(directory);
+    let mut path = String::with_capacity(base.len() + 1 + name.len());
+    path.extend([base, "/", name]);
+    path
+}
+
+/// Where the children of one directory are, and whose.
 struct Places<'a> {
     directory: &'a AlluxioPath,
     mounts: &'a MountTable,
     row: &'a Row,
-    ufs_directory: String,
+    /// Of the first child that is in the directory's own mount, with the number of its permissions.
+    common: Option<(u32, Common)>,
     /// Whether a child may be in another mount than the directory.
     mounts_below: bool,
 }
@@ -192,27 +293,37 @@ struct Places<'a> {
 impl<'a> Places<'a> {
     fn new(directory: &'a AlluxioPath, mounts: &'a MountTable) -> Option<Self> {
         let row = mounts.of(directory)?;
-        let ufs_directory = row.info.ufs_path(directory).unwrap_or_default();
         let mounts_below = mounts.below(directory).next().is_some();
-        Some(Places { directory, mounts, row, ufs_directory, mounts_below })
+        Some(Places { directory, mounts, row, common: None, mounts_below })
     }
 
     /// `None` for a path longer than any that can be asked for, which renames can make.
-    fn of(&self, name: &str) -> Option<Place<'a>> {
-        let base = if self.directory.is_root() { "" } else { self.directory.as_str() };
-        let length = base.len() + 1 + name.len();
-        if length > PATH_BYTES_MAX {
+    fn of(&mut self, inode: &Inode, namespace: &Namespace) -> Option<Place<'a>> {
+        let name = inode.name.as_str();
+        if base(self.directory).len() + 1 + name.len() > PATH_BYTES_MAX {
             return None;
         }
-        let mut path = String::with_capacity(length);
-        path.extend([base, "/", name]);
+        let perm = inode.perm(namespace);
         if self.mounts_below
             && let Ok(child) = self.directory.join(name)
             && let Some(row) = self.mounts.at(&child)
         {
-            return Some(Place { path, ufs_path: row.info.ufs_uri.clone(), row });
+            let words = Words::of(child_path(self.directory, name), row.info.ufs_uri.clone(), perm);
+            return Some(Place { words: Some(words), row });
         }
-        Some(Place { path, ufs_path: join_uri(&self.ufs_directory, name), row: self.row })
+        let (common_perm, common) = self.common.get_or_insert_with(|| {
+            let ufs_directory = self.row.info.ufs_path(self.directory).unwrap_or_default();
+            let (owner, group) = (perm.owner.clone(), perm.group.clone());
+            let directory = self.directory.clone();
+            (inode.record.perm, Common { directory, ufs_directory, owner, group })
+        });
+        let alike = *common_perm == inode.record.perm
+            || (common.owner == perm.owner && common.group == perm.group);
+        let words = (!alike).then(|| {
+            let ufs_path = join_uri(&common.ufs_directory, name);
+            Words::of(child_path(self.directory, name), ufs_path, perm)
+        });
+        Some(Place { words, row: self.row })
     }
 }
 

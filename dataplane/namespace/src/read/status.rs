@@ -6,6 +6,7 @@ use crate::mount_table::{MountTable, Row};
 use crate::namespace::{Namespace, Stop, shard_of};
 use crate::permission::Checker;
 use crate::resolve::{prefix, refuse};
+use crate::table::record::Perm;
 use crate::{Context, Error, Refusal};
 use alluxio_types::file::{block_count, block_length};
 use alluxio_types::{
@@ -31,11 +32,25 @@ pub struct Lookup {
     pub mount: Arc<MountInfo>,
 }
 
-/// Where an inode is, in words.
+/// Where an inode is.
 pub(crate) struct Place<'a> {
-    pub(crate) path: String,
-    pub(crate) ufs_path: String,
+    /// `None` leaves them empty in the status.
+    pub(crate) words: Option<Words>,
     pub(crate) row: &'a Row,
+}
+
+/// Where an inode is and whose, in words.
+pub(crate) struct Words {
+    path: String,
+    ufs_path: String,
+    owner: String,
+    group: String,
+}
+
+impl Words {
+    pub(crate) fn of(path: String, ufs_path: String, perm: &Perm) -> Self {
+        Words { path, ufs_path, owner: perm.owner.clone(), group: perm.group.clone() }
+    }
 }
 
 /// The blocks of a file, without locations.
@@ -215,8 +230,8 @@ impl Namespace {
     ) -> Result<(FileStatus, u64), Stop> {
         let row = mounts.of(path).ok_or_else(|| self.not_formatted())?;
         let ufs_path = row.info.ufs_path(path).unwrap_or_default();
-        let place = Place { path: path.as_str().to_owned(), ufs_path, row };
-        self.describe(inode, place)
+        let words = Words::of(path.as_str().to_owned(), ufs_path, inode.perm(self));
+        self.describe(inode, Place { words: Some(words), row })
     }
 
     /// As [`Namespace::describe_at`], for whoever has worked out the paths.
@@ -225,7 +240,7 @@ impl Namespace {
         inode: Inode,
         place: Place<'_>,
     ) -> Result<(FileStatus, u64), Stop> {
-        let Place { path, ufs_path, row } = place;
+        let Place { words, row } = place;
         let record = &inode.record;
         let mut seen = inode.brief.seq.max(row.seq);
         let length = match record.node() {
@@ -239,12 +254,19 @@ impl Namespace {
                 node.children.len()
             }
         };
-        let perm = self.perms.get(record.perm);
+        let mode = inode.perm(self).mode;
+        // Without words it is in the middle of its mount.
+        let mount_point = words.as_ref().is_some_and(|words| row.info.path.as_str() == words.path);
+        let none = String::new;
+        let (path, ufs_path, owner, group) = match words {
+            Some(words) => (words.path, words.ufs_path, words.owner, words.group),
+            None => (none(), none(), none(), none()),
+        };
         let status = FileStatus {
             id: inode.id(),
             kind: if inode.is_directory() { FileKind::Directory } else { FileKind::File },
             fingerprint: inode.fingerprint(self),
-            mount_point: row.info.path.as_str() == path,
+            mount_point,
             name: inode.name,
             path,
             ufs_path,
@@ -257,9 +279,9 @@ impl Namespace {
             pinned: record.pinned(),
             persistence: record.persistence(),
             mount_id: row.info.id,
-            owner: perm.owner.clone(),
-            group: perm.group.clone(),
-            mode: perm.mode,
+            owner,
+            group,
+            mode,
             ttl_ms: inode.rare.ttl_ms,
             ttl_action: inode.rare.ttl_action,
             replication_min: inode.rare.replication_min,

@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod common;
 pub mod journal;
+pub mod listing;
 pub mod worker;
 
 use alluxio_types::{Code, Coded, PathError};
@@ -23,6 +24,12 @@ pub enum ConvertError {
         field: &'static str,
         /// What it holds.
         value: i64,
+    },
+    /// Bytes that are no message.
+    #[error("malformed message: {what}")]
+    Malformed {
+        /// What is wrong with them.
+        what: String,
     },
     /// A path in the message is not one.
     #[error(transparent)]
