@@ -87,6 +87,9 @@ impl FileSystem {
             user: user.clone(),
             connect: config.connect_timeout,
             patience: config.streams.read_timeout,
+            write_patience: config.streams.write_timeout,
+            close_patience: config.streams.close_timeout,
+            frame_bytes: config.streams.writer_chunk_bytes,
             ..ClientOptions::default()
         });
         let meta_cache =

@@ -135,19 +135,13 @@ keys! {
     /// How long one master is asked whether it is the primary.
     POLLING_TIMEOUT = "alluxio.user.master.polling.timeout", Kind::time(1), default: Some("30s"),
         roles: Roles::ALL;
-    /// Bytes of one data frame of a remote read.
-    READER_CHUNK = "alluxio.user.streaming.reader.chunk.size.bytes",
-        Kind::Size { min: 4 << 10, max: 64 << 20 }, default: Some("1MB"), roles: CLIENT;
-    /// Bytes of one data frame of a remote write.
+    /// Bytes of one data frame of a remote write: whole chunks of 64 KB, at most 1 MB.
     WRITER_CHUNK = "alluxio.user.streaming.writer.chunk.size.bytes",
         Kind::Size { min: 4 << 10, max: 64 << 20 }, default: Some("1MB"), roles: CLIENT;
-    /// Frames of a stream that may be in flight.
-    STREAM_BUFFER = "alluxio.user.streaming.reader.buffer.size.messages", Kind::int(1, 1024),
-        default: Some("16"), roles: CLIENT;
     /// How long a read waits for data.
     READ_TIMEOUT = "alluxio.user.streaming.data.read.timeout", Kind::time(1),
         aliases: &["alluxio.user.streaming.data.timeout"], default: Some("3min"), roles: CLIENT;
-    /// How long a write waits for room.
+    /// How long a worker may take to accept bytes of a write, or a command between them.
     WRITE_TIMEOUT = "alluxio.user.streaming.data.write.timeout", Kind::time(1),
         default: Some("3min"), roles: CLIENT;
     /// How long closing a writer waits for the under store.
@@ -262,12 +256,8 @@ pub struct PolicyConfig {
 /// Sizes and deadlines of data streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamConfig {
-    /// Bytes of a frame of a remote read.
-    pub reader_chunk_bytes: usize,
     /// Bytes of a frame of a remote write.
     pub writer_chunk_bytes: usize,
-    /// Frames in flight.
-    pub buffer_frames: usize,
     /// How long a read waits for data.
     pub read_timeout: Duration,
     /// How long a write waits for room.
@@ -459,9 +449,7 @@ fn policies(r: &mut Reader<'_>) -> PolicyConfig {
 
 fn streams(r: &mut Reader<'_>) -> StreamConfig {
     StreamConfig {
-        reader_chunk_bytes: r.size_usize(&READER_CHUNK),
         writer_chunk_bytes: r.size_usize(&WRITER_CHUNK),
-        buffer_frames: r.count(&STREAM_BUFFER),
         read_timeout: r.duration(&READ_TIMEOUT),
         write_timeout: r.duration(&WRITE_TIMEOUT),
         close_timeout: r.duration(&CLOSE_TIMEOUT),

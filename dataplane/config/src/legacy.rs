@@ -411,6 +411,9 @@ const CLIENT: &[&str] = &[
     "alluxio.user.short.circuit.preferred",
     "alluxio.user.skip.authority.check",
     "alluxio.user.streaming.data.sanity.check.enabled",
+    // The worker chooses the frames of a read, and TCP how many are on their way.
+    "alluxio.user.streaming.reader.buffer.size.messages",
+    "alluxio.user.streaming.reader.chunk.size.bytes",
     "alluxio.user.streaming.reader.close.timeout",
     "alluxio.user.streaming.writer.buffer.size.messages",
     "alluxio.user.streaming.writer.flush.timeout",

@@ -99,7 +99,7 @@ keys! {
     /// Blocks of one message of a registration.
     REGISTER_BATCH = "alluxio.worker.register.stream.batch.size", Kind::int(1, 10_000_000),
         default: Some("100000"), roles: WORKER;
-    /// A session that is silent for so long is cleaned up.
+    /// A client that takes so long to accept or send the next byte of what it has begun is given up.
     SESSION_TIMEOUT = "alluxio.worker.session.timeout", Kind::time(1),
         aliases: &["alluxio.worker.session.timeout.ms"], default: Some("1min"), roles: WORKER;
     /// How long a write waits for space to be freed.
@@ -133,7 +133,8 @@ keys! {
     /// Whether the worker looks for directories that vanished.
     STORAGE_CHECKER = "alluxio.worker.storage.checker.enabled", Kind::Bool, default: Some("true"),
         roles: WORKER;
-    /// Bytes of one frame that the worker sends when it cannot pass a file descriptor.
+    /// Bytes of one frame that the worker sends when it cannot pass a file descriptor: whole chunks
+    /// of 64 KB, at most 1 MB.
     CHUNK_BYTES = "alluxio.worker.network.reader.max.chunk.size.bytes",
         Kind::Size { min: 64 << 10, max: 64 << 20 }, default: Some("2MB"), roles: WORKER;
 }
@@ -183,7 +184,7 @@ pub struct WorkerConfig {
     pub connect_retry_timeout: Duration,
     /// Blocks of one registration message.
     pub register_batch_blocks: usize,
-    /// Silence that ends a session.
+    /// Patience with a client in the middle of a transfer.
     pub session_timeout: Duration,
     /// How long a write waits for space.
     pub free_space_timeout: Duration,

@@ -15,6 +15,13 @@ pub const CHUNK_BYTES: u64 = 64 * 1024;
 /// within a millisecond.
 pub const DATA_BYTES_MAX: usize = 1024 * 1024;
 
+/// Bytes of a frame when `wanted` are wished for: whole chunks, at least one, at most
+/// [`DATA_BYTES_MAX`].
+pub(crate) fn frame_bytes(wanted: usize) -> usize {
+    let chunk = CHUNK_BYTES as usize;
+    (wanted - wanted % chunk).clamp(chunk, DATA_BYTES_MAX)
+}
+
 /// Longest text of any field: paths, names, messages.
 pub const TEXT_BYTES_MAX: usize = 16 * 1024;
 

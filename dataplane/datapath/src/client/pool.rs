@@ -62,6 +62,13 @@ pub struct ClientOptions {
     /// How long an answer, or the next bytes, may take. Long enough for a worker that waits for a
     /// slow UFS.
     pub patience: Duration,
+    /// The same in a write session: how long the worker may take to accept bytes or a command.
+    pub write_patience: Duration,
+    /// How long the worker may take to complete a file in the UFS.
+    pub close_patience: Duration,
+    /// Bytes of one frame of a write that is sent: whole chunks, at most
+    /// [`crate::DATA_BYTES_MAX`].
+    pub frame_bytes: usize,
     /// Most connections to one target that are in use at a time; one more waits for its turn.
     pub connections_max: usize,
     /// Most connections to one target that are kept while nobody uses them.
@@ -75,6 +82,9 @@ impl Default for ClientOptions {
             user: String::new(),
             connect: Duration::from_secs(5),
             patience: Duration::from_secs(180),
+            write_patience: Duration::from_secs(180),
+            close_patience: Duration::from_secs(1800),
+            frame_bytes: crate::DATA_BYTES_MAX,
             connections_max: 1024,
             idle_max: 16,
         }
@@ -218,7 +228,7 @@ impl DataClient {
         check_worker(worker, target, &connection)?;
         let mut pooled = self.pooled(connection, pool, slot, false);
         pooled.connection.begin();
-        Ok(Session::new(pooled))
+        Ok(Session::new(pooled, &self.shared.options))
     }
 
     /// Tells a worker that bytes of a block failed their checksum, so that it verifies the block.

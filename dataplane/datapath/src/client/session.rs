@@ -1,15 +1,14 @@
 //! The client's side of a write session.
 
 use super::connection::{refused, unexpected};
-use super::pool::Pooled;
+use super::pool::{ClientOptions, Pooled};
 use crate::checksum::{first_piece, piece_crcs};
 use crate::error::{Error, ProtocolError, Refusal};
 use crate::frame::{COMMIT_CHUNKS_MAX, DataHead, Frame};
-use crate::message::{
-    CHUNK_BYTES, DATA_BYTES_MAX, FailedPart, OpenBlock, OpenUfs, Targets, UfsDone,
-};
+use crate::message::{CHUNK_BYTES, FailedPart, OpenBlock, OpenUfs, Targets, UfsDone, frame_bytes};
 use alluxio_types::{BlockId, BlockRange, WorkerId};
 use std::fs::File;
+use std::time::Duration;
 
 /// A write session on one worker: one file, one connection. Dropping it aborts on the worker all
 /// that is not finished.
@@ -18,6 +17,9 @@ use std::fs::File;
 #[derive(Debug)]
 pub struct Session {
     pooled: Pooled,
+    patience: Duration,
+    close_patience: Duration,
+    frame_bytes: usize,
     block_failed: Option<Refusal>,
     ufs_failed: Option<Refusal>,
 }
@@ -32,8 +34,15 @@ pub struct OpenedForWrite {
 }
 
 impl Session {
-    pub(super) fn new(pooled: Pooled) -> Self {
-        Session { pooled, block_failed: None, ufs_failed: None }
+    pub(super) fn new(pooled: Pooled, options: &ClientOptions) -> Self {
+        Session {
+            pooled,
+            patience: options.write_patience,
+            close_patience: options.close_patience,
+            frame_bytes: frame_bytes(options.frame_bytes),
+            block_failed: None,
+            ufs_failed: None,
+        }
     }
 
     /// Which worker this is.
@@ -93,7 +102,8 @@ impl Session {
     ) -> Result<(), Error> {
         self.take_failures()?;
         while !bytes.is_empty() {
-            let (now, later) = bytes.split_at(bytes.len().min(frame_room(offset)));
+            let (now, later) =
+                bytes.split_at(bytes.len().min(frame_room(offset, self.frame_bytes)));
             let head = DataHead {
                 targets,
                 offset,
@@ -101,7 +111,7 @@ impl Session {
                 crcs: piece_crcs(offset, now),
             };
             let id = self.pooled.connection.next_id();
-            let patience = self.pooled.patience;
+            let patience = self.patience;
             self.pooled.connection.link.send_data(id, head, now, patience).await?;
             offset += now.len() as u64;
             bytes = later;
@@ -140,7 +150,8 @@ impl Session {
     /// Completes the UFS file.
     pub async fn finish_ufs(&mut self, length: u64) -> Result<UfsDone, Error> {
         const DOING: &str = "completing a UFS file";
-        match self.command(&Frame::FinishUfs { length }, DOING).await? {
+        let finish = Frame::FinishUfs { length };
+        match self.command_within(&finish, DOING, self.close_patience).await? {
             Frame::UfsDone(done) => Ok(done),
             other => Err(refused(other, DOING)),
         }
@@ -169,7 +180,15 @@ impl Session {
 
     /// Sends a command and waits for its answer; failures of data that come before it are kept.
     async fn command(&mut self, frame: &Frame, doing: &'static str) -> Result<Frame, Error> {
-        let patience = self.pooled.patience;
+        self.command_within(frame, doing, self.patience).await
+    }
+
+    async fn command_within(
+        &mut self,
+        frame: &Frame,
+        doing: &'static str,
+        patience: Duration,
+    ) -> Result<Frame, Error> {
         let id = self.pooled.connection.ask(frame, patience).await?;
         loop {
             match self.pooled.connection.link.receive(doing, patience).await? {
@@ -202,7 +221,7 @@ impl Session {
 }
 
 /// Bytes that a frame starting at `offset` takes, so that it ends where a chunk ends.
-fn frame_room(offset: u64) -> usize {
+fn frame_room(offset: u64, frame: usize) -> usize {
     let first = first_piece(offset, CHUNK_BYTES) as usize;
-    if first == CHUNK_BYTES as usize { DATA_BYTES_MAX } else { first }
+    if first == CHUNK_BYTES as usize { frame } else { first }
 }

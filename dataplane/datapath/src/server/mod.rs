@@ -35,6 +35,8 @@ pub struct ServerOptions {
     pub in_flight_bytes_max: usize,
     /// Most blocks that one connection may hold under lease; beyond it they are streamed.
     pub leases_per_connection_max: usize,
+    /// Bytes of one frame of a read that is sent: whole chunks, at most [`crate::DATA_BYTES_MAX`].
+    pub frame_bytes: usize,
     /// How long a client may take to accept or send the next byte of something it has begun.
     pub stall: Duration,
     /// How long a client may take to say hello.
@@ -51,6 +53,7 @@ impl Default for ServerOptions {
             connections_max: 4096,
             in_flight_bytes_max: 256 << 20,
             leases_per_connection_max: 1024,
+            frame_bytes: crate::DATA_BYTES_MAX,
             stall: Duration::from_secs(60),
             handshake: Duration::from_secs(10),
             idle: Duration::from_secs(600),

@@ -6,7 +6,7 @@ use super::{ServerCounters, Shared};
 use crate::checksum::{chunk_count, crc32c, piece_crcs};
 use crate::error::{Error, Refusal};
 use crate::frame::{DataHead, Frame};
-use crate::message::{CHUNK_BYTES, DATA_BYTES_MAX, FailedPart, ReadRequest, Targets};
+use crate::message::{CHUNK_BYTES, FailedPart, ReadRequest, Targets, frame_bytes};
 use crate::service::{HeldBlock, ReadAnswer, ReadStream};
 use alluxio_types::{BlockRange, Code};
 use bytes::Bytes;
@@ -116,8 +116,9 @@ impl Connection {
         path: SendPath,
     ) -> Result<Sent, Error> {
         let mut at = range.start;
+        let frame = frame_bytes(self.shared.options.frame_bytes);
         while at < range.end {
-            let cut = next_cut(at, range.end, block.length());
+            let cut = next_cut(at, range.end, block.length(), frame);
             let failed = match cut.whole {
                 true => self.send_whole(id, block, crcs, at, cut.end, path).await?,
                 false => self.send_edge(id, block, crcs, at, cut.end).await?,
@@ -225,8 +226,9 @@ impl Connection {
     }
 
     async fn send_bytes(&mut self, id: u32, mut at: u64, mut bytes: Bytes) -> Result<u64, Error> {
+        let frame = frame_bytes(self.shared.options.frame_bytes);
         while !bytes.is_empty() {
-            let now = bytes.split_to(bytes.len().min(frame_room(at)));
+            let now = bytes.split_to(bytes.len().min(frame_room(at, frame)));
             let head = DataHead {
                 targets: NO_TARGETS,
                 offset: at,
@@ -241,9 +243,10 @@ impl Connection {
     }
 }
 
-/// Bytes that a frame starting at `offset` takes when it shall end where a chunk ends.
-fn frame_room(offset: u64) -> usize {
-    DATA_BYTES_MAX - (offset % CHUNK_BYTES) as usize
+/// Bytes that a frame of at most `frame` starting at `offset` takes when it shall end where a chunk
+/// ends.
+fn frame_room(offset: u64, frame: usize) -> usize {
+    frame - (offset % CHUNK_BYTES) as usize
 }
 
 /// The next frame of a committed block.
@@ -255,13 +258,13 @@ struct Cut {
 }
 
 /// Cuts `at..end` of a block of `length` bytes: part of one chunk, or as many whole chunks as a
-/// frame takes.
-fn next_cut(at: u64, end: u64, length: u64) -> Cut {
+/// frame of `frame` bytes takes.
+fn next_cut(at: u64, end: u64, length: u64, frame: usize) -> Cut {
     let chunk_end = (at - at % CHUNK_BYTES + CHUNK_BYTES).min(length);
     if !at.is_multiple_of(CHUNK_BYTES) || end < chunk_end {
         return Cut { end: end.min(chunk_end), whole: false };
     }
-    let room_end = (at + DATA_BYTES_MAX as u64).min(end);
+    let room_end = (at + frame as u64).min(end);
     // Back to where a chunk ends, unless that is the end of the block.
     let whole_end = if room_end == length { room_end } else { room_end - room_end % CHUNK_BYTES };
     Cut { end: whole_end, whole: true }
@@ -301,30 +304,40 @@ fn unreadable(error: &io::Error) -> Sent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::DATA_BYTES_MAX;
     use proptest::prelude::*;
 
     const K: u64 = CHUNK_BYTES;
 
     #[test]
     fn whole_chunks_travel_with_their_stored_checksums() {
-        assert_eq!(next_cut(0, 5 * K, 9 * K), Cut { end: 5 * K, whole: true });
-        assert_eq!(next_cut(0, 5 * K + 1, 9 * K), Cut { end: 5 * K, whole: true });
-        assert_eq!(next_cut(5 * K, 5 * K + 1, 9 * K), Cut { end: 5 * K + 1, whole: false });
-        assert_eq!(next_cut(7, 5 * K, 9 * K), Cut { end: K, whole: false });
-        assert_eq!(next_cut(0, 10, 10), Cut { end: 10, whole: true });
+        assert_eq!(next_cut(0, 5 * K, 9 * K, DATA_BYTES_MAX), Cut { end: 5 * K, whole: true });
+        assert_eq!(next_cut(0, 5 * K + 1, 9 * K, DATA_BYTES_MAX), Cut { end: 5 * K, whole: true });
+        assert_eq!(
+            next_cut(5 * K, 5 * K + 1, 9 * K, DATA_BYTES_MAX),
+            Cut { end: 5 * K + 1, whole: false }
+        );
+        assert_eq!(next_cut(7, 5 * K, 9 * K, DATA_BYTES_MAX), Cut { end: K, whole: false });
+        assert_eq!(next_cut(0, 10, 10, DATA_BYTES_MAX), Cut { end: 10, whole: true });
         let frame = DATA_BYTES_MAX as u64;
-        assert_eq!(next_cut(0, 40 * K, 40 * K), Cut { end: frame, whole: true });
+        assert_eq!(next_cut(0, 40 * K, 40 * K, DATA_BYTES_MAX), Cut { end: frame, whole: true });
     }
 
     proptest! {
         #[test]
-        fn cuts_tile_the_range(length in 1u64..3_000_000, a in any::<u64>(), b in any::<u64>()) {
+        fn cuts_tile_the_range(
+            length in 1u64..3_000_000,
+            a in any::<u64>(),
+            b in any::<u64>(),
+            wished in 0usize..2_000_000,
+        ) {
+            let frame = frame_bytes(wished);
             let (a, b) = (a % (length + 1), b % (length + 1));
             let (mut at, end) = (a.min(b), a.max(b));
             while at < end {
-                let cut = next_cut(at, end, length);
+                let cut = next_cut(at, end, length, frame);
                 prop_assert!(cut.end > at && cut.end <= end);
-                prop_assert!(cut.end - at <= DATA_BYTES_MAX as u64);
+                prop_assert!(cut.end - at <= frame as u64);
                 if cut.whole {
                     prop_assert!(at.is_multiple_of(K) && (cut.end.is_multiple_of(K) || cut.end == length));
                 } else {
