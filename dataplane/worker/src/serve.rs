@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 mod read;
+mod soon;
 mod stream;
 pub(crate) mod write;
 

@@ -132,7 +132,11 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
         Arc::new(Service { core: core.clone() }),
         ServerIdentity { cluster, worker },
         Listeners { tcp: Some(tcp), unix: Some(unix) },
-        ServerOptions::default(),
+        ServerOptions {
+            frame_bytes: core.config.chunk_bytes,
+            stall: core.config.session_timeout,
+            ..ServerOptions::default()
+        },
     );
     core.metrics.watch_server(data.counters());
     let service = WorkerServer::new(WorkerService { core: core.clone() })

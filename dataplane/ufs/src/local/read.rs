@@ -6,18 +6,22 @@ use crate::error::{Error, Result};
 use crate::facts::UfsFacts;
 use crate::under_fs::ByteStream;
 use alluxio_types::{Fingerprint, Mode, UnixMillis};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes of one piece: large enough that the hand-over to the blocking pool (about 20 µs) is small
 /// beside the copy (about 100 µs), small enough that a few readers do not fill the memory.
 const PIECE_BYTES: u64 = 1024 * 1024;
 /// Pieces under way: one is read while the other is consumed.
 const PIECES_AHEAD: usize = 2;
+/// Pieces that were handed out and whose memory is used again once their readers have dropped them:
+/// fresh memory costs about as much as the copy into it.
+const PIECES_KEPT: usize = 4;
 
 /// What `stat` says; `None` for what is neither file nor directory.
 pub(super) fn facts(stat: &Stat, names: &Names) -> Option<UfsFacts> {
@@ -66,6 +70,7 @@ struct Source {
     relative: String,
     fd: OwnedFd,
     version: Fingerprint,
+    kept: Mutex<VecDeque<Bytes>>,
 }
 
 pub(super) async fn read_range(
@@ -132,25 +137,45 @@ impl Source {
         if end > file_length {
             return Err(Error::OutOfRange { uri: uri(), offset, end, file_length });
         }
-        Ok(Source { ufs, relative, fd, version })
+        Ok(Source { ufs, relative, fd, version, kept: Mutex::default() })
     }
 
     fn piece(&self, from: u64, length: u64) -> Result<Bytes> {
-        let mut bytes = Vec::with_capacity(length as usize);
-        while (bytes.len() as u64) < length {
-            let at = from + bytes.len() as u64;
-            match rustix::io::pread(&self.fd, rustix::buffer::spare_capacity(&mut bytes), at) {
+        let mut bytes = self.buffer(length as usize);
+        let mut have = 0;
+        while have < bytes.len() {
+            match rustix::io::pread(&self.fd, &mut bytes[have..], from + have as u64) {
                 // Shorter than it was when it was opened.
                 Ok(0) => return Err(self.changed()),
-                Ok(_) | Err(Errno::INTR) => {}
+                Ok(count) => have += count,
+                Err(Errno::INTR) => {}
                 Err(errno) => {
                     return Err(self.ufs.shared.root.error(&self.relative, "read", errno));
                 }
             }
         }
-        // The allocator may have given more room than asked for.
-        bytes.truncate(length as usize);
-        Ok(Bytes::from(bytes))
+        let bytes = bytes.freeze();
+        self.kept().push_back(bytes.clone());
+        Ok(bytes)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Bytes>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A buffer of `length` bytes, an old one if there is one that nobody looks at any more.
+    fn buffer(&self, length: usize) -> BytesMut {
+        let mut kept = self.kept();
+        if kept.len() >= PIECES_KEPT
+            && let Some(oldest) = kept.pop_front()
+            && let Ok(mut bytes) = oldest.try_into_mut()
+            && bytes.len() >= length
+        {
+            bytes.truncate(length);
+            return bytes;
+        }
+        drop(kept);
+        BytesMut::zeroed(length)
     }
 
     /// Fails if the file was written to, or its times were moved, since it was opened.

@@ -1,5 +1,6 @@
 //! Which way a read is answered.
 
+use super::soon::comes_soon;
 use super::stream::{DirectStream, FillStream};
 use crate::core::{Core, blocking};
 use crate::error::WorkerError;
@@ -45,7 +46,12 @@ impl Core {
                         Err(error) => return Err(error.into()),
                     }
                 }
-                Lookup::Filling(reader) => return self.join(reader, request),
+                Lookup::Filling(reader) => {
+                    if comes_soon(&reader, &request, &*self.host.clock).await {
+                        continue;
+                    }
+                    return self.join(reader, request);
+                }
                 Lookup::Absent => {
                     if let Some(answer) = self.miss(&request).await? {
                         return Ok(answer);
@@ -115,6 +121,9 @@ impl Core {
         };
         match self.start_fill(wanted.clone(), placement, Some(slot)).await {
             Ok(joined) if request.range.start <= SKIP_AHEAD_BYTES => {
+                if comes_soon(&joined.reader, request, &*self.host.clock).await {
+                    return Ok(None);
+                }
                 Ok(Some(self.filling(joined, wanted, request)))
             }
             Ok(_) => Ok(Some(self.direct(wanted, request))),
