@@ -33,6 +33,20 @@ impl MetaMaster for Empty {
     ) -> Result<Response<pb::GetConfigurationResponse>, Status> {
         Ok(Response::new(pb::GetConfigurationResponse::default()))
     }
+
+    async fn backup(
+        &self,
+        _: Request<pb::BackupRequest>,
+    ) -> Result<Response<pb::BackupStatus>, Status> {
+        Ok(Response::new(pb::BackupStatus::default()))
+    }
+
+    async fn get_backup_status(
+        &self,
+        _: Request<pb::GetBackupStatusRequest>,
+    ) -> Result<Response<pb::BackupStatus>, Status> {
+        Ok(Response::new(pb::BackupStatus::default()))
+    }
 }
 
 /// Serves until the process is ended; prints its address first.
