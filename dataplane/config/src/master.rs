@@ -241,6 +241,16 @@ pub enum JournalKind {
     Memory,
 }
 
+impl JournalKind {
+    /// The value of `alluxio.master.journal.type` that means it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            JournalKind::Folder => "UFS",
+            JournalKind::Memory => "NOOP",
+        }
+    }
+}
+
 /// One mount of a new journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MountConfig {

@@ -6,6 +6,7 @@ use crate::error::MasterError;
 use crate::gate::Gate;
 use crate::identity::Identities;
 use crate::metrics::MasterMetrics;
+use crate::peers::Standbys;
 use crate::sync::SyncState;
 use crate::ufs_table::UfsTable;
 use crate::workers::Workers;
@@ -19,6 +20,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// How long somebody who asks for a checkpoint waits for a standby's: 100 M inodes take two minutes.
+const CHECKPOINT_WITHIN: Duration = Duration::from_secs(600);
+
 /// The primary.
 pub struct Core {
     pub(crate) host: Host,
@@ -29,8 +33,9 @@ pub struct Core {
     pub(crate) writer: Writer,
     pub(crate) gate: Gate,
     pub(crate) workers: Workers,
+    pub(crate) standbys: Standbys,
     pub(crate) ufs: UfsTable,
-    pub(crate) identities: Identities,
+    pub(crate) identities: Arc<Identities>,
     pub(crate) sync: SyncState,
     pub(crate) metrics: MasterMetrics,
     /// The master itself, when it acts on nobody's behalf.
@@ -211,6 +216,30 @@ impl Core {
 
     pub(crate) fn pins_changed(&self) {
         self.pin_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Lets a checkpoint be taken: by the standbys, if there are any, else here. Returns position and
+    /// host of one that is finished.
+    ///
+    /// **Errors**: as [`Core::checkpoint`]; `CheckpointLate` when no standby finished one in time.
+    pub(crate) async fn checkpoint_somewhere(&self) -> Result<(JournalSeq, String), MasterError> {
+        let at = self.gate.committed();
+        if self.standbys.list().is_empty() {
+            return Ok((self.checkpoint().await?, self.config.hostname.clone()));
+        }
+        self.standbys.next_round();
+        let began = self.host.clock.monotonic();
+        while self.host.clock.monotonic().saturating_sub(began) < CHECKPOINT_WITHIN {
+            let standbys = self.standbys.list();
+            if let Some(done) = standbys.iter().find(|standby| standby.checkpoint >= at.0) {
+                return Ok((JournalSeq(done.checkpoint), done.host.clone()));
+            }
+            if standbys.is_empty() {
+                return Ok((self.checkpoint().await?, self.config.hostname.clone()));
+            }
+            tokio::time::sleep(crate::link::BEAT).await;
+        }
+        Err(MasterError::CheckpointLate { at })
     }
 
     /// Takes a checkpoint now, while serving. Returns the position it stands for.

@@ -4,7 +4,7 @@ use alluxio_journal::JournalError;
 use alluxio_namespace::Refusal;
 use alluxio_proto::convert::ConvertError;
 use alluxio_proto::status::status_of;
-use alluxio_types::{Code, Coded, PathError, Retry};
+use alluxio_types::{Code, Coded, JournalSeq, PathError, Retry};
 use std::sync::Arc;
 
 /// Why a call was not carried out.
@@ -56,6 +56,20 @@ pub enum MasterError {
         /// This cluster's id.
         ours: String,
     },
+    /// No standby of that name stays with the primary.
+    #[error("no standby {master} is with the primary; there are: {}", known.join(", "))]
+    NoSuchStandby {
+        /// What was asked for.
+        master: String,
+        /// Those that are.
+        known: Vec<String>,
+    },
+    /// No standby finished a checkpoint in time.
+    #[error("no standby has finished a checkpoint at {at} yet; its log says why")]
+    CheckpointLate {
+        /// The position that it was to cover.
+        at: JournalSeq,
+    },
     /// One operation id for two changes of different kinds.
     #[error("the operation id was used for a change of another kind")]
     ForeignOperation,
@@ -104,6 +118,8 @@ impl Coded for MasterError {
             MasterError::ForeignWorker { .. } | MasterError::BackupRunning { .. } => {
                 Code::FailedPrecondition
             }
+            MasterError::NoSuchStandby { .. } => Code::NotFound,
+            MasterError::CheckpointLate { .. } => Code::DeadlineExceeded,
             MasterError::NotPrimary => Code::NotPrimary,
         }
     }
@@ -162,6 +178,12 @@ pub enum StartError {
     /// The first entries of a new journal were refused.
     #[error("the new namespace cannot be set up: {0}")]
     Setup(MasterError),
+    /// The journal failed after the start.
+    #[error("the journal failed: {0}")]
+    JournalFailed(Arc<JournalError>),
+    /// One of the others, met by the master's own task.
+    #[error(transparent)]
+    Later(Arc<StartError>),
     /// The election refused this master.
     #[error(transparent)]
     Election(#[from] alluxio_election::ElectionError),

@@ -25,7 +25,12 @@ impl Gate {
     /// **Errors**: the journal's failure; `NotPrimary` when the tenure is over.
     pub async fn pass(&self, seen: JournalSeq) -> Result<(), MasterError> {
         if self.commits.current() < seen {
-            self.commits.wait_for(seen).await?;
+            tokio::select! {
+                biased;
+                durable = self.commits.wait_for(seen) => durable?,
+                // What it waits for may become durable all the same; the next primary knows.
+                () = self.tenure.lost() => return Err(MasterError::NotPrimary),
+            }
         }
         // Checked after the wait: the tenure must be valid when the reply leaves. While it is
         // suspended, replies wait: it is either revived, and then nobody else was primary, or lost.
@@ -39,6 +44,11 @@ impl Gate {
     /// The last durable position.
     pub fn committed(&self) -> JournalSeq {
         self.commits.current()
+    }
+
+    /// The hold on the term.
+    pub fn tenure(&self) -> &Tenure {
+        &self.tenure
     }
 
     /// How far the journal is durable.

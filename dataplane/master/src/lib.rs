@@ -1,4 +1,4 @@
-//! The master role: the primary of the cluster's metadata.
+//! The master role: the primary of the cluster's metadata, and the standbys behind it.
 //!
 //! It owns the namespace and decides every change of it in one writer; it knows which workers hold
 //! which blocks; it asks under stores about metadata, never about data. It never calls a worker:
@@ -11,18 +11,28 @@
 //!                      └────► writer ─► journal ─► gate ─► reply
 //! ```
 //!
-//! Reading order: [`start`], [`core`], [`writer`], [`gate`], [`recover`], `sync`, `ops`,
-//! [`workers`], [`services`], [`backup`].
+//! A process is a standby or the primary by turns: `cycle` builds a standby, lets it read along until it
+//! is elected, makes the primary from it, and begins anew when the term is lost. Only the gRPC server
+//! and its port stay.
+//!
+//! Reading order: [`start`], [`role`], `cycle`, `standby`, `link`, `primary`, `peers`; then [`core`],
+//! [`writer`], [`gate`], [`recover`], `sync`, `ops`, [`workers`], [`services`], [`backup`].
 
 pub mod backup;
 pub mod core;
+mod cycle;
 pub mod error;
 pub mod gate;
 pub mod identity;
+mod link;
 pub mod metrics;
 mod ops;
+mod peers;
+mod primary;
 pub mod recover;
+pub mod role;
 pub mod services;
+mod standby;
 pub mod start;
 mod sync;
 mod tasks;
@@ -32,4 +42,5 @@ pub mod writer;
 
 pub use core::Property;
 pub use error::{MasterError, StartError};
-pub use start::{Deps, Handle, start};
+pub use role::{OpenJournal, OpenedJournal};
+pub use start::{Deps, Handle, bind, start};

@@ -17,6 +17,16 @@ pub struct MasterMetrics {
     pub journal_committed: IntGauge,
     /// Position of the newest checkpoint.
     pub journal_checkpoint: IntGauge,
+    /// 1 for the primary, 0 for a standby.
+    pub primary: IntGauge,
+    /// Term of the primary that wrote last.
+    pub term: IntGauge,
+    /// Entries that the primary has durable and this standby does not have yet.
+    pub journal_lag: IntGauge,
+    /// Standbys that stay with this primary.
+    pub standbys: IntGauge,
+    /// Elections that this master won and served after.
+    pub elections: IntCounter,
     /// Workers that send heartbeats.
     pub workers_live: IntGauge,
     /// Workers that fell silent.
@@ -58,6 +68,11 @@ impl MasterMetrics {
                 "journal_checkpoint_entries",
                 "Newest checkpoint's position",
             )?,
+            primary: gauge("primary", "1 for the primary, 0 for a standby")?,
+            term: gauge("term_number", "Term of the primary that wrote last")?,
+            journal_lag: gauge("journal_lag_entries", "Durable entries not applied here yet")?,
+            standbys: gauge("standbys", "Standbys that stay with this primary")?,
+            elections: counter("elections_total", "Elections that this master won")?,
             workers_live: gauge("workers_live", "Workers that send heartbeats")?,
             workers_lost: gauge("workers_lost", "Workers that fell silent")?,
             capacity_bytes: gauge("capacity_bytes", "Room in all tiers of live workers")?,

@@ -32,17 +32,29 @@ pub(crate) async fn watch_workers(core: Arc<Core>) {
 
 /// Takes a checkpoint when the journal has grown enough, and keeps the gauges.
 pub(crate) async fn keep_house(core: Arc<Core>) {
+    let mut asked_at = 0;
     loop {
         tokio::time::sleep(TICK).await;
         update_gauges(&core);
-        let since =
-            core.gate.committed().0.saturating_sub(core.checkpoint_at.load(Ordering::Acquire));
-        if since >= core.config.journal.checkpoint_period_entries
-            && let Err(error) = core.checkpoint().await
-            // A backup holds the tree: the checkpoint follows when it is written.
-            && !matches!(&error, MasterError::Refused(r) if r.error == Error::CheckpointRunning)
-        {
-            tracing::error!(%error, "no checkpoint could be taken, the journal keeps growing");
+        // The newest anywhere: standbys take them, and the primary only when it is alone.
+        let standbys = core.standbys.list();
+        let newest = standbys.iter().map(|standby| standby.checkpoint).max().unwrap_or(0);
+        let newest = newest.max(core.checkpoint_at.load(Ordering::Acquire)).max(asked_at);
+        let committed = core.gate.committed().0;
+        if committed.saturating_sub(newest) < core.config.journal.checkpoint_period_entries {
+            continue;
+        }
+        if standbys.is_empty() {
+            if let Err(error) = core.checkpoint().await
+                // A backup holds the tree: the checkpoint follows when it is written.
+                && !matches!(&error, MasterError::Refused(r) if r.error == Error::CheckpointRunning)
+            {
+                tracing::error!(%error, "no checkpoint could be taken, the journal keeps growing");
+            }
+        } else {
+            // Standbys that fail say so in their logs; they are asked again a period later.
+            core.standbys.next_round();
+            asked_at = committed;
         }
     }
 }
@@ -53,6 +65,7 @@ fn update_gauges(core: &Core) {
     metrics.inodes.set(stats.inodes as i64);
     metrics.inode_bytes.set(stats.memory_bytes as i64);
     metrics.journal_committed.set(core.gate.committed().0 as i64);
+    metrics.standbys.set(core.standbys.list().len() as i64);
     metrics.block_replicas.set(core.workers.replicas() as i64);
     let workers = core.workers.list(true);
     let live: Vec<_> = workers.iter().filter(|w| w.state == WorkerState::Live).collect();

@@ -5,7 +5,7 @@ use alluxio_config::Config;
 use alluxio_election::{Candidate, FixedElector};
 use alluxio_host::Host;
 use alluxio_journal::{FolderJournal, FolderOptions};
-use alluxio_master::{Deps, Handle};
+use alluxio_master::{Deps, Handle, OpenedJournal};
 use alluxio_proto::convert::listing::Statuses;
 use alluxio_proto::v1::block as block_pb;
 use alluxio_proto::v1::block::block_master_worker_client::BlockMasterWorkerClient;
@@ -54,14 +54,18 @@ impl Master {
         .unwrap();
         let host = Host::real();
         let options = FolderOptions::new(dir.join("journal"));
-        let journal = FolderJournal::open(options, &host, Arc::new(())).unwrap();
+        let opener = host.clone();
+        let journal = move || {
+            let store = FolderJournal::open(options.clone(), &opener, Arc::new(()))?;
+            let cluster_id = store.facts().cluster_id.clone();
+            Ok(OpenedJournal { store: Arc::new(store), cluster_id })
+        };
+        let itself = Candidate { id: "master-1".into(), rpc_address: "127.0.0.1:0".into() };
+        let listener = alluxio_master::bind(&config).await.unwrap();
         let deps = Deps {
-            cluster_id: journal.facts().cluster_id.clone(),
             journal: Arc::new(journal),
-            elector: Arc::new(FixedElector::new(
-                Candidate { id: "master-1".into(), rpc_address: "127.0.0.1:0".into() },
-                host.clock.clone(),
-            )),
+            elector: Arc::new(FixedElector::new(itself.clone(), host.clock.clone())),
+            itself,
             metrics: alluxio_telemetry::Metrics::new("master"),
             log: alluxio_telemetry::LogControl::none(),
             properties: Vec::new(),
@@ -69,7 +73,7 @@ impl Master {
             host,
             config,
         };
-        alluxio_master::start(deps).await.unwrap()
+        alluxio_master::start(listener, deps).await.unwrap()
     }
 
     async fn restart(self) -> Master {
@@ -160,7 +164,7 @@ async fn acknowledged_changes_are_there_after_a_restart() {
     let master = master.restart().await;
     let primary = master.as_user(SUPERUSER);
     assert_eq!(names(&primary, "/a", -1).await, ["g"]);
-    master.handle.namespace().check_invariants().unwrap();
+    master.handle.namespace().unwrap().check_invariants().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,24 +1,25 @@
 //! A master wired to this machine.
 
+use crate::error::at;
 use crate::journal_metrics::JournalMetrics;
 use crate::{NodeError, Process, signals};
 use alluxio_config::{JournalConfig, JournalKind, MasterConfig};
 use alluxio_election::{Candidate, FixedElector};
 use alluxio_host::Host;
 use alluxio_journal::folder::QueueLimits;
-use alluxio_journal::{FolderJournal, FolderOptions, JournalStore, NoopJournal};
-use alluxio_master::{Deps, Handle, Property};
+use alluxio_journal::{FolderJournal, FolderOptions, NoopJournal};
+use alluxio_master::{Deps, Handle, OpenJournal, OpenedJournal, Property};
 use alluxio_telemetry::Metrics;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Starts a master; it serves when this returns.
+/// Starts a master; it takes part when this returns: it serves, or reads along behind the primary.
 ///
 /// **Errors**: `Config`, `Journal` (not formatted, in use, damaged), `Master`.
 pub async fn start_master(process: &Process) -> Result<Handle, NodeError> {
     let config = process.config.master()?;
     let metrics = Metrics::new("master");
-    let (journal, cluster_id) = open_journal(&config, &process.host, &metrics).await?;
+    let journal = journal(&config, &process.host, &metrics)?;
     let properties = process
         .config
         .settings()
@@ -28,20 +29,22 @@ pub async fn start_master(process: &Process) -> Result<Handle, NodeError> {
             source: setting.source.to_string(),
         })
         .collect();
-    let rpc_address = format!("{}:{}", config.hostname, config.rpc_port);
+    let listener = alluxio_master::bind(&config).await?;
+    let port = listener.local_addr().map_err(at("listen", "the RPC port"))?.port();
+    let rpc_address = format!("{}:{port}", config.hostname);
     let itself = Candidate { id: rpc_address.clone(), rpc_address };
     let deps = Deps {
         user: config.security.login_user.clone(),
-        elector: Arc::new(FixedElector::new(itself, process.host.clock.clone())),
+        elector: Arc::new(FixedElector::new(itself.clone(), process.host.clock.clone())),
+        itself,
         host: process.host.clone(),
         log: process.log.clone(),
         config,
         properties,
         metrics,
         journal,
-        cluster_id,
     };
-    Ok(alluxio_master::start(deps).await?)
+    Ok(alluxio_master::start(listener, deps).await?)
 }
 
 /// The configured folder of the journal on this machine.
@@ -60,14 +63,19 @@ pub(crate) fn new_cluster_id(host: &Host) -> String {
     format!("{:016x}{:016x}", host.entropy.next_u64(), host.entropy.next_u64())
 }
 
-async fn open_journal(
+/// How the configured journal is opened.
+fn journal(
     config: &MasterConfig,
     host: &Host,
     metrics: &Metrics,
-) -> Result<(Arc<dyn JournalStore>, String), NodeError> {
+) -> Result<OpenJournal, NodeError> {
     if config.journal.kind == JournalKind::Memory {
         tracing::warn!("alluxio.master.journal.type is NOOP: all is forgotten when this ends");
-        return Ok((Arc::new(NoopJournal::new()), new_cluster_id(host)));
+        let cluster_id = new_cluster_id(host);
+        return Ok(Arc::new(move || {
+            let store = Arc::new(NoopJournal::new());
+            Ok(OpenedJournal { store, cluster_id: cluster_id.clone() })
+        }));
     }
     let options = FolderOptions {
         folder: journal_folder(&config.journal)?,
@@ -75,11 +83,11 @@ async fn open_journal(
         queue: QueueLimits::default(),
     };
     let (host, observer) = (host.clone(), Arc::new(JournalMetrics::register(metrics)?));
-    let journal =
-        tokio::task::spawn_blocking(move || FolderJournal::open(options, &host, observer))
-            .await??;
-    let cluster_id = journal.facts().cluster_id.clone();
-    Ok((Arc::new(journal), cluster_id))
+    Ok(Arc::new(move || {
+        let store = FolderJournal::open(options.clone(), &host, observer.clone())?;
+        let cluster_id = store.facts().cluster_id.clone();
+        Ok(OpenedJournal { store: Arc::new(store), cluster_id })
+    }))
 }
 
 /// Runs a master until it is told to stop.

@@ -1,8 +1,8 @@
 //! What clients ask about workers and blocks.
 
 use super::user;
-use crate::core::Core;
 use crate::error::MasterError;
+use crate::role::Slot;
 use alluxio_proto::v1::block as pb;
 use alluxio_proto::v1::block::block_master_client_server::BlockMasterClient;
 use alluxio_types::BlockId;
@@ -11,13 +11,13 @@ use tonic::{Request, Response, Status};
 
 /// The service.
 pub struct BlockService {
-    core: Arc<Core>,
+    slot: Arc<Slot>,
 }
 
 impl BlockService {
-    /// Serves `core`.
-    pub fn new(core: Arc<Core>) -> Self {
-        BlockService { core }
+    /// Serves while this master is the primary.
+    pub fn new(slot: Arc<Slot>) -> Self {
+        BlockService { slot }
     }
 }
 
@@ -28,7 +28,7 @@ impl BlockMasterClient for BlockService {
         request: Request<pb::GetWorkersRequest>,
     ) -> Result<Response<pb::GetWorkersResponse>, Status> {
         user(&request)?;
-        let workers = self.core.workers.list(request.into_inner().include_lost);
+        let workers = self.slot.primary()?.workers.list(request.into_inner().include_lost);
         let workers = workers.iter().map(Into::into).collect();
         Ok(Response::new(pb::GetWorkersResponse { workers }))
     }
@@ -39,7 +39,7 @@ impl BlockMasterClient for BlockService {
     ) -> Result<Response<pb::GetBlockInfoResponse>, Status> {
         user(&request)?;
         let block = BlockId(request.into_inner().block_id);
-        let status = self.core.status_by_id(block.inode()).await?;
+        let status = self.slot.primary()?.status_by_id(block.inode()).await?;
         let known = status.blocks.iter().find(|info| info.id == block);
         let Some(info) = known else {
             return Err(MasterError::OutOfBounds {

@@ -7,6 +7,7 @@ use crate::ops::create::{Written, persistence_after, ttl_of};
 use crate::ops::delete::DeleteOptions;
 use crate::ops::mount::kind_name;
 use crate::ops::read::{List, ListPage};
+use crate::role::Slot;
 use crate::sync::Freshness;
 use alluxio_namespace::{CompleteFile, CreateDirectory, CreateFile, Mount, SetAttributes};
 use alluxio_proto::convert::ConvertError;
@@ -34,18 +35,20 @@ const PAGES_IN_FLIGHT: usize = 4;
 
 /// The service.
 pub struct FsService {
-    core: Arc<Core>,
+    slot: Arc<Slot>,
 }
 
 impl FsService {
-    /// Serves `core`.
-    pub fn new(core: Arc<Core>) -> Self {
-        FsService { core }
+    /// Serves while this master is the primary.
+    pub fn new(slot: Arc<Slot>) -> Self {
+        FsService { slot }
     }
 
-    fn call<T>(&self, request: &Request<T>) -> Result<Call, Status> {
+    fn call<T>(&self, request: &Request<T>) -> Result<(Arc<Core>, Call), Status> {
+        let core = self.slot.primary()?;
         let operation = request.extensions().get::<OperationId>().copied();
-        Ok(self.core.call(&user(request)?, operation))
+        let call = core.call(&user(request)?, operation);
+        Ok((core, call))
     }
 }
 
@@ -89,13 +92,13 @@ impl FileSystemMaster for FsService {
         &self,
         request: Request<pb::GetStatusRequest>,
     ) -> Answer<pb::GetStatusResponse> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         let path = path(&request.path)?;
         let fresh = freshness(request.sync);
-        let status = self.core.get_status(&path, fresh, request.without_blocks, &call).await?;
+        let status = core.get_status(&path, fresh, request.without_blocks, &call).await?;
         if request.for_read {
-            self.core.note_read(&path, &status, &call).await?;
+            core.note_read(&path, &status, &call).await?;
         }
         Ok(Response::new(pb::GetStatusResponse { status: Some(message(status)) }))
     }
@@ -104,7 +107,7 @@ impl FileSystemMaster for FsService {
         &self,
         request: Request<pb::GetStatusesRequest>,
     ) -> Answer<pb::GetStatusesResponse> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         if request.paths.len() > PATHS_MAX {
             return Err(MasterError::OutOfBounds {
@@ -119,7 +122,7 @@ impl FileSystemMaster for FsService {
         let mut results = Vec::with_capacity(request.paths.len());
         for text in &request.paths {
             let result = match path(text) {
-                Ok(path) => self.core.get_status(&path, fresh, request.without_blocks, &call).await,
+                Ok(path) => core.get_status(&path, fresh, request.without_blocks, &call).await,
                 Err(error) => Err(error),
             };
             results.push(match result {
@@ -143,7 +146,7 @@ impl FileSystemMaster for FsService {
         &self,
         request: Request<pb::ListStatusRequest>,
     ) -> Answer<Self::ListStatusStream> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         let list = List {
             path: path(&request.path)?,
@@ -154,7 +157,6 @@ impl FileSystemMaster for FsService {
             limit: Some(request.limit).filter(|limit| *limit > 0),
         };
         let (sender, receiver) = mpsc::channel(PAGES_IN_FLIGHT);
-        let core = self.core.clone();
         tokio::spawn(async move {
             if let Err(error) = core.list_status(list, &call, &sender, put_status).await {
                 // The client may be gone: then nobody misses the error.
@@ -170,7 +172,7 @@ impl FileSystemMaster for FsService {
         &self,
         request: Request<pb::CreateFileRequest>,
     ) -> Answer<pb::CreateFileResponse> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         let ttl_action = request.ttl_action().into();
         let create = CreateFile {
@@ -185,7 +187,7 @@ impl FileSystemMaster for FsService {
             replication_max: request.replication_max,
             write_type: write_type(request.write_type)?,
         };
-        let status = self.core.create_file(create, &call).await?;
+        let status = core.create_file(create, &call).await?;
         Ok(Response::new(pb::CreateFileResponse { status: Some(message(status)) }))
     }
 
@@ -193,7 +195,7 @@ impl FileSystemMaster for FsService {
         &self,
         request: Request<pb::CompleteFileRequest>,
     ) -> Answer<pb::CompleteFileResponse> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         let written = request.blocks.iter().map(|block| Written {
             index: block.index,
@@ -208,7 +210,7 @@ impl FileSystemMaster for FsService {
             persistence: persistence_after(request.persisted),
             fingerprint: Fingerprint(request.fingerprint),
         };
-        let status = self.core.complete_file(complete, written, &call).await?;
+        let status = core.complete_file(complete, written, &call).await?;
         Ok(Response::new(pb::CompleteFileResponse { status: Some(message(status)) }))
     }
 
@@ -216,7 +218,7 @@ impl FileSystemMaster for FsService {
         &self,
         request: Request<pb::CreateDirectoryRequest>,
     ) -> Answer<pb::CreateDirectoryResponse> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         let create = CreateDirectory {
             recursive: request.recursive,
@@ -225,12 +227,12 @@ impl FileSystemMaster for FsService {
             write_type: write_type(request.write_type)?,
             ..CreateDirectory::new(path(&request.path)?)
         };
-        let status = self.core.create_directory(create, &call).await?;
+        let status = core.create_directory(create, &call).await?;
         Ok(Response::new(pb::CreateDirectoryResponse { status: Some(message(status)) }))
     }
 
     async fn delete(&self, request: Request<pb::DeleteRequest>) -> Answer<pb::DeleteResponse> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         let options = DeleteOptions {
             recursive: request.recursive,
@@ -239,14 +241,14 @@ impl FileSystemMaster for FsService {
             delete_mount_points: request.delete_mount_points,
             expected: Some(InodeId(request.expected_id)).filter(|id| id.0 != 0),
         };
-        let deleted = self.core.delete(&path(&request.path)?, options, &call).await?;
+        let deleted = core.delete(&path(&request.path)?, options, &call).await?;
         Ok(Response::new(pb::DeleteResponse { deleted }))
     }
 
     async fn rename(&self, request: Request<pb::RenameRequest>) -> Answer<pb::RenameResponse> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let request = request.into_inner();
-        self.core.rename(&path(&request.source)?, &path(&request.destination)?, &call).await?;
+        core.rename(&path(&request.source)?, &path(&request.destination)?, &call).await?;
         Ok(Response::new(pb::RenameResponse {}))
     }
 
@@ -254,7 +256,7 @@ impl FileSystemMaster for FsService {
         &self,
         request: Request<pb::SetAttributesRequest>,
     ) -> Answer<pb::SetAttributesResponse> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         let ttl_action = request.ttl_action.is_some().then(|| request.ttl_action().into());
         let set = SetAttributes {
@@ -270,7 +272,7 @@ impl FileSystemMaster for FsService {
             replication_max: request.replication_max.map(|max| u32::try_from(max).ok()),
             expected: None,
         };
-        let changed = self.core.set_attributes(set, &call).await?;
+        let changed = core.set_attributes(set, &call).await?;
         Ok(Response::new(pb::SetAttributesResponse { changed }))
     }
 
@@ -278,7 +280,7 @@ impl FileSystemMaster for FsService {
         &self,
         request: Request<pb::CheckAccessRequest>,
     ) -> Answer<pb::CheckAccessResponse> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         let access = match u16::try_from(request.access) {
             Ok(bits) if bits <= 7 => Access(bits),
@@ -289,16 +291,15 @@ impl FileSystemMaster for FsService {
                 );
             }
         };
-        self.core.check_access(&path(&request.path)?, access, &call).await?;
+        core.check_access(&path(&request.path)?, access, &call).await?;
         Ok(Response::new(pb::CheckAccessResponse {}))
     }
 
     async fn free(&self, request: Request<pb::FreeRequest>) -> Answer<pb::FreeResponse> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         let path = path(&request.path)?;
-        let (files, blocks) =
-            self.core.free(&path, request.recursive, request.forced, &call).await?;
+        let (files, blocks) = core.free(&path, request.recursive, request.forced, &call).await?;
         Ok(Response::new(pb::FreeResponse { files, blocks }))
     }
 
@@ -306,16 +307,16 @@ impl FileSystemMaster for FsService {
         &self,
         request: Request<pb::LoadMetadataRequest>,
     ) -> Answer<pb::LoadMetadataResponse> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         let path = path(&request.path)?;
         let fresh = if request.force { Freshness::NOW } else { Freshness::ANY };
         // Naming a path that is nowhere is an error, loading one that is known is not.
-        self.core.get_status(&path, fresh, true, &call).await?;
+        core.get_status(&path, fresh, true, &call).await?;
         let changed = if request.recursive {
-            self.core.refresh_tree(&path, fresh, &call).await?
+            core.refresh_tree(&path, fresh, &call).await?
         } else {
-            self.core.refresh_children(&path, fresh, &call).await?
+            core.refresh_children(&path, fresh, &call).await?
         };
         Ok(Response::new(pb::LoadMetadataResponse { changed }))
     }
@@ -324,16 +325,16 @@ impl FileSystemMaster for FsService {
         &self,
         request: Request<pb::CompletePersistRequest>,
     ) -> Answer<pb::CompletePersistResponse> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         let fingerprint = Fingerprint(request.fingerprint);
         let id = InodeId(request.id);
-        self.core.complete_persist(id, request.length, fingerprint, &call).await?;
+        core.complete_persist(id, request.length, fingerprint, &call).await?;
         Ok(Response::new(pb::CompletePersistResponse {}))
     }
 
     async fn mount(&self, request: Request<pb::MountRequest>) -> Answer<pb::MountResponse> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         let mount = Mount {
             path: path(&request.path)?,
@@ -343,7 +344,7 @@ impl FileSystemMaster for FsService {
             options: options(request.options),
             facts: None,
         };
-        self.core.mount(mount, &call).await?;
+        core.mount(mount, &call).await?;
         Ok(Response::new(pb::MountResponse {}))
     }
 
@@ -351,17 +352,17 @@ impl FileSystemMaster for FsService {
         &self,
         request: Request<pb::UpdateMountRequest>,
     ) -> Answer<pb::UpdateMountResponse> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         let path = path(&request.path)?;
         let options = options(request.options);
-        self.core.update_mount(path, request.read_only, request.shared, options, &call).await?;
+        core.update_mount(path, request.read_only, request.shared, options, &call).await?;
         Ok(Response::new(pb::UpdateMountResponse {}))
     }
 
     async fn unmount(&self, request: Request<pb::UnmountRequest>) -> Answer<pb::UnmountResponse> {
-        let call = self.call(&request)?;
-        self.core.unmount(path(&request.into_inner().path)?, &call).await?;
+        let (core, call) = self.call(&request)?;
+        core.unmount(path(&request.into_inner().path)?, &call).await?;
         Ok(Response::new(pb::UnmountResponse {}))
     }
 
@@ -369,7 +370,7 @@ impl FileSystemMaster for FsService {
         &self,
         request: Request<pb::GetMountTableRequest>,
     ) -> Answer<pb::GetMountTableResponse> {
-        let points = self.core.mount_table(request.into_inner().with_usage).await?;
+        let points = self.slot.primary()?.mount_table(request.into_inner().with_usage).await?;
         let mounts = points.into_iter().map(|point| pb::MountPoint {
             ufs_type: kind_name(point.kind, &point.info.ufs_uri),
             info: Some((&point.info).into()),

@@ -4,24 +4,76 @@ use super::user;
 use crate::backup::{BackupRequest, BackupState, BackupStatus};
 use crate::core::Core;
 use crate::error::MasterError;
+use crate::peers::StandbyFacts;
+use crate::role::{Slot, Station};
 use alluxio_namespace::Context;
 use alluxio_proto::v1::meta as pb;
 use alluxio_proto::v1::meta::meta_master_server::MetaMaster;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tonic::{Request, Response, Status};
 
 /// The service.
 pub struct MetaService {
-    core: Arc<Core>,
-    rpc_port: u16,
-    web_port: u16,
+    slot: Arc<Slot>,
+    station: Arc<Station>,
 }
 
 impl MetaService {
-    /// Serves `core`, which listens on these ports.
-    pub fn new(core: Arc<Core>, rpc_port: u16, web_port: u16) -> Self {
-        MetaService { core, rpc_port, web_port }
+    /// Serves while this master is the primary.
+    pub(crate) fn new(slot: Arc<Slot>, station: Arc<Station>) -> Self {
+        MetaService { slot, station }
+    }
+
+    fn address(&self) -> pb::MasterAddress {
+        pb::MasterAddress {
+            host: self.station.config.hostname.clone(),
+            rpc_port: self.station.rpc_port.into(),
+            web_port: self.station.web_port.into(),
+        }
+    }
+
+    /// This master, the standbys that stay with it, and those that are configured and not here.
+    fn states(&self, core: &Core) -> Vec<pb::MasterState> {
+        let itself = pb::MasterState {
+            address: Some(self.address()),
+            role: pb::MasterRole::Primary.into(),
+            id: self.station.itself.id.clone(),
+            applied_seq: core.namespace.applied().0,
+            checkpoint_seq: core.checkpoint_at.load(Ordering::Acquire),
+        };
+        let standbys = core.standbys.list();
+        let mut here: BTreeSet<(String, u16)> =
+            standbys.iter().map(|standby| (standby.host.clone(), standby.rpc_port)).collect();
+        here.insert((self.station.config.hostname.clone(), self.station.rpc_port));
+        let configured = self.station.config.rpc_addresses.iter();
+        let lost = configured
+            .filter(|address| !here.contains(&(address.host.clone(), address.port)))
+            .map(|address| pb::MasterState {
+                address: Some(pb::MasterAddress {
+                    host: address.host.clone(),
+                    rpc_port: address.port.into(),
+                    web_port: 0,
+                }),
+                role: pb::MasterRole::Lost.into(),
+                ..Default::default()
+            });
+        std::iter::once(itself).chain(standbys.iter().map(standby_state)).chain(lost).collect()
+    }
+}
+
+fn standby_state(standby: &StandbyFacts) -> pb::MasterState {
+    pb::MasterState {
+        address: Some(pb::MasterAddress {
+            host: standby.host.clone(),
+            rpc_port: standby.rpc_port.into(),
+            web_port: standby.web_port.into(),
+        }),
+        role: pb::MasterRole::Standby.into(),
+        id: standby.id.clone(),
+        applied_seq: standby.applied,
+        checkpoint_seq: standby.checkpoint,
     }
 }
 
@@ -32,26 +84,26 @@ impl MetaMaster for MetaService {
         request: Request<pb::GetMasterInfoRequest>,
     ) -> Result<Response<pb::GetMasterInfoResponse>, Status> {
         user(&request)?;
-        let core = &self.core;
+        let core = self.slot.primary()?;
         let stats = core.namespace.stats();
-        let address = pb::MasterAddress {
-            host: core.config.hostname.clone(),
-            rpc_port: self.rpc_port.into(),
-            web_port: self.web_port.into(),
-        };
+        let states = self.states(&core);
+        // Nobody but the primary may say who the primary is.
+        core.gate.pass(core.gate.committed()).await?;
         Ok(Response::new(pb::GetMasterInfoResponse {
-            leader: Some(address.clone()),
-            masters: vec![address],
+            leader: Some(self.address()),
+            masters: states.iter().filter_map(|state| state.address.clone()).collect(),
             started_ms: core.started.0,
             now_ms: core.host.clock.now().0,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             safe_mode: core.in_safe_mode(),
             cluster_id: core.namespace.cluster_id().unwrap_or_default(),
-            journal_type: "UFS".to_owned(),
+            journal_type: core.config.journal.kind.name().to_owned(),
             journal_seq: core.gate.committed().0,
             checkpoint_seq: core.checkpoint_at.load(Ordering::Acquire),
             inode_count: stats.inodes,
             inode_bytes: stats.memory_bytes,
+            term: core.gate.tenure().term().0,
+            states,
         }))
     }
 
@@ -60,8 +112,8 @@ impl MetaMaster for MetaService {
         request: Request<pb::CheckpointRequest>,
     ) -> Result<Response<pb::CheckpointResponse>, Status> {
         user(&request)?;
-        let seq = self.core.checkpoint().await?;
-        let master_host = self.core.config.hostname.clone();
+        let core = self.slot.primary()?;
+        let (seq, master_host) = core.checkpoint_somewhere().await?;
         Ok(Response::new(pb::CheckpointResponse { seq: seq.0, master_host }))
     }
 
@@ -70,7 +122,8 @@ impl MetaMaster for MetaService {
         request: Request<pb::GetConfigurationRequest>,
     ) -> Result<Response<pb::GetConfigurationResponse>, Status> {
         user(&request)?;
-        let properties = self.core.properties.iter().map(|property| pb::ConfigProperty {
+        let core = self.slot.primary()?;
+        let properties = core.properties.iter().map(|property| pb::ConfigProperty {
             key: property.key.clone(),
             value: property.value.clone(),
             source: property.source.clone(),
@@ -78,59 +131,77 @@ impl MetaMaster for MetaService {
         Ok(Response::new(pb::GetConfigurationResponse { properties: properties.collect() }))
     }
 
+    async fn transfer(
+        &self,
+        request: Request<pb::TransferRequest>,
+    ) -> Result<Response<pb::TransferResponse>, Status> {
+        user(&request)?;
+        let core = self.slot.primary()?;
+        let master = request.into_inner().master;
+        let standbys = core.standbys.list();
+        let is_it = |standby: &&StandbyFacts| {
+            standby.id == master || format!("{}:{}", standby.host, standby.rpc_port) == master
+        };
+        let Some(heir) = standbys.iter().find(is_it) else {
+            let known = standbys.iter().map(|s| format!("{}:{}", s.host, s.rpc_port)).collect();
+            return Err(MasterError::NoSuchStandby { master, known }.into());
+        };
+        core.standbys.hand_over(heir.id.clone());
+        Ok(Response::new(pb::TransferResponse {}))
+    }
+
     async fn backup(
         &self,
         request: Request<pb::BackupRequest>,
     ) -> Result<Response<pb::BackupStatus>, Status> {
-        self.only_superuser(&user(&request)?)?;
+        let core = self.slot.primary()?;
+        only_superuser(&core, &user(&request)?)?;
         let request = request.into_inner();
         let request = BackupRequest { directory: request.directory, local: request.local };
-        let status = self.core.start_backup(&request).await?;
-        Ok(Response::new(self.backup_status(status)))
+        let status = core.start_backup(&request).await?;
+        Ok(Response::new(backup_status(&core, status)))
     }
 
     async fn get_backup_status(
         &self,
         request: Request<pb::GetBackupStatusRequest>,
     ) -> Result<Response<pb::BackupStatus>, Status> {
-        self.only_superuser(&user(&request)?)?;
+        let core = self.slot.primary()?;
+        only_superuser(&core, &user(&request)?)?;
         let id = request.into_inner().id;
-        let now = self.core.host.clock.monotonic();
-        match self.core.backups.status(&id, now) {
-            Some(status) => Ok(Response::new(self.backup_status(status))),
+        let now = core.host.clock.monotonic();
+        match core.backups.status(&id, now) {
+            Some(status) => Ok(Response::new(backup_status(&core, status))),
             None if id.is_empty() => Ok(Response::new(pb::BackupStatus::default())),
             None => Err(MasterError::NoSuchBackup { id }.into()),
         }
     }
 }
 
-impl MetaService {
-    /// A backup holds all names and credentials, and is written where the caller says.
-    fn only_superuser(&self, user: &str) -> Result<(), MasterError> {
-        let core = &self.core;
-        let who = core.identities.of(user);
-        let context = Context { now: core.host.clock.now(), who: &who, policy: &core.policy };
-        Ok(core.namespace.require_superuser(&context, "back up")?)
-    }
+/// A backup holds all names and credentials, and is written where the caller says.
+fn only_superuser(core: &Core, user: &str) -> Result<(), MasterError> {
+    let who = core.identities.of(user);
+    let context = Context { now: core.host.clock.now(), who: &who, policy: &core.policy };
+    Ok(core.namespace.require_superuser(&context, "back up")?)
+}
 
-    fn backup_status(&self, status: BackupStatus) -> pb::BackupStatus {
-        let state = match status.state {
-            BackupState::Initiating => pb::BackupState::Initiating,
-            BackupState::Running => pb::BackupState::Running,
-            BackupState::Completed => pb::BackupState::Completed,
-            BackupState::Failed => pb::BackupState::Failed,
-        };
-        pb::BackupStatus {
-            id: status.id,
-            state: state.into(),
-            host: self.core.config.hostname.clone(),
-            uri: status.uri,
-            entries: status.entries,
-            started_ms: status.started.0,
-            duration_ms: status.duration.as_millis() as u64,
-            error: status.error.unwrap_or_default(),
-            sequence: status.sequence.0,
-            state_hash: status.state_hash,
-        }
+fn backup_status(core: &Core, status: BackupStatus) -> pb::BackupStatus {
+    let state = match status.state {
+        BackupState::Initiating => pb::BackupState::Initiating,
+        BackupState::Running => pb::BackupState::Running,
+        BackupState::Completed => pb::BackupState::Completed,
+        BackupState::Failed => pb::BackupState::Failed,
+    };
+    pb::BackupStatus {
+        id: status.id,
+        state: state.into(),
+        host: core.config.hostname.clone(),
+        uri: status.uri,
+        entries: status.entries,
+        started_ms: status.started.0,
+        duration_ms: status.duration.as_millis() as u64,
+        error: status.error.unwrap_or_default(),
+        sequence: status.sequence.0,
+        state_hash: status.state_hash,
     }
 }

@@ -3,6 +3,7 @@
 pub mod block;
 pub mod fs;
 pub mod meta;
+pub mod peer;
 pub mod worker;
 
 use crate::error::MasterError;

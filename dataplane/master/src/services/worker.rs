@@ -2,6 +2,7 @@
 
 use crate::core::Core;
 use crate::error::MasterError;
+use crate::role::Slot;
 use crate::workers::{Heartbeat, HeartbeatReply, Registration};
 use alluxio_proto::convert::ConvertError;
 use alluxio_proto::v1::block as pb;
@@ -17,34 +18,34 @@ const BLOCKS_PER_WORKER_MAX: usize = 50_000_000;
 
 /// The service.
 pub struct WorkerService {
-    core: Arc<Core>,
+    slot: Arc<Slot>,
 }
 
 impl WorkerService {
-    /// Serves `core`.
-    pub fn new(core: Arc<Core>) -> Self {
-        WorkerService { core }
+    /// Serves while this master is the primary.
+    pub fn new(slot: Arc<Slot>) -> Self {
+        WorkerService { slot }
     }
+}
 
-    /// Whether a file still is, or may yet be, in the namespace.
-    fn alive(&self) -> impl Fn(InodeId) -> bool + '_ {
-        |id| self.core.namespace.persistence_by_id(id).is_some()
-    }
+/// Whether a file still is, or may yet be, in the namespace.
+fn alive(core: &Core) -> impl Fn(InodeId) -> bool {
+    move |id| core.namespace.persistence_by_id(id).is_some()
+}
 
-    /// A worker drops bytes because of what it is told: that must not be said of a delete that a
-    /// crash of this master can still take back.
-    async fn settle(&self, dropping: bool) -> Result<(), MasterError> {
-        if dropping {
-            self.core.gate.pass(self.core.namespace.applied()).await?;
-        }
-        Ok(())
+/// A worker drops bytes because of what it is told: that must not be said of a delete that a crash of
+/// this master can still take back.
+async fn settle(core: &Core, dropping: bool) -> Result<(), MasterError> {
+    if dropping {
+        core.gate.pass(core.namespace.applied()).await?;
     }
+    Ok(())
+}
 
-    /// Whether a worker may evict a file's blocks: they are in the UFS, or of no file.
-    fn may_go(&self, id: &u64) -> bool {
-        let persistence = self.core.namespace.persistence_by_id(InodeId(*id));
-        persistence.is_none_or(|state| state == PersistenceState::Persisted)
-    }
+/// Whether a worker may evict a file's blocks: they are in the UFS, or of no file.
+fn may_go(core: &Core, id: u64) -> bool {
+    let persistence = core.namespace.persistence_by_id(InodeId(id));
+    persistence.is_none_or(|state| state == PersistenceState::Persisted)
 }
 
 fn fact(block: &pb::BlockFact) -> (BlockId, u8) {
@@ -61,11 +62,12 @@ impl BlockMasterWorker for WorkerService {
         &self,
         request: Request<Streaming<pb::RegisterWorkerRequest>>,
     ) -> Result<Response<pb::RegisterWorkerResponse>, Status> {
+        let core = self.slot.primary()?;
         let mut stream = request.into_inner();
         let missing = || MasterError::from(ConvertError::Missing { field: "hello" });
         let first = stream.message().await?.ok_or_else(missing)?;
         let hello = first.hello.ok_or_else(missing)?;
-        let ours = self.core.namespace.cluster_id().unwrap_or_default();
+        let ours = core.namespace.cluster_id().unwrap_or_default();
         if !hello.cluster_id.is_empty() && hello.cluster_id != ours {
             return Err(MasterError::ForeignWorker { theirs: hello.cluster_id, ours }.into());
         }
@@ -95,10 +97,10 @@ impl BlockMasterWorker for WorkerService {
         let host = registration.address.host.clone();
         let files: BTreeSet<InodeId> =
             registration.blocks.iter().map(|(block, _)| block.inode()).collect();
-        let (session, free) = self.core.workers.register(registration, self.alive());
-        self.settle(!free.is_empty()).await?;
+        let (session, free) = core.workers.register(registration, alive(&core));
+        settle(&core, !free.is_empty()).await?;
         for file in files {
-            self.core.find_again(file).await?;
+            core.find_again(file).await?;
         }
         let orphans = free.len();
         tracing::info!(
@@ -119,6 +121,7 @@ impl BlockMasterWorker for WorkerService {
         &self,
         request: Request<pb::HeartbeatRequest>,
     ) -> Result<Response<pb::HeartbeatResponse>, Status> {
+        let core = self.slot.primary()?;
         let request = request.into_inner();
         let heartbeat = Heartbeat {
             id: WorkerId(request.worker_id),
@@ -127,14 +130,14 @@ impl BlockMasterWorker for WorkerService {
             added: request.added.iter().map(fact).collect(),
             removed: request.removed.into_iter().map(BlockId).collect(),
         };
-        let released = request.kept_inodes.iter().copied().filter(|id| self.may_go(id));
+        let released = request.kept_inodes.iter().copied().filter(|id| may_go(&core, *id));
         let mut response = pb::HeartbeatResponse {
-            mount_table_version: self.core.ufs.version(),
-            pin_list_version: self.core.pin_version.load(Ordering::Acquire),
+            mount_table_version: core.ufs.version(),
+            pin_list_version: core.pin_version.load(Ordering::Acquire),
             released_inodes: released.collect(),
             ..Default::default()
         };
-        match self.core.workers.heartbeat(heartbeat, self.alive()) {
+        match core.workers.heartbeat(heartbeat, alive(&core)) {
             HeartbeatReply::RegisterAgain => response.register_again = true,
             HeartbeatReply::Free(blocks) => {
                 response.free_blocks = blocks.into_iter().map(|block| block.0).collect();
@@ -142,11 +145,11 @@ impl BlockMasterWorker for WorkerService {
         }
         if response.pin_list_version != request.pin_list_version {
             response.has_pin_list = true;
-            let pinned = self.core.namespace.pinned_files();
+            let pinned = core.namespace.pinned_files();
             response.pinned_inodes = pinned.into_iter().map(|id| id.0).collect();
         }
         let dropping = !(response.free_blocks.is_empty() && response.released_inodes.is_empty());
-        self.settle(dropping).await?;
+        settle(&core, dropping).await?;
         Ok(Response::new(response))
     }
 
@@ -154,11 +157,12 @@ impl BlockMasterWorker for WorkerService {
         &self,
         request: Request<pb::GetMountRequest>,
     ) -> Result<Response<pb::GetMountResponse>, Status> {
+        let core = self.slot.primary()?;
         let id = MountId(request.into_inner().mount_id);
         // Read before the row: a change in between shows as an old version, and is asked for again.
-        let mount_table_version = self.core.ufs.version();
-        let Some(mount) = self.core.namespace.mount_by_id(id) else {
-            let seen = self.core.namespace.applied();
+        let mount_table_version = core.ufs.version();
+        let Some(mount) = core.namespace.mount_by_id(id) else {
+            let seen = core.namespace.applied();
             let error = alluxio_namespace::Error::MountNotFound { id };
             return Err(MasterError::from(alluxio_namespace::Refusal::new(error, seen)).into());
         };

@@ -1,0 +1,123 @@
+//! What other masters ask.
+
+use super::user;
+use crate::core::Core;
+use crate::link::BEAT;
+use crate::peers::StandbyFacts;
+use crate::role::{Role, Slot};
+use alluxio_proto::status::status;
+use alluxio_proto::v1::meta as pb;
+use alluxio_proto::v1::meta::master_peer_server::MasterPeer;
+use alluxio_types::Code;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Beats that wait for a slow connection: more would only be older.
+const BEATS_IN_FLIGHT: usize = 2;
+
+/// The service.
+pub struct PeerService {
+    slot: Arc<Slot>,
+}
+
+impl PeerService {
+    /// Answers as the role of the moment allows.
+    pub fn new(slot: Arc<Slot>) -> Self {
+        PeerService { slot }
+    }
+}
+
+type Sent<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl MasterPeer for PeerService {
+    type JoinStream = Sent<pb::PrimaryBeat>;
+
+    async fn join(
+        &self,
+        request: Request<Streaming<pb::StandbyState>>,
+    ) -> Result<Response<Self::JoinStream>, Status> {
+        user(&request)?;
+        let core = self.slot.primary()?;
+        let reports = request.into_inner();
+        let (beats, stream) = mpsc::channel(BEATS_IN_FLIGHT);
+        tokio::spawn(beat(self.slot.clone(), core, reports, beats));
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    type FetchCheckpointStream = Sent<pb::CheckpointPart>;
+
+    async fn fetch_checkpoint(
+        &self,
+        request: Request<pb::FetchCheckpointRequest>,
+    ) -> Result<Response<Self::FetchCheckpointStream>, Status> {
+        user(&request)?;
+        Err(status(Code::Unimplemented, "checkpoints are not handed out yet"))
+    }
+}
+
+/// Beats until the standby goes, or this master is the primary no more.
+async fn beat(
+    slot: Arc<Slot>,
+    core: Arc<Core>,
+    mut reports: Streaming<pb::StandbyState>,
+    beats: mpsc::Sender<Result<pb::PrimaryBeat, Status>>,
+) {
+    let (mut role, mut heir) = (slot.watch(), core.standbys.heir());
+    let mut due = tokio::time::interval(BEAT);
+    let mut standby = None;
+    loop {
+        tokio::select! {
+            biased;
+            _ = role.wait_for(|role| !is_primary(role, &core)) => {
+                // Also the stream's end says so, should this find no room.
+                let _ = beats.try_send(Err(slot.primary().err().unwrap_or_else(|| {
+                    status(Code::NotPrimary, "another reign began")
+                })));
+                break;
+            }
+            report = reports.message() => match report {
+                Ok(Some(report)) => {
+                    standby = Some(report.id.clone());
+                    core.standbys.note(facts(report));
+                }
+                _ => break,
+            },
+            _ = heir.changed() => {}
+            _ = due.tick() => {}
+        }
+        let news = pb::PrimaryBeat {
+            term: core.gate.tenure().term().0,
+            committed_seq: core.gate.committed().0,
+            checkpoint_round: core.standbys.round(),
+            heir: heir.borrow().clone().unwrap_or_default(),
+        };
+        match beats.try_send(Ok(news)) {
+            Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => {}
+            Err(mpsc::error::TrySendError::Closed(_)) => break,
+        }
+    }
+    if let Some(id) = standby {
+        core.standbys.forget(&id);
+    }
+}
+
+fn is_primary(role: &Role, core: &Arc<Core>) -> bool {
+    matches!(role, Role::Primary(now) if Arc::ptr_eq(now, core))
+}
+
+fn facts(report: pb::StandbyState) -> StandbyFacts {
+    let port = |port: u32| u16::try_from(port).unwrap_or(0);
+    StandbyFacts {
+        rpc_port: port(report.rpc_port),
+        web_port: port(report.web_port),
+        applied: report.applied_seq,
+        checkpoint: report.checkpoint_seq,
+        id: report.id,
+        host: report.host,
+    }
+}
