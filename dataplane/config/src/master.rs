@@ -246,6 +246,7 @@ impl JournalKind {
     pub const fn name(self) -> &'static str {
         match self {
             JournalKind::Folder => "UFS",
+            JournalKind::Etcd => "ETCD",
             JournalKind::Memory => "NOOP",
         }
     }

@@ -140,7 +140,11 @@ async fn campaign(
     loop {
         let keep_back = *yielded.borrow_and_update();
         if !keep_back.is_zero() {
-            tokio::time::sleep(keep_back).await;
+            // Another word, that this master is the heir above all, ends the wait.
+            let waited = tokio::time::timeout(keep_back, yielded.changed()).await;
+            if let Ok(Ok(())) = waited {
+                continue;
+            }
         }
         tokio::select! {
             biased;

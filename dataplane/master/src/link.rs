@@ -138,8 +138,9 @@ async fn stay(
                     standby.want_checkpoint();
                 }
                 round = Some(beat.checkpoint_round);
-                if !beat.heir.is_empty() && beat.heir != station.itself.id {
-                    yields.send_replace(HAND_OVER);
+                if !beat.heir.is_empty() {
+                    let is_heir = beat.heir == station.itself.id;
+                    yields.send_replace(if is_heir { Duration::ZERO } else { HAND_OVER });
                 }
             }
             Ok(None) => return Parted::NotPrimary,

@@ -34,6 +34,9 @@ pub enum NodeError {
         /// What is configured.
         folder: String,
     },
+    /// etcd cannot be used as it is configured.
+    #[error("etcd: {0}")]
+    Etcd(#[from] alluxio_etcd::EtcdError),
     /// The master did not start.
     #[error("the master did not start: {0}")]
     Master(#[from] alluxio_master::StartError),
@@ -91,6 +94,7 @@ impl Coded for NodeError {
                 Code::InvalidArgument
             }
             NodeError::Journal(error) => error.code(),
+            NodeError::Etcd(error) => error.code(),
             NodeError::RemoteJournal { .. } | NodeError::WorkerRuns { .. } => {
                 Code::FailedPrecondition
             }

@@ -4,7 +4,8 @@ use crate::error::at;
 use crate::journal_metrics::JournalMetrics;
 use crate::{NodeError, Process, signals};
 use alluxio_config::{JournalConfig, JournalKind, MasterConfig};
-use alluxio_election::{Candidate, FixedElector};
+use alluxio_election::{Candidate, Elector, EtcdElector, EtcdElectorOptions, FixedElector};
+use alluxio_etcd::Etcd;
 use alluxio_host::Host;
 use alluxio_journal::folder::QueueLimits;
 use alluxio_journal::{FolderJournal, FolderOptions, NoopJournal};
@@ -19,7 +20,11 @@ use std::sync::Arc;
 pub async fn start_master(process: &Process) -> Result<Handle, NodeError> {
     let config = process.config.master()?;
     let metrics = Metrics::new("master");
-    let journal = journal(&config, &process.host, &metrics)?;
+    let etcd = match (config.journal.kind, &config.etcd) {
+        (JournalKind::Etcd, Some(settings)) => Some(crate::etcd::connect(settings)?),
+        _ => None,
+    };
+    let journal = journal(&config, &process.host, &metrics, etcd.as_ref())?;
     let properties = process
         .config
         .settings()
@@ -35,7 +40,7 @@ pub async fn start_master(process: &Process) -> Result<Handle, NodeError> {
     let itself = Candidate { id: rpc_address.clone(), rpc_address };
     let deps = Deps {
         user: config.security.login_user.clone(),
-        elector: Arc::new(FixedElector::new(itself.clone(), process.host.clock.clone())),
+        elector: elector(&config, &itself, etcd.as_ref(), &process.host),
         itself,
         host: process.host.clone(),
         log: process.log.clone(),
@@ -45,6 +50,24 @@ pub async fn start_master(process: &Process) -> Result<Handle, NodeError> {
         journal,
     };
     Ok(alluxio_master::start(listener, deps).await?)
+}
+
+/// Several masters are elected in the etcd that has their journal; a master with a journal of its own
+/// is the only one.
+fn elector(
+    config: &MasterConfig,
+    itself: &Candidate,
+    etcd: Option<&Arc<Etcd>>,
+    host: &Host,
+) -> Arc<dyn Elector> {
+    match (etcd, &config.etcd) {
+        (Some(etcd), Some(settings)) => {
+            let options = EtcdElectorOptions { lease: settings.lease };
+            let (etcd, itself) = (etcd.clone(), itself.clone());
+            Arc::new(EtcdElector::start(etcd, itself, host.clock.clone(), options))
+        }
+        _ => Arc::new(FixedElector::new(itself.clone(), host.clock.clone())),
+    }
 }
 
 /// The configured folder of the journal on this machine.
@@ -68,7 +91,11 @@ fn journal(
     config: &MasterConfig,
     host: &Host,
     metrics: &Metrics,
+    etcd: Option<&Arc<Etcd>>,
 ) -> Result<OpenJournal, NodeError> {
+    if etcd.is_some() {
+        return Err(NodeError::RemoteJournal { folder: "in etcd".to_owned() });
+    }
     if config.journal.kind == JournalKind::Memory {
         tracing::warn!("alluxio.master.journal.type is NOOP: all is forgotten when this ends");
         let cluster_id = new_cluster_id(host);
