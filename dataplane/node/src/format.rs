@@ -4,7 +4,7 @@ use crate::master::{journal_folder, new_cluster_id};
 use crate::{NodeError, Process};
 use alluxio_config::JournalKind;
 use alluxio_journal::JournalError;
-use alluxio_journal::folder;
+use alluxio_journal::{etcd, folder};
 use std::io;
 use std::path::PathBuf;
 
@@ -17,8 +17,22 @@ pub fn format_master(process: &Process) -> Result<Option<PathBuf>, NodeError> {
         return Ok(None);
     }
     let path = journal_folder(&config.journal)?;
-    folder::format(&process.host, &path, &new_cluster_id(&process.host))?;
+    let cluster_id = new_cluster_id(&process.host);
+    match (config.journal.kind, &config.etcd) {
+        (JournalKind::Etcd, Some(settings)) => {
+            let etcd = crate::etcd::connect(settings)?;
+            wait(etcd::format(&etcd, &process.host, path.clone(), &cluster_id))?;
+        }
+        _ => {
+            folder::format(&process.host, &path, &cluster_id)?;
+        }
+    }
     Ok(Some(path))
+}
+
+/// Waits in a call that blocks, within the runtime.
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work))
 }
 
 /// Makes the journal empty if it was never formatted; returns whether it did. Blocking.
@@ -29,7 +43,13 @@ pub(crate) fn format_master_if_new(process: &Process) -> Result<bool, NodeError>
     if config.journal.kind == JournalKind::Memory {
         return Ok(false);
     }
-    match folder::inspect(&process.host, &journal_folder(&config.journal)?) {
+    let found = match (config.journal.kind, &config.etcd) {
+        (JournalKind::Etcd, Some(settings)) => {
+            wait(etcd::inspect(&*crate::etcd::connect(settings)?))
+        }
+        _ => folder::inspect(&process.host, &journal_folder(&config.journal)?),
+    };
+    match found {
         Ok(_) => Ok(false),
         Err(JournalError::NotFormatted { .. }) => format_master(process).map(|_| true),
         Err(error) => Err(error.into()),

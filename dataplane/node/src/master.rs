@@ -8,7 +8,7 @@ use alluxio_election::{Candidate, Elector, EtcdElector, EtcdElectorOptions, Fixe
 use alluxio_etcd::Etcd;
 use alluxio_host::Host;
 use alluxio_journal::folder::QueueLimits;
-use alluxio_journal::{FolderJournal, FolderOptions, NoopJournal};
+use alluxio_journal::{EtcdJournal, EtcdJournalOptions, FolderJournal, FolderOptions, NoopJournal};
 use alluxio_master::{Deps, Handle, OpenJournal, OpenedJournal, Property};
 use alluxio_telemetry::Metrics;
 use std::path::PathBuf;
@@ -24,7 +24,6 @@ pub async fn start_master(process: &Process) -> Result<Handle, NodeError> {
         (JournalKind::Etcd, Some(settings)) => Some(crate::etcd::connect(settings)?),
         _ => None,
     };
-    let journal = journal(&config, &process.host, &metrics, etcd.as_ref())?;
     let properties = process
         .config
         .settings()
@@ -38,6 +37,19 @@ pub async fn start_master(process: &Process) -> Result<Handle, NodeError> {
     let port = listener.local_addr().map_err(at("listen", "the RPC port"))?.port();
     let rpc_address = format!("{}:{port}", config.hostname);
     let itself = Candidate { id: rpc_address.clone(), rpc_address };
+    let journal = match (&etcd, &config.etcd) {
+        (Some(etcd), Some(settings)) => {
+            let options = EtcdJournalOptions {
+                etcd: etcd.clone(),
+                folder: journal_folder(&config.journal)?,
+                master: itself.id.clone(),
+                queue: QueueLimits::default(),
+                backlog_bytes: settings.backlog_bytes,
+            };
+            journal_in_etcd(options, &process.host, &metrics)?
+        }
+        _ => journal_of_its_own(&config, &process.host, &metrics)?,
+    };
     let deps = Deps {
         user: config.security.login_user.clone(),
         elector: elector(&config, &itself, etcd.as_ref(), &process.host),
@@ -86,16 +98,28 @@ pub(crate) fn new_cluster_id(host: &Host) -> String {
     format!("{:016x}{:016x}", host.entropy.next_u64(), host.entropy.next_u64())
 }
 
-/// How the configured journal is opened.
-fn journal(
+/// How the journal that several masters share is opened. Needs the runtime that it is called in.
+fn journal_in_etcd(
+    options: EtcdJournalOptions,
+    host: &Host,
+    metrics: &Metrics,
+) -> Result<OpenJournal, NodeError> {
+    let runtime = tokio::runtime::Handle::current();
+    let (host, observer) = (host.clone(), Arc::new(JournalMetrics::register(metrics)?));
+    Ok(Arc::new(move || {
+        let opening = EtcdJournal::open(options.clone(), &host, observer.clone());
+        let store = runtime.block_on(opening)?;
+        let cluster_id = store.facts().cluster_id.clone();
+        Ok(OpenedJournal { store: Arc::new(store), cluster_id })
+    }))
+}
+
+/// How the journal of a single master is opened.
+fn journal_of_its_own(
     config: &MasterConfig,
     host: &Host,
     metrics: &Metrics,
-    etcd: Option<&Arc<Etcd>>,
 ) -> Result<OpenJournal, NodeError> {
-    if etcd.is_some() {
-        return Err(NodeError::RemoteJournal { folder: "in etcd".to_owned() });
-    }
     if config.journal.kind == JournalKind::Memory {
         tracing::warn!("alluxio.master.journal.type is NOOP: all is forgotten when this ends");
         let cluster_id = new_cluster_id(host);
