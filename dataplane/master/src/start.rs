@@ -112,6 +112,8 @@ pub async fn start(listener: TcpListener, deps: Deps) -> Result<Handle, StartErr
             Ok(handle)
         }
         Err(error) => {
+            // The slot's hold on the error goes: it is the caller's now.
+            handle.slot.set(Role::Starting);
             handle.stop(Duration::ZERO).await;
             Err(Arc::try_unwrap(error).unwrap_or_else(StartError::Later))
         }

@@ -7,7 +7,7 @@ use alluxio_host::Host;
 use alluxio_journal::backup::{BackupError, BackupHeader, BackupTrailer, read_backup};
 use alluxio_journal::folder::format;
 use alluxio_journal::{FolderJournal, FolderOptions, JournalStore, Replay};
-use alluxio_master::{Deps, Handle, StartError};
+use alluxio_master::{Deps, Handle, OpenedJournal, StartError};
 use alluxio_namespace::{Namespace, StateHash};
 use alluxio_proto::v1::common::WriteType;
 use alluxio_proto::v1::fs as pb;
@@ -42,22 +42,26 @@ async fn start(dir: &Path, extra: &[(&str, String)]) -> Result<Handle, StartErro
     let config = Config::of(pairs).unwrap().master().unwrap();
     let host = Host::real();
     let options = FolderOptions::new(dir.join("journal"));
-    let journal = FolderJournal::open(options, &host, Arc::new(()))?;
-    alluxio_master::start(Deps {
-        cluster_id: journal.facts().cluster_id.clone(),
+    let opener = host.clone();
+    let journal = move || {
+        let store = FolderJournal::open(options.clone(), &opener, Arc::new(()))?;
+        let cluster_id = store.facts().cluster_id.clone();
+        Ok(OpenedJournal { store: Arc::new(store), cluster_id })
+    };
+    let itself = Candidate { id: "master-1".into(), rpc_address: "127.0.0.1:0".into() };
+    let listener = alluxio_master::bind(&config).await?;
+    let deps = Deps {
         journal: Arc::new(journal),
-        elector: Arc::new(FixedElector::new(
-            Candidate { id: "master-1".into(), rpc_address: "127.0.0.1:0".into() },
-            host.clock.clone(),
-        )),
+        elector: Arc::new(FixedElector::new(itself.clone(), host.clock.clone())),
+        itself,
         metrics: alluxio_telemetry::Metrics::new("master"),
         log: alluxio_telemetry::LogControl::none(),
         properties: Vec::new(),
         user: SUPERUSER.into(),
         host,
         config,
-    })
-    .await
+    };
+    alluxio_master::start(listener, deps).await
 }
 
 fn restore_from(backup: &str) -> [(&'static str, String); 1] {
@@ -230,15 +234,15 @@ async fn a_backup_under_load_is_the_state_at_one_position_and_is_restored_elsewh
     });
     let skip = Entry::ReserveContainers { next: next.unwrap() + (1 << 34) };
     tree.apply(header.sequence.next(), &skip);
-    assert_eq!(master.namespace().applied(), tree.applied());
-    assert_eq!(master.namespace().state_hash(), tree.state_hash());
+    assert_eq!(master.namespace().unwrap().applied(), tree.applied());
+    assert_eq!(master.namespace().unwrap().state_hash(), tree.state_hash());
     // It serves, and survives a restart without the backup.
     create(&as_user(&master, SUPERUSER), "/restored/f".into()).await.unwrap();
-    let hash = master.namespace().state_hash();
+    let hash = master.namespace().unwrap().state_hash();
     master.stop(Duration::from_secs(5)).await;
     fs::remove_file(&file).unwrap();
     let master = start(other.path(), &[]).await.unwrap();
-    assert_eq!(master.namespace().state_hash(), hash);
+    assert_eq!(master.namespace().unwrap().state_hash(), hash);
     master.stop(Duration::from_secs(5)).await;
 
     // With entries in the journal, nothing is restored over them.
@@ -275,7 +279,7 @@ async fn a_damaged_a_cut_and_a_foreign_backup_leave_the_journal_empty() {
     fs::write(&renamed, good).unwrap();
     let uri = format!("file://{}", renamed.display());
     let master = start(other.path(), &restore_from(&uri)).await.unwrap();
-    assert!(master.namespace().stats().inodes > 300);
+    assert!(master.namespace().unwrap().stats().inodes > 300);
     master.stop(Duration::from_secs(5)).await;
 }
 
