@@ -47,6 +47,13 @@ impl MetaMaster for Empty {
     ) -> Result<Response<pb::BackupStatus>, Status> {
         Ok(Response::new(pb::BackupStatus::default()))
     }
+
+    async fn transfer(
+        &self,
+        _: Request<pb::TransferRequest>,
+    ) -> Result<Response<pb::TransferResponse>, Status> {
+        Ok(Response::new(pb::TransferResponse::default()))
+    }
 }
 
 /// Serves until the process is ended; prints its address first.
