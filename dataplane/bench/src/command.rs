@@ -1,7 +1,7 @@
 //! The command line of the benchmarks.
 
 use crate::sys::Pages;
-use crate::{data, empty, metadata, startup};
+use crate::{data, empty, journal, metadata, startup};
 use alluxio_types::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use std::collections::BTreeMap;
@@ -35,7 +35,9 @@ enum What {
     Startup,
     /// Memory per file, and of an idle cluster
     Memory,
-    /// All of them
+    /// Durable changes in the journal of several masters; needs `--etcd`
+    Journal,
+    /// All of them, but for those that need servers of their own
     All,
     /// The limit beside `metadata`, for a process of its own
     #[command(hide = true)]
@@ -59,6 +61,9 @@ struct Options {
     /// Pages of the top tier of a cluster that is started for the run
     #[arg(long, global = true, value_enum, default_value_t = Pages::Huge)]
     pages: Pages,
+    /// `host:port` of the members of an etcd that `journal` may write to
+    #[arg(long, global = true, value_delimiter = ',')]
+    etcd: Vec<String>,
 }
 
 fn size(text: &str) -> Result<u64, String> {
@@ -131,7 +136,7 @@ pub fn run(arguments: &[String], environment: BTreeMap<String, String>) -> ExitC
             return ExitCode::from(255);
         }
     };
-    match runtime.block_on(measure(bench.what, &shared)) {
+    match runtime.block_on(measure(bench.what, &shared, &bench.options.etcd)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("alluxio bench: {error:#}");
@@ -140,8 +145,12 @@ pub fn run(arguments: &[String], environment: BTreeMap<String, String>) -> ExitC
     }
 }
 
-async fn measure(what: What, shared: &Shared) -> anyhow::Result<()> {
+async fn measure(what: What, shared: &Shared, etcd: &[String]) -> anyhow::Result<()> {
     match what {
+        What::Journal => {
+            anyhow::ensure!(!etcd.is_empty(), "`journal` needs an etcd: --etcd HOST:PORT,...");
+            journal::journal(shared, etcd).await
+        }
         What::Read => data::read(shared).await,
         What::Randread => data::randread(shared).await,
         What::Write => data::write(shared).await,
