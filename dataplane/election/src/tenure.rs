@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_lost_hold_stays_lost() {
         let (_clock, keeper, tenure) = held(2 * SECOND);
-        tenure.clone().give_up();
+        tenure.give_up();
         assert_eq!(tenure.hold(), Hold::Lost);
         assert!(!keeper.confirm(9 * SECOND));
         assert_eq!(tenure.hold(), Hold::Lost);

@@ -1,7 +1,5 @@
 //! Every elector on the suite of the trait.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
-
 use alluxio_election::conformance::{Stage, one_master, several_masters};
 use alluxio_election::{Candidate, EtcdElector, EtcdElectorOptions, FixedElector, SharedElection};
 use alluxio_etcd::{Etcd, EtcdSettings};
