@@ -22,6 +22,7 @@ pub mod backup;
 pub mod core;
 mod cycle;
 pub mod error;
+mod fetch;
 pub mod gate;
 pub mod identity;
 mod link;

@@ -131,12 +131,17 @@ impl Slot {
         self.leader.clone()
     }
 
-    /// The tree, whatever the role; `None` while it is read.
-    pub(crate) fn namespace(&self) -> Option<Arc<Namespace>> {
+    /// The tree and its journal, whatever the role; `None` while they are read.
+    pub(crate) fn tree(&self) -> Option<(Arc<Namespace>, Arc<dyn JournalStore>)> {
         match &*self.role.borrow() {
-            Role::Standby(standby) => Some(standby.namespace.clone()),
-            Role::Primary(core) => Some(core.namespace.clone()),
+            Role::Standby(standby) => Some((standby.namespace.clone(), standby.journal.clone())),
+            Role::Primary(core) => Some((core.namespace.clone(), core.journal.clone())),
             Role::Starting | Role::Failed(_) => None,
         }
+    }
+
+    /// The tree, whatever the role; `None` while it is read.
+    pub(crate) fn namespace(&self) -> Option<Arc<Namespace>> {
+        self.tree().map(|(namespace, _)| namespace)
     }
 }

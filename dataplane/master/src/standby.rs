@@ -3,6 +3,7 @@
 
 use crate::backup::restore;
 use crate::error::{MasterError, StartError};
+use crate::fetch;
 use crate::recover::{recover, write_checkpoint};
 use crate::role::{OpenedJournal, Station};
 use alluxio_journal::{Followed, JournalError, JournalStore, Records};
@@ -51,13 +52,23 @@ impl Standby {
     pub(crate) async fn load(station: &Station, first: bool) -> Result<Self, StartError> {
         let (open, clock) = (station.journal.clone(), station.host.clock.clone());
         let started = clock.monotonic();
-        let loaded = tokio::task::spawn_blocking(move || {
-            let OpenedJournal { store, cluster_id } = open()?;
-            let (namespace, recovered) = recover(&*store)?;
-            Ok::<_, JournalError>((store, cluster_id, namespace, recovered))
-        });
-        let (journal, cluster_id, mut namespace, mut recovered) =
-            loaded.await.map_err(|_| StartError::Setup(MasterError::Stopping))??;
+        let stopping = |_| StartError::Setup(MasterError::Stopping);
+        let opened = tokio::task::spawn_blocking(move || open()).await.map_err(stopping)??;
+        let OpenedJournal { store: journal, cluster_id } = opened;
+        let build = || {
+            let store = journal.clone();
+            tokio::task::spawn_blocking(move || recover(&*store))
+        };
+        let (mut namespace, mut recovered) = match build().await.map_err(stopping)? {
+            Err(error @ JournalError::CheckpointNeeded { .. }) => {
+                tracing::warn!(%error, "looking for a checkpoint of another master");
+                match fetch::checkpoint(station, &journal).await {
+                    true => build().await.map_err(stopping)??,
+                    false => return Err(error.into()),
+                }
+            }
+            built => built?,
+        };
         if first && let Some(uri) = &station.config.journal.init_from_backup {
             let stores = station.under_stores();
             (namespace, recovered) =

@@ -135,7 +135,7 @@ fn routes(slot: &Arc<Slot>, station: &Arc<Station>) -> Routes {
     let worker = BlockMasterWorkerServer::new(WorkerService::new(slot.clone()))
         .max_decoding_message_size(MESSAGE_BYTES_MAX);
     let meta = MetaMasterServer::new(MetaService::new(slot.clone(), station.clone()));
-    let peer = MasterPeerServer::new(PeerService::new(slot.clone()));
+    let peer = MasterPeerServer::new(PeerService::new(slot.clone(), station.clone()));
     Routes::new(InterceptedService::new(fs, auth::identify))
         .add_service(InterceptedService::new(block, auth::identify))
         .add_service(InterceptedService::new(worker, auth::identify))

@@ -2,6 +2,8 @@
 
 use crate::core::Core;
 use crate::error::MasterError;
+use crate::fetch;
+use crate::peers::StandbyFacts;
 use alluxio_namespace::Error;
 use alluxio_types::WorkerState;
 use std::sync::Arc;
@@ -10,6 +12,8 @@ use std::time::Duration;
 
 /// How often gauges are updated and the checkpoint's age is looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// Entries that make an early checkpoint worth its while.
+const SHORT_OF_ROOM_ENTRIES: u64 = 10_000;
 
 /// Looks for workers that fell silent.
 pub(crate) async fn watch_workers(core: Arc<Core>) {
@@ -32,16 +36,22 @@ pub(crate) async fn watch_workers(core: Arc<Core>) {
 
 /// Takes a checkpoint when the journal has grown enough, and keeps the gauges.
 pub(crate) async fn keep_house(core: Arc<Core>) {
-    let mut asked_at = 0;
+    let (mut asked_at, mut covered) = (0, 0);
     loop {
         tokio::time::sleep(TICK).await;
         update_gauges(&core);
         // The newest anywhere: standbys take them, and the primary only when it is alone.
         let standbys = core.standbys.list();
+        if !standbys.is_empty() {
+            adopt_checkpoint(&core, &standbys, &mut covered).await;
+        }
         let newest = standbys.iter().map(|standby| standby.checkpoint).max().unwrap_or(0);
         let newest = newest.max(core.checkpoint_at.load(Ordering::Acquire)).max(asked_at);
         let committed = core.gate.committed().0;
-        if committed.saturating_sub(newest) < core.config.journal.checkpoint_period_entries {
+        let grown = committed.saturating_sub(newest);
+        // A store with little room asks for one earlier, and gets it when there is news to cover.
+        let is_short = core.journal.backlog().wants_checkpoint() && grown >= SHORT_OF_ROOM_ENTRIES;
+        if grown < core.config.journal.checkpoint_period_entries && !is_short {
             continue;
         }
         if standbys.is_empty() {
@@ -56,6 +66,36 @@ pub(crate) async fn keep_house(core: Arc<Core>) {
             core.standbys.next_round();
             asked_at = committed;
         }
+    }
+}
+
+/// Takes over the newest checkpoint of the standbys, so that the primary need not write one itself, and
+/// drops from the journal what every master's checkpoint covers.
+async fn adopt_checkpoint(core: &Core, standbys: &[StandbyFacts], covered: &mut u64) {
+    let Some(best) = standbys.iter().max_by_key(|standby| standby.checkpoint) else { return };
+    if best.checkpoint > core.checkpoint_at.load(Ordering::Acquire) {
+        let address = format!("{}:{}", best.host, best.rpc_port);
+        match fetch::take(&core.itself.user, &core.journal, &address).await {
+            Ok(info) => {
+                core.checkpoint_at.fetch_max(info.at.0, Ordering::AcqRel);
+                core.metrics.journal_checkpoint.set(info.at.0 as i64);
+            }
+            Err(why) => {
+                tracing::warn!(from = address, %why, "the standby's checkpoint did not come")
+            }
+        }
+    }
+    let own = core.checkpoint_at.load(Ordering::Acquire);
+    let oldest = standbys.iter().map(|standby| standby.checkpoint).min().unwrap_or(0).min(own);
+    if oldest <= *covered {
+        return;
+    }
+    let journal = core.journal.clone();
+    match tokio::task::spawn_blocking(move || journal.truncate()).await {
+        Ok(Ok(_)) => *covered = oldest,
+        Ok(Err(error)) => tracing::warn!(%error, "covered entries stay in the journal"),
+        // The process stops.
+        Err(_) => {}
     }
 }
 

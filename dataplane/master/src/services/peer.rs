@@ -2,9 +2,12 @@
 
 use super::user;
 use crate::core::Core;
+use crate::error::MasterError;
 use crate::link::BEAT;
 use crate::peers::StandbyFacts;
-use crate::role::{Role, Slot};
+use crate::role::{Role, Slot, Station};
+use alluxio_journal::{JournalError, JournalStore};
+use alluxio_namespace::Context;
 use alluxio_proto::status::status;
 use alluxio_proto::v1::meta as pb;
 use alluxio_proto::v1::meta::master_peer_server::MasterPeer;
@@ -18,16 +21,21 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// Beats that wait for a slow connection: more would only be older.
 const BEATS_IN_FLIGHT: usize = 2;
+/// Bytes of one part of a checkpoint.
+const PART_BYTES: usize = 1 << 20;
+/// Parts that wait for a slow taker.
+const PARTS_IN_FLIGHT: usize = 4;
 
 /// The service.
 pub struct PeerService {
     slot: Arc<Slot>,
+    station: Arc<Station>,
 }
 
 impl PeerService {
     /// Answers as the role of the moment allows.
-    pub fn new(slot: Arc<Slot>) -> Self {
-        PeerService { slot }
+    pub(crate) fn new(slot: Arc<Slot>, station: Arc<Station>) -> Self {
+        PeerService { slot, station }
     }
 }
 
@@ -55,8 +63,53 @@ impl MasterPeer for PeerService {
         &self,
         request: Request<pb::FetchCheckpointRequest>,
     ) -> Result<Response<Self::FetchCheckpointStream>, Status> {
-        user(&request)?;
-        Err(status(Code::Unimplemented, "checkpoints are not handed out yet"))
+        let (namespace, journal) = self.slot.tree().ok_or_else(|| {
+            status(Code::Unavailable, "this master reads its journal; ask another one")
+        })?;
+        // A checkpoint holds all names, and the credentials of mounts.
+        let station = &self.station;
+        let who = station.identities.of(&user(&request)?);
+        let context = Context { now: station.host.clock.now(), who: &who, policy: &station.policy };
+        let allowed = namespace.require_superuser(&context, "fetch a checkpoint of");
+        allowed.map_err(|refusal| Status::from(MasterError::from(refusal)))?;
+        let (parts, stream) = mpsc::channel(PARTS_IN_FLIGHT);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = send_checkpoint(&*journal, &parts) {
+                // The one who asked may be gone: then nobody misses the error.
+                let _ = parts.blocking_send(Err(MasterError::from(error).into()));
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+}
+
+/// Reads the newest checkpoint and sends it part by part, as fast as it is taken.
+fn send_checkpoint(
+    journal: &dyn JournalStore,
+    parts: &mpsc::Sender<Result<pb::CheckpointPart, Status>>,
+) -> Result<(), JournalError> {
+    let Some(source) = journal.open_checkpoint()? else {
+        let _ = parts.blocking_send(Err(status(Code::NotFound, "this master has no checkpoint")));
+        return Ok(());
+    };
+    let info = source.info().clone();
+    let facts = pb::CheckpointFacts {
+        seq: info.at.0,
+        records: info.records,
+        length_bytes: info.length_bytes,
+        state_hash: info.state_hash,
+        created_ms: info.created.0,
+    };
+    let mut part = pb::CheckpointPart { facts: Some(facts), ..Default::default() };
+    let mut offset = 0;
+    loop {
+        let data = source.read_at(offset, PART_BYTES)?;
+        let end = data.is_empty();
+        offset += data.len() as u64;
+        part.data = data.into();
+        if parts.blocking_send(Ok(std::mem::take(&mut part))).is_err() || end {
+            return Ok(());
+        }
     }
 }
 
