@@ -1,5 +1,6 @@
 //! `kill -9` of the master, over and over, while clients create, rename and delete: every change
-//! that was acknowledged is there afterwards, and none is half done.
+//! that was acknowledged is there afterwards, and none is half done. One of the clients writes through:
+//! what it has in the under store is what it has here.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
@@ -10,8 +11,8 @@ use alluxio_client::options::{
 };
 use alluxio_host::{Entropy, SeededEntropy};
 use alluxio_testkit::ProcessCluster;
-use alluxio_types::{AlluxioPath, Code, Coded, FileStatus};
-use std::collections::BTreeMap;
+use alluxio_types::{AlluxioPath, Code, Coded, FileStatus, WriteType};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,7 +20,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 /// Unless the variable below says otherwise, as `cargo xtask soak` does.
 const KILLS: u64 = 50;
 const KILLS_VARIABLE: &str = "ALLUXIO_TEST_KILLS";
-const CLIENTS: u64 = 3;
+/// The last one writes through.
+const CLIENTS: u64 = 4;
 
 /// What stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,7 @@ fn thing(status: &FileStatus) -> Thing {
 struct Load {
     fs: FileSystem,
     base: String,
+    write_type: WriteType,
     entropy: SeededEntropy,
     /// Below `base`, by name: everything acknowledged, nothing else.
     model: BTreeMap<String, Thing>,
@@ -116,7 +119,8 @@ impl Load {
         let fresh = self.fresh();
         let name = parent.map_or(fresh.clone(), |parent| format!("{parent}/{fresh}"));
         let path = self.path(&name);
-        let outcome = self.fs.create_file(&path, &CreateFileOptions::default());
+        let options = CreateFileOptions { write_type: Some(self.write_type), ..Default::default() };
+        let outcome = self.fs.create_file(&path, &options);
         match outcome.and_then(|writer| writer.close()) {
             Ok(status) => {
                 assert_eq!(thing(&status), Thing::File);
@@ -212,6 +216,35 @@ impl Load {
             .collect();
         assert_eq!(found, self.model, "{}", self.base);
     }
+
+    /// Below `ufs` are the complete files of the model, and no others.
+    fn verify_ufs(&self, ufs: &Path) {
+        let mut found = BTreeSet::new();
+        let mut open = vec![ufs.join(&self.base[1..])];
+        while let Some(directory) = open.pop() {
+            // A directory without files may be in Alluxio alone.
+            for item in std::fs::read_dir(&directory).into_iter().flatten() {
+                let path = item.unwrap().path();
+                if path.is_dir() {
+                    open.push(path);
+                } else {
+                    let name = path.strip_prefix(ufs.join(&self.base[1..])).unwrap();
+                    found.insert(name.to_str().unwrap().to_owned());
+                }
+            }
+        }
+        let of = |wanted| {
+            let these = self.model.iter().filter(move |(_, thing)| **thing == wanted);
+            these.map(|(name, _)| name.clone()).collect::<BTreeSet<String>>()
+        };
+        let (complete, open) = (of(Thing::File), of(Thing::OpenFile));
+        let lacking: Vec<_> = complete.difference(&found).collect();
+        assert!(lacking.is_empty(), "{lacking:?} are not in the under store of {}", self.base);
+        // The end of a write that nobody acknowledged may be in the store alone.
+        let surplus: Vec<_> =
+            found.difference(&complete).filter(|name| !open.contains(*name)).collect();
+        assert!(surplus.is_empty(), "{surplus:?} are left in the under store of {}", self.base);
+    }
 }
 
 /// The change may have happened or not: nobody told us.
@@ -239,6 +272,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
         ("alluxio.master.worker.connect.wait.time", "0"),
     ];
     let mut cluster = ProcessCluster::start(binary, &properties).unwrap();
+    cluster.start_worker(1).unwrap();
     let (sender, acknowledged) = channel();
     let entropy = SeededEntropy::new(2026);
     let stop = AtomicBool::new(false);
@@ -249,6 +283,10 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
                 let mut load = Load {
                     fs: client(&cluster),
                     base: format!("/client-{number}"),
+                    write_type: match number + 1 {
+                        CLIENTS => WriteType::CacheThrough,
+                        _ => WriteType::MustCache,
+                    },
                     entropy: SeededEntropy::new(number),
                     model: BTreeMap::new(),
                     next: 0,
@@ -290,6 +328,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
     cluster.stop_master().unwrap();
     cluster.start_master().unwrap();
     loads.iter().for_each(Load::verify);
+    loads[CLIENTS as usize - 1].verify_ufs(&cluster.root_ufs());
     let journal = std::fs::read_dir(cluster.dir().join("journal")).unwrap();
     let names = journal.map(|item| item.unwrap().file_name().into_string().unwrap());
     let checkpoints = names.filter(|name| name.starts_with("checkpoint-")).count();

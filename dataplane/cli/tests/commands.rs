@@ -232,6 +232,33 @@ async fn a_store_is_mounted_listed_read_and_unmounted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn differences_from_the_store_are_told_and_taken_over_on_request() {
+    let shell = Shell::start().await;
+    let root = shell.cluster.root_ufs();
+    fs::create_dir_all(root.join("d/sub")).unwrap();
+    for name in ["d/gone", "d/other", "d/same", "d/sub/gone"] {
+        fs::write(root.join(name), name).unwrap();
+    }
+    let source = shell.write("x", b"x");
+    shell.fs("loadMetadata -R /d").await.ok();
+    shell.fs(&format!("copyFromLocal {source} /d/cached")).await.ok();
+    let same = "/d is consistent with the under storage system.\n";
+    assert_eq!(shell.fs("checkConsistency /d").await.ok(), same);
+    fs::remove_file(root.join("d/gone")).unwrap();
+    fs::remove_file(root.join("d/sub/gone")).unwrap();
+    fs::write(root.join("d/other"), "changed since").unwrap();
+    let told = "The following files are inconsistent:\n/d/gone\n/d/other\n/d/sub/gone\n";
+    assert_eq!(shell.fs("checkConsistency /d").await.ok(), told);
+    assert_eq!(shell.fs("checkConsistency /d").await.ok(), told, "nothing was repaired");
+    let file = shell.fs("checkConsistency /d/other").await.ok();
+    assert_eq!(file, "The following files are inconsistent:\n/d/other\n");
+    let repaired = shell.fs("checkConsistency -r /d").await.ok();
+    assert!(repaired.starts_with("/d: repaired 3 "), "{repaired}");
+    assert_eq!(shell.fs("checkConsistency /d").await.ok(), same);
+    shell.fs("checkConsistency /nowhere").await.refused();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_cluster_reports_and_tests_itself() {
     let shell = Shell::start().await;
     let summary = shell.run(&["fsadmin", "report"]).await.ok();

@@ -74,6 +74,8 @@ forward! {
     rename(source: &AlluxioPath, destination: &AlluxioPath) -> ();
     /// See [`crate::FileSystem::set_attribute`].
     set_attribute(path: &AlluxioPath, changes: &SetAttributeOptions) -> u64;
+    /// See [`crate::FileSystem::check_consistency`].
+    check_consistency(path: &AlluxioPath) -> Vec<String>;
     /// See [`crate::FileSystem::load_metadata`].
     load_metadata(path: &AlluxioPath, options: LoadMetadataOptions) -> u64;
     /// See [`crate::FileSystem::load`].

@@ -336,6 +336,12 @@ impl FileSystem {
         changed
     }
 
+    /// Paths at and below `path` that the UFS does not have, or has in another version; the first 10,000
+    /// of them, in order. Nothing is changed: [`FileSystem::load_metadata`] takes over what the UFS has.
+    pub async fn check_consistency(&self, path: &AlluxioPath) -> Result<Vec<String>, ClientError> {
+        self.inner.master.check_consistency(path).await
+    }
+
     /// Fine when the user has all of `access` to `path`. **Errors**: `PermissionDenied`.
     pub async fn check_access(
         &self,

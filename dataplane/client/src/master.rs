@@ -322,6 +322,14 @@ impl Master {
         Ok(call!(self, Harmless, fs, load_metadata, request).changed)
     }
 
+    pub(crate) async fn check_consistency(
+        &self,
+        path: &AlluxioPath,
+    ) -> Result<Vec<String>, ClientError> {
+        let request = pb::CheckConsistencyRequest { path: path.to_string() };
+        Ok(call!(self, Harmless, fs, check_consistency, request).differences)
+    }
+
     pub(crate) async fn complete_persist(
         &self,
         id: InodeId,

@@ -28,9 +28,9 @@ const POLICIES: Kind = Kind::Class {
 };
 
 keys! {
-    /// Bytes of a block of a new file.
+    /// Bytes of a block of a new file; on the master, of a file that is found in an under store.
     BLOCK_SIZE = "alluxio.user.block.size.bytes.default",
-        Kind::Size { min: 1 << 10, max: 64 << 30 }, default: Some("64MB"), roles: CLIENT;
+        Kind::Size { min: 1 << 10, max: 64 << 30 }, default: Some("64MB"), roles: Roles(CLIENT.0 | Roles::MASTER.0);
     /// Where a write goes before it is acknowledged.
     WRITE_TYPE = "alluxio.user.file.writetype.default",
         Kind::Enum(&["MUST_CACHE", "TRY_CACHE", "CACHE_THROUGH", "THROUGH", "ASYNC_THROUGH"]),
@@ -401,6 +401,11 @@ pub(crate) fn masters(r: &mut Reader<'_>) -> Vec<HostPort> {
             Vec::new()
         }
     }
+}
+
+/// Bytes of a block of a new file.
+pub(crate) fn block_size(r: &mut Reader<'_>) -> u64 {
+    r.size(&BLOCK_SIZE)
 }
 
 /// Pauses and patience of calls.

@@ -276,6 +276,8 @@ pub struct MetadataSyncConfig {
     pub ufs_concurrent_loads: usize,
     /// Paths remembered as absent.
     pub absent_cache_entries: usize,
+    /// Bytes of a block of a file that is found in a store.
+    pub block_size_bytes: u64,
 }
 
 /// What to write instead of the Raft journal.
@@ -333,6 +335,7 @@ pub(crate) fn section(r: &mut Reader<'_>) -> MasterConfig {
             concurrency: r.count(&SYNC_CONCURRENCY),
             ufs_concurrent_loads: r.count(&SYNC_UFS_LOADS),
             absent_cache_entries: r.count(&UFS_PATH_CACHE),
+            block_size_bytes: crate::client::block_size(r),
         },
         max_message_bytes: usize::try_from(r.size(&MAX_MESSAGE)).unwrap_or(usize::MAX),
         persistence_blacklist: r.list(&PERSISTENCE_BLACKLIST),

@@ -6,6 +6,7 @@ use crate::error::MasterError;
 use crate::gate::Gate;
 use crate::identity::Identities;
 use crate::metrics::MasterMetrics;
+use crate::ops::intent::Held;
 use crate::peers::Standbys;
 use crate::sync::SyncState;
 use crate::ufs_table::UfsTable;
@@ -37,6 +38,7 @@ pub struct Core {
     pub(crate) ufs: UfsTable,
     pub(crate) identities: Arc<Identities>,
     pub(crate) sync: SyncState,
+    pub(crate) intents: Held,
     pub(crate) metrics: MasterMetrics,
     /// The master itself, when it acts on nobody's behalf.
     pub(crate) itself: Arc<Identity>,

@@ -3,6 +3,7 @@
 //! Reads `/etc/passwd` and `/etc/group`, so a static binary needs no name service; users that are
 //! unknown here belong to a group of their own name.
 
+use alluxio_config::SecurityConfig;
 use alluxio_host::Clock;
 use alluxio_types::Identity;
 use std::collections::HashMap;
@@ -10,22 +11,31 @@ use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-/// How long groups are believed (`alluxio.security.group.mapping.cache.timeout`).
-const BELIEVED: Duration = Duration::from_secs(60);
 /// Users remembered at once; beyond it all are forgotten and read again.
 const USERS_MAX: usize = 10_000;
 
 /// Remembers identities.
 pub struct Identities {
     etc: PathBuf,
+    /// Whether users have other groups than the one of their name.
+    os_groups: bool,
+    /// How long groups are believed.
+    believed: Duration,
     clock: Arc<dyn Clock>,
     known: RwLock<HashMap<String, (Duration, Arc<Identity>)>>,
 }
 
 impl Identities {
-    /// Reads `passwd` and `group` in `etc` (`/etc` outside of tests).
-    pub fn new(etc: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
-        Identities { etc: etc.into(), clock, known: RwLock::new(HashMap::new()) }
+    /// Reads `passwd` and `group` in `etc` (`/etc` outside of tests), by
+    /// `alluxio.security.group.mapping.*`.
+    pub fn new(etc: impl Into<PathBuf>, config: &SecurityConfig, clock: Arc<dyn Clock>) -> Self {
+        Identities {
+            etc: etc.into(),
+            os_groups: config.os_groups,
+            believed: config.group_cache_timeout.unwrap_or_default(),
+            clock,
+            known: RwLock::new(HashMap::new()),
+        }
     }
 
     /// The identity of a user.
@@ -33,7 +43,7 @@ impl Identities {
         let now = self.clock.monotonic();
         let known = self.known.read().unwrap_or_else(|poison| poison.into_inner());
         if let Some((read, identity)) = known.get(user)
-            && now.saturating_sub(*read) < BELIEVED
+            && now.saturating_sub(*read) < self.believed
         {
             return identity.clone();
         }
@@ -49,6 +59,9 @@ impl Identities {
 
     /// Group names, the primary one first; the user's own name when nothing is known.
     fn groups(&self, user: &str) -> Vec<String> {
+        if !self.os_groups {
+            return vec![user.to_owned()];
+        }
         let read = |file: &str| std::fs::read_to_string(self.etc.join(file)).unwrap_or_default();
         let (passwd, group) = (read("passwd"), read("group"));
         let primary_id = passwd.lines().find_map(|line| {
@@ -75,6 +88,7 @@ impl Identities {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alluxio_config::Config;
     use alluxio_host::ManualClock;
     use alluxio_types::UnixMillis;
 
@@ -84,12 +98,19 @@ mod tests {
         std::fs::write(etc.path().join("passwd"), "ann:x:7:20:::\n").unwrap();
         std::fs::write(etc.path().join("group"), "dev:x:9:bob,ann\nstaff:x:20:\n").unwrap();
         let clock = Arc::new(ManualClock::at(UnixMillis(0)));
-        let identities = Identities::new(etc.path(), clock.clone());
+        let config = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().copied().chain([("alluxio.master.hostname", "m")]);
+            Config::of(pairs).unwrap().master().unwrap().security
+        };
+        let identities = Identities::new(etc.path(), &config(&[]), clock.clone());
         assert_eq!(identities.of("ann").groups, ["staff", "dev"]);
         assert_eq!(identities.of("nobody-here").groups, ["nobody-here"]);
         std::fs::write(etc.path().join("group"), "staff:x:20:\n").unwrap();
         assert_eq!(identities.of("ann").groups, ["staff", "dev"]);
-        clock.advance(BELIEVED);
+        clock.advance(Duration::from_secs(60));
         assert_eq!(identities.of("ann").groups, ["staff"]);
+        let own = ("alluxio.security.group.mapping.class", "IdentityUserGroups");
+        let identities = Identities::new(etc.path(), &config(&[own]), clock);
+        assert_eq!(identities.of("ann").groups, ["ann"]);
     }
 }

@@ -4,6 +4,7 @@ use crate::backup::{Backups, daily};
 use crate::core::Core;
 use crate::error::{MasterError, StartError};
 use crate::gate::Gate;
+use crate::ops::intent::Held;
 use crate::peers::Standbys;
 use crate::role::Station;
 use crate::standby::Standby;
@@ -85,10 +86,12 @@ impl Primary {
         if core.namespace.mounts().is_empty() {
             set_up(&core, standby.cluster_id.clone()).await?;
         }
+        core.finish_intents_at_start().await;
         let tasks = vec![
             tokio::spawn(tasks::watch_workers(core.clone())),
             tokio::spawn(tasks::keep_house(core.clone())),
             tokio::spawn(daily::keep(core.clone())),
+            tokio::spawn(tasks::finish_intents(core.clone())),
         ];
         Ok(Primary { core, writer: writer_task, tasks })
     }
@@ -165,6 +168,7 @@ fn core(station: &Station, standby: &Standby, writer: Writer, tenure: Tenure) ->
     let namespace = standby.namespace.clone();
     Core {
         sync: SyncState::new(station.config.metadata_sync.absent_cache_entries),
+        intents: Held::default(),
         gate: Gate::new(standby.journal.commits(), tenure),
         workers: Workers::new(station.host.clone()),
         standbys: Standbys::new(station.host.clock.clone()),

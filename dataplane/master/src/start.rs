@@ -95,7 +95,7 @@ pub async fn start(listener: TcpListener, deps: Deps) -> Result<Handle, StartErr
         journal: deps.journal,
         elector: deps.elector,
         itself: deps.itself,
-        identities: Arc::new(Identities::new("/etc", deps.host.clock.clone())),
+        identities: Arc::new(Identities::new("/etc", &config.security, deps.host.clock.clone())),
         user: deps.user,
         rpc_port: listener.local_addr().map_err(at)?.port(),
         web_port: web.address().port(),

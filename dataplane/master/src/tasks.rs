@@ -99,6 +99,14 @@ async fn adopt_checkpoint(core: &Core, standbys: &[StandbyFacts], covered: &mut 
     }
 }
 
+/// Takes up changes of the UFS whose callers hung up.
+pub(crate) async fn finish_intents(core: Arc<Core>) {
+    loop {
+        tokio::time::sleep(TICK).await;
+        core.finish_intents().await;
+    }
+}
+
 fn update_gauges(core: &Core) {
     let metrics = &core.metrics;
     let stats = core.namespace.stats();

@@ -4,7 +4,7 @@
 use alluxio_config::Config;
 use alluxio_election::{Candidate, FixedElector};
 use alluxio_host::Host;
-use alluxio_journal::{FolderJournal, FolderOptions};
+use alluxio_journal::{EntryBatch, FolderJournal, FolderOptions, JournalStore};
 use alluxio_master::{Deps, Handle, OpenedJournal};
 use alluxio_proto::convert::listing::Statuses;
 use alluxio_proto::v1::block as block_pb;
@@ -14,7 +14,9 @@ use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
 use alluxio_rpc::primary::{CallerChannel, channel};
 use alluxio_rpc::{Caller, HostPort, Primary, Repeat, RetryPolicy, RpcError};
-use alluxio_types::{Code, Coded, InodeId, OperationId};
+use alluxio_types::{
+    AlluxioPath, Code, Coded, Entry, InodeId, IntendedChange, Intent, OperationId, Term,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +80,27 @@ impl Master {
 
     async fn restart(self) -> Master {
         self.handle.stop(Duration::from_secs(5)).await;
+        let handle = Self::serve(self.dir.path()).await;
+        Master { handle, dir: self.dir }
+    }
+
+    /// Stops, leaves these intents in the journal as a crash would, and starts again.
+    async fn restart_with(self, intents: Vec<Intent>) -> Master {
+        self.handle.stop(Duration::from_secs(5)).await;
+        let options = FolderOptions::new(self.dir.path().join("journal"));
+        let journal = FolderJournal::open(options, &Host::real(), Arc::new(())).unwrap();
+        let (_, recovered) = alluxio_master::recover::recover(&journal).unwrap();
+        let mut batch = EntryBatch::new(recovered.last.next());
+        for intent in intents {
+            batch.push(&Entry::Intent(Box::new(intent)));
+        }
+        let last = batch.last();
+        let term = Term(recovered.term.0 + 1);
+        journal.fence(term).unwrap();
+        journal.append(term, batch).await.unwrap();
+        journal.commits().wait_for(last).await.unwrap();
+        journal.close().unwrap();
+        drop(journal);
         let handle = Self::serve(self.dir.path()).await;
         Master { handle, dir: self.dir }
     }
@@ -165,6 +188,51 @@ async fn acknowledged_changes_are_there_after_a_restart() {
     let primary = master.as_user(SUPERUSER);
     assert_eq!(names(&primary, "/a", -1).await, ["g"]);
     master.handle.namespace().unwrap().check_invariants().unwrap();
+}
+
+/// What a master finds that was killed between the under store and its journal.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_the_under_store_that_a_crash_cut_off_are_completed_or_given_up() {
+    let master = Master::start().await;
+    let primary = master.as_user(SUPERUSER);
+    for name in ["moved", "waiting", "half/one", "half/two"] {
+        std::fs::create_dir_all(master.ufs("half")).unwrap();
+        std::fs::write(master.ufs(name), name).unwrap();
+    }
+    let mut intents = Vec::new();
+    let path = |text: &str| AlluxioPath::parse(text).unwrap();
+    let rename = |to: &str| IntendedChange::Rename { target: path(to) };
+    let delete = IntendedChange::Delete { recursive: true, delete_mount_points: false };
+    let changes =
+        [("/moved", rename("/there")), ("/waiting", rename("/nowhere")), ("/half", delete)];
+    for (number, (name, change)) in (1..).zip(changes) {
+        let inode = InodeId(status(&primary, name, -1).await.unwrap().id);
+        let operation = Some(OperationId(u128::from(number)));
+        intents.push(Intent { id: number, operation, inode, path: path(name), change });
+    }
+    assert_eq!(names(&primary, "/half", -1).await, ["one", "two"]);
+    // The first rename got to the store, the second did not, the delete was half done.
+    std::fs::rename(master.ufs("moved"), master.ufs("there")).unwrap();
+    std::fs::remove_file(master.ufs("half/one")).unwrap();
+
+    let moved = intents[0].inode.0;
+    let master = master.restart_with(intents).await;
+    let primary = master.as_user(SUPERUSER);
+    let there = status(&primary, "/there", -1).await.unwrap();
+    assert_eq!((there.id, there.length), (moved, 5));
+    assert_eq!(status(&primary, "/moved", -1).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(status(&primary, "/waiting", -1).await.unwrap().length, 7);
+    assert_eq!(status(&primary, "/nowhere", -1).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(status(&primary, "/half", -1).await.unwrap_err().code(), Code::NotFound);
+    assert!(!master.ufs("half").exists());
+    let namespace = master.handle.namespace().unwrap();
+    assert_eq!(namespace.intents(), []);
+    // Who asks again is told what came of it.
+    let answered = [1, 2, 3].map(|id| namespace.answered(OperationId(id)).is_some());
+    assert_eq!(answered, [true, false, true]);
+    namespace.check_invariants().unwrap();
+    // With its fingerprint: a look at the store finds nothing new.
+    assert_eq!(status(&primary, "/there", 0).await.unwrap().id, moved);
 }
 
 #[tokio::test(flavor = "multi_thread")]

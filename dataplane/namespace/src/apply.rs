@@ -8,8 +8,8 @@ use crate::table::ids::{Location, SLOTS_MAX};
 use crate::table::record::{Record, time};
 use crate::table::shard::{Removed, Shard};
 use alluxio_types::{
-    AttributeChanges, Entry, Fingerprint, InodeId, InodeRecord, JournalSeq, PersistenceState,
-    UnixMillis,
+    AttributeChanges, Entry, Fingerprint, InodeId, InodeRecord, Intent, JournalSeq,
+    PersistenceState, UnixMillis,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,8 +28,9 @@ fn raise(counter: &AtomicU64, to: u64) {
 
 /// The one entry of a group that changes the tree, when there is just one beside an answer.
 fn the_only_change(entries: &[Entry]) -> Option<&Entry> {
-    let mut changes =
-        entries.iter().filter(|entry| !matches!(entry, Entry::Answered { .. } | Entry::Group(_)));
+    let mut changes = entries.iter().filter(|entry| {
+        !matches!(entry, Entry::Answered { .. } | Entry::IntentEnd { .. } | Entry::Group(_))
+    });
     let only = changes.next()?;
     changes.next().is_none().then_some(only)
 }
@@ -75,7 +76,9 @@ impl Namespace {
                 | Entry::SetAttributes { .. }
                 | Entry::SetPersistence { .. }
                 | Entry::ReserveContainers { .. }
-                | Entry::Answered { .. } => false,
+                | Entry::Answered { .. }
+                | Entry::Intent(_)
+                | Entry::IntentEnd { .. } => false,
                 Entry::Rename { .. }
                 | Entry::Mount(_)
                 | Entry::UpdateMount(_)
@@ -88,7 +91,9 @@ impl Namespace {
             | Entry::SetAttributes { .. }
             | Entry::SetPersistence { .. }
             | Entry::ReserveContainers { .. }
-            | Entry::Answered { .. } => false,
+            | Entry::Answered { .. }
+            | Entry::Intent(_)
+            | Entry::IntentEnd { .. } => false,
         }
     }
 
@@ -124,12 +129,21 @@ impl Namespace {
             Entry::Answered { operation, answer } => {
                 self.answers.push(*operation, *answer, seq);
             }
+            Entry::Intent(intent) => self.apply_intent(intent),
+            Entry::IntentEnd { id } => {
+                self.intents.lock().expect("guards plain data, nothing panics under it").remove(id);
+            }
             Entry::Group(entries) => {
                 for entry in entries {
                     self.change(seq, entry, detached);
                 }
             }
         }
+    }
+
+    pub(crate) fn apply_intent(&self, intent: &Intent) {
+        let mut open = self.intents.lock().expect("guards plain data, nothing panics under it");
+        open.insert(intent.id, intent.clone());
     }
 
     pub(crate) fn apply_format(&self, id: &str, at: UnixMillis) {

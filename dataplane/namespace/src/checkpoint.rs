@@ -140,7 +140,8 @@ impl Namespace {
         let mounts = self.mount_table();
         let mounts = mounts.rows().map(|row| CheckpointRecord::Mount(MountInfo::clone(&row.info)));
         let next = [CheckpointRecord::NextContainer(next)];
-        cluster.into_iter().chain(next).chain(mounts).collect()
+        let intents = self.intents().into_iter().map(Box::new).map(CheckpointRecord::Intent);
+        cluster.into_iter().chain(next).chain(mounts).chain(intents).collect()
     }
 
     fn checkpoint_answers(&self) -> impl Iterator<Item = CheckpointRecord> {
@@ -248,6 +249,7 @@ impl Restorer {
             CheckpointRecord::Answered { operation, answer } => {
                 self.namespace.answers.push(*operation, *answer, 0);
             }
+            CheckpointRecord::Intent(intent) => self.namespace.apply_intent(intent),
             CheckpointRecord::Inode(record) => self.push_inode(record),
         }
     }

@@ -36,8 +36,8 @@ pub use namespace::{Foundation, Namespace, Stats};
 pub use read::status::blocks_of;
 pub use read::{Child, Common, FreeCandidates, Listed, Lookup, Page, Seen, Walk};
 pub use request::{
-    CompleteFile, Context, CreateDirectory, CreateFile, Delete, Format, LoadMetadata, LoadSummary,
-    Mount, Outcome, Plan, Policy, Rename, Request, SetAttributes, SetPersistence, UfsFacts,
-    Unmount, UpdateMount,
+    CompleteFile, Context, CreateDirectory, CreateFile, Delete, Finish, Format, Intend,
+    LoadMetadata, LoadSummary, Mount, Outcome, Plan, Policy, Rename, Request, SetAttributes,
+    SetPersistence, UfsFacts, Unmount, UpdateMount,
 };
 pub use state_hash::StateHash;

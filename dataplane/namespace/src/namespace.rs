@@ -24,7 +24,8 @@ use crate::table::record::Perm;
 use crate::table::shard::Shard;
 use crate::{Context, Plan, Refusal, Request, Seen};
 use alluxio_host::TableMemory;
-use alluxio_types::{Answer, InodeId, JournalSeq, MountId, MountInfo, OperationId};
+use alluxio_types::{Answer, InodeId, Intent, JournalSeq, MountId, MountInfo, OperationId};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -40,6 +41,8 @@ pub struct Namespace {
     pub(crate) shapes: Shapes,
     pub(crate) sets: Sets,
     pub(crate) answers: Answers,
+    /// Intents that are open, by id: a handful.
+    pub(crate) intents: Mutex<BTreeMap<u64, Intent>>,
     mounts: RwLock<Arc<MountTable>>,
     structure: RwLock<()>,
     epoch: AtomicU64,
@@ -117,6 +120,7 @@ impl Namespace {
             shapes: Shapes::default(),
             sets: Sets::default(),
             answers: Answers::default(),
+            intents: Mutex::default(),
             mounts: RwLock::default(),
             structure: RwLock::default(),
             epoch: AtomicU64::new(0),
@@ -162,6 +166,12 @@ impl Namespace {
     pub fn answered(&self, operation: OperationId) -> Option<Seen<Answer>> {
         let row = self.answers.get(operation)?;
         Some(Seen { value: row.answer, seq: JournalSeq(row.seq) })
+    }
+
+    /// Intents that are open, in order of id: what may be half done in the UFS.
+    pub fn intents(&self) -> Vec<Intent> {
+        let open = self.intents.lock().expect("guards plain data, nothing panics under it");
+        open.values().cloned().collect()
     }
 
     /// Highest position applied.

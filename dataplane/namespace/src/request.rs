@@ -1,7 +1,7 @@
 //! What can be asked of the writer, and what it answers.
 
 use alluxio_types::{
-    AlluxioPath, Answer, Entry, FileKind, Fingerprint, Identity, InodeId, JournalSeq, Mode,
+    AlluxioPath, Answer, Entry, FileKind, Fingerprint, Identity, InodeId, Intent, JournalSeq, Mode,
     MountId, MountOptions, OperationId, PersistenceState, TtlAction, UnixMillis, WriteType,
 };
 
@@ -56,8 +56,24 @@ pub enum Request {
     Unmount(Unmount),
     LoadMetadata(LoadMetadata),
     SetPersistence(SetPersistence),
+    Intend(Intend),
+    Finish(Finish),
     /// Files were opened at `Context::now`: sets their access time. Ids that are gone are skipped.
     RecordAccess(Vec<InodeId>),
+}
+
+/// Says what is about to be done in the UFS. Checks nothing: the change that follows was checked by
+/// then, and is checked again when it is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intend(pub Intent);
+
+/// Ends an intent, together with the change that it was about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finish {
+    /// The intent's id.
+    pub intent: u64,
+    /// The change; `None` when it was given up.
+    pub change: Option<Box<Request>>,
 }
 
 /// The first change of all: the cluster's identity, its root directory and its root mount.
@@ -425,6 +441,8 @@ macro_rules! into_request {
 }
 
 into_request!(
+    Intend,
+    Finish,
     Format,
     CreateFile,
     CreateDirectory,

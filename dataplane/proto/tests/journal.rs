@@ -9,8 +9,8 @@ use alluxio_proto::convert::journal::{
 };
 use alluxio_types::{
     AlluxioPath, Answer, AttributeChanges, CheckpointRecord, Entry, FileKind, Fingerprint, InodeId,
-    InodeRecord, Mode, MountId, MountInfo, MountOptions, OperationId, PersistenceState, TtlAction,
-    UnixMillis,
+    InodeRecord, IntendedChange, Intent, Mode, MountId, MountInfo, MountOptions, OperationId,
+    PersistenceState, TtlAction, UnixMillis,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -116,6 +116,25 @@ fn answered() -> impl Strategy<Value = (OperationId, Answer)> {
     (any::<u128>().prop_map(OperationId), answer)
 }
 
+fn intent() -> impl Strategy<Value = Intent> {
+    let path = || "(/[a-z]{1,9}){1,4}".prop_map(|text| AlluxioPath::parse(&text).unwrap());
+    let change = prop_oneof![
+        any::<(bool, bool)>().prop_map(|(recursive, delete_mount_points)| {
+            IntendedChange::Delete { recursive, delete_mount_points }
+        }),
+        path().prop_map(|target| IntendedChange::Rename { target }),
+    ];
+    (any::<u64>(), of(any::<u128>()), any::<u64>(), path(), change).prop_map(
+        |(id, operation, inode, path, change)| Intent {
+            id,
+            operation: operation.map(OperationId),
+            inode: InodeId(inode),
+            path,
+            change,
+        },
+    )
+}
+
 fn single_entry() -> impl Strategy<Value = Entry> {
     let id = || any::<u64>().prop_map(InodeId);
     let time = || any::<u64>().prop_map(UnixMillis);
@@ -148,6 +167,8 @@ fn single_entry() -> impl Strategy<Value = Entry> {
         any::<u64>().prop_map(|id| Entry::Unmount { id: MountId(id) }),
         any::<u64>().prop_map(|next| Entry::ReserveContainers { next }),
         answered().prop_map(|(operation, answer)| Entry::Answered { operation, answer }),
+        intent().prop_map(|intent| Entry::Intent(Box::new(intent))),
+        any::<u64>().prop_map(|id| Entry::IntentEnd { id }),
     ]
 }
 
@@ -167,6 +188,7 @@ fn record() -> impl Strategy<Value = CheckpointRecord> {
         any::<u64>().prop_map(CheckpointRecord::NextContainer),
         mount().prop_map(CheckpointRecord::Mount),
         answered().prop_map(|(operation, answer)| CheckpointRecord::Answered { operation, answer }),
+        intent().prop_map(|intent| CheckpointRecord::Intent(Box::new(intent))),
         inode().prop_map(|inode| CheckpointRecord::Inode(Box::new(inode))),
     ]
 }
@@ -279,6 +301,11 @@ fn golden_entries() -> Vec<(&'static str, Entry)> {
     let at = UnixMillis(1_700_000_000_004);
     let operation = OperationId(0xfeed << 64 | 0xbeef);
     let made = Answer::Inode { id, created: true };
+    let path = |text| AlluxioPath::parse(text).unwrap();
+    let change = IntendedChange::Delete { recursive: true, delete_mount_points: true };
+    let delete = Intent { id: 9, operation: Some(operation), inode: id, path: path("/a"), change };
+    let change = IntendedChange::Rename { target: path("/b/c") };
+    let rename = Intent { operation: None, change, ..delete.clone() };
     let empty = AttributeChanges::default();
     let all = AttributeChanges {
         owner: Some("bob".into()),
@@ -331,6 +358,9 @@ fn golden_entries() -> Vec<(&'static str, Entry)> {
         ("answered_done", Entry::Answered { operation, answer: Answer::Done { removed: 3 } }),
         ("answered_inode", Entry::Answered { operation, answer: made }),
         ("answered_mount", Entry::Answered { operation, answer: Answer::Mounted(MountId(4)) }),
+        ("intent_delete", Entry::Intent(Box::new(delete))),
+        ("intent_rename", Entry::Intent(Box::new(rename))),
+        ("intent_end", Entry::IntentEnd { id: 9 }),
         (
             "group",
             Entry::Group(vec![

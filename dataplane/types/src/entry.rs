@@ -4,8 +4,8 @@
 //! same entries in the same order gives the same tree.
 
 use crate::{
-    FileKind, Fingerprint, InodeId, Mode, MountId, MountInfo, OperationId, PersistenceState,
-    TtlAction, UnixMillis,
+    AlluxioPath, FileKind, Fingerprint, InodeId, Mode, MountId, MountInfo, OperationId,
+    PersistenceState, TtlAction, UnixMillis,
 };
 
 /// An inode as it is created, and as a checkpoint stores it.
@@ -101,6 +101,40 @@ pub enum Answer {
     Mounted(MountId),
 }
 
+/// A change that is made in the UFS first and in the namespace after it. It is journaled before the
+/// UFS is touched and ends with the change itself, so that a master that finds it open knows what may
+/// be half done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// Random; names it when it ends.
+    pub id: u64,
+    /// The client's id of the change, when it has one.
+    pub operation: Option<OperationId>,
+    /// The inode that it is about.
+    pub inode: InodeId,
+    /// Where that inode is.
+    pub path: AlluxioPath,
+    /// What is to be done.
+    pub change: IntendedChange,
+}
+
+/// What an [`Intent`] is about to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IntendedChange {
+    /// The inode goes, here and there.
+    Delete {
+        /// With all that is below it.
+        recursive: bool,
+        /// Mount points below it are unmounted.
+        delete_mount_points: bool,
+    },
+    /// The inode gets another path.
+    Rename {
+        /// The new one, in the same mount.
+        target: AlluxioPath,
+    },
+}
+
 /// One change of the namespace.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
@@ -182,6 +216,13 @@ pub enum Entry {
         /// The answer that every repetition gets.
         answer: Answer,
     },
+    /// Something is about to be done in the UFS.
+    Intent(Box<Intent>),
+    /// It is done, or given up.
+    IntentEnd {
+        /// Which.
+        id: u64,
+    },
     /// Changes that belong together, in order: after a crash all of them are there, or none. Holds
     /// no other group.
     Group(Vec<Entry>),
@@ -209,6 +250,8 @@ pub enum CheckpointRecord {
         /// What it was answered.
         answer: Answer,
     },
+    /// An intent that is open.
+    Intent(Box<Intent>),
     /// One inode, exactly as it is: applying it changes nothing else, its parent's times included.
     Inode(Box<InodeRecord>),
 }

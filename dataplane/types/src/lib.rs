@@ -22,7 +22,9 @@ pub mod worker;
 pub use acl::{Access, Identity, Mode};
 pub use block::{BlockInfo, BlockLocation, BlockRange};
 pub use code::{Code, Coded, Retry};
-pub use entry::{Answer, AttributeChanges, CheckpointRecord, Entry, InodeRecord};
+pub use entry::{
+    Answer, AttributeChanges, CheckpointRecord, Entry, InodeRecord, IntendedChange, Intent,
+};
 pub use file::{
     FileKind, FileStatus, Fingerprint, PersistenceState, ReadType, TtlAction, WriteType,
 };

@@ -153,6 +153,19 @@ pub enum Error {
         /// What is wrong, and what would be right.
         why: String,
     },
+    /// The store keeps owners by number, and the machine that asks knows none for this name.
+    #[error(
+        "cannot give {uri} to the {kind} {name:?}, whom this machine does not know; \
+         alluxio.underfs.allow.set.owner.failure=true leaves the owner as it is"
+    )]
+    UnknownPrincipal {
+        /// The path.
+        uri: String,
+        /// `user` or `group`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// A scheme that no store here has.
     #[error("no under store knows the scheme of {uri:?}; known are {known}")]
     UnsupportedScheme {
@@ -170,14 +183,14 @@ pub enum Error {
         root: String,
     },
     /// A mount option that the store does not have.
-    #[error("unknown option {name:?} for {uri}; did you mean {nearest:?}?")]
+    #[error("unknown option {name:?} for {uri}; {}", hint(.nearest))]
     UnknownOption {
         /// The mount's URI.
         uri: String,
         /// The option.
         name: String,
-        /// The known option with the most similar name.
-        nearest: String,
+        /// A known option whose name is as good as this one.
+        nearest: Option<String>,
     },
     /// A mount option whose value makes no sense. The value is not shown: it may be a credential.
     #[error("option {name:?} for {uri}: {want}")]
@@ -210,6 +223,13 @@ pub enum Error {
         /// The system's or the store's words.
         detail: String,
     },
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    match nearest {
+        Some(name) => format!("did you mean {name:?}?"),
+        None => "dataplane/docs/UNDER_STORES.md lists those there are".to_owned(),
+    }
 }
 
 impl Error {
@@ -261,7 +281,7 @@ impl Coded for Error {
             | Error::UnknownOption { .. }
             | Error::InvalidOption { .. }
             | Error::MissingOption { .. } => Code::InvalidArgument,
-            Error::Failed { .. } => Code::FailedPrecondition,
+            Error::UnknownPrincipal { .. } | Error::Failed { .. } => Code::FailedPrecondition,
         }
     }
 

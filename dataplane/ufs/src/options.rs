@@ -200,15 +200,19 @@ impl fmt::Debug for Redactor {
     }
 }
 
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a Known>) -> String {
+/// The known name that a slip of the finger turns into `name`.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a Known>) -> Option<String> {
+    // A third of the letters wrong is another word, not a slip.
+    let limit = (name.len() / 3).clamp(2, 12);
     let names = known.flat_map(|option| {
         std::iter::once(option.name.trim_end_matches('*')).chain(option.aliases.iter().copied())
     });
     let name = name.to_ascii_lowercase();
     names
-        .min_by_key(|candidate| distance(&name, &candidate.to_ascii_lowercase()))
-        .unwrap_or_default()
-        .to_owned()
+        .map(|candidate| (distance(&name, &candidate.to_ascii_lowercase()), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate.to_owned())
 }
 
 /// Edits (insert, delete, replace one letter) from `a` to `b`.
@@ -252,6 +256,8 @@ mod tests {
         assert!(message.contains("\"s3a.secretkye\""), "{message}");
         assert!(message.contains("did you mean \"s3a.secretKey\"?"), "{message}");
         assert!(!message.contains("hush-hush"), "{message}");
+        let Err(error) = resolve(&[("colour", "red")], &[]) else { panic!() };
+        assert!(!error.to_string().contains("did you mean"), "{error}");
         assert!(resolve(&[], &[("alluxio.master.hostname", "x")]).is_ok());
     }
 

@@ -247,7 +247,21 @@ impl Free {
     }
 }
 
-/// `checkConsistency -r PATH`
+/// Prints the differences of one path.
+async fn report(session: &Session, screen: &Screen, path: &AlluxioPath) -> Result<(), CliError> {
+    let found = session.fs()?.check_consistency(path).await;
+    let found =
+        found.map_err(|error| CliError::cluster(format!("checkConsistency {path}"), &error))?;
+    screen.either(
+        || json!({"op": "checkConsistency", "path": path.as_str(), "inconsistent": found}),
+        || match found.len() {
+            0 => format!("{path} is consistent with the under storage system."),
+            _ => format!("The following files are inconsistent:\n{}", found.join("\n")),
+        },
+    )
+}
+
+/// `checkConsistency [-r] PATH`
 #[derive(Debug, Clone, clap::Args)]
 pub struct CheckConsistency {
     /// Take over what the under store has
@@ -264,13 +278,9 @@ impl CheckConsistency {
     pub(crate) async fn run(&self, session: &Session, screen: &Screen) -> Result<(), CliError> {
         let paths = std::slice::from_ref(&self.path);
         if !self.repair {
-            return Err(CliError::Refused {
-                message: format!(
-                    "checkConsistency {}: differences cannot be listed without repairing them yet, \
-                     add -r to take over what the under store has",
-                    self.path
-                ),
-            });
+            return session
+                .each(screen, paths, async |path| report(session, screen, &path).await)
+                .await;
         }
         let options = LoadMetadataOptions { recursive: true, force: true };
         session

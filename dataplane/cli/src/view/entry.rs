@@ -2,7 +2,8 @@
 
 use alluxio_config::MASK;
 use alluxio_types::{
-    Answer, AttributeChanges, CheckpointRecord, Entry, FileKind, InodeRecord, MountInfo, TtlAction,
+    Answer, AttributeChanges, CheckpointRecord, Entry, FileKind, InodeRecord, IntendedChange,
+    Intent, MountInfo, TtlAction,
 };
 use serde_json::{Map, Value, json};
 
@@ -34,6 +35,8 @@ pub fn entry(entry: &Entry) -> Value {
         Entry::Unmount { id } => json!({"type": "Unmount", "mountId": id.0}),
         Entry::ReserveContainers { next } => json!({"type": "ReserveContainers", "next": next}),
         Entry::Answered { operation, answer: answered } => answer(operation.0, *answered),
+        Entry::Intent(open) => intent(open),
+        Entry::IntentEnd { id } => json!({"type": "IntentEnd", "intent": format!("{id:016x}")}),
         Entry::Group(entries) => {
             json!({"type": "Group", "entries": entries.iter().map(self::entry).collect::<Vec<_>>()})
         }
@@ -51,6 +54,7 @@ pub fn item(record: &CheckpointRecord) -> Value {
         CheckpointRecord::Answered { operation, answer: answered } => {
             answer(operation.0, *answered)
         }
+        CheckpointRecord::Intent(open) => intent(open),
         CheckpointRecord::Inode(record) => inode("Inode", record),
     }
 }
@@ -64,6 +68,27 @@ fn answer(operation: u128, answer: Answer) -> Value {
         Answer::Mounted(id) => json!({"answer": "mounted", "mountId": id.0}),
     };
     merge(&mut value, rest);
+    value
+}
+
+/// Something that is about to be done in the UFS.
+fn intent(open: &Intent) -> Value {
+    let mut value = json!({
+        "type": "Intent",
+        "intent": format!("{:016x}", open.id),
+        "id": open.inode.0,
+        "path": open.path.as_str(),
+    });
+    let rest = match &open.change {
+        IntendedChange::Delete { recursive, delete_mount_points } => json!({
+            "change": "delete", "recursive": recursive, "deleteMountPoints": delete_mount_points,
+        }),
+        IntendedChange::Rename { target } => json!({"change": "rename", "target": target.as_str()}),
+    };
+    merge(&mut value, rest);
+    if let Some(operation) = open.operation {
+        merge(&mut value, json!({"operation": operation.to_string()}));
+    }
     value
 }
 

@@ -137,6 +137,10 @@ fn restore(journal: &dyn JournalStore, uri: &str, input: impl Read) -> Result<u6
             none => none.insert(journal.begin_restore(header.sequence.next())?),
         };
         taken.add(&record);
+        // What was about to be done in the under store then is nothing to take up now.
+        if matches!(record, CheckpointRecord::Intent(_)) {
+            return Ok(());
+        }
         if let CheckpointRecord::NextContainer(next) = &mut record {
             *next += CONTAINERS_SKIPPED;
             if *next >= CONTAINERS_MAX {

@@ -4,7 +4,7 @@ use crate::core::{Call, Core};
 use crate::error::MasterError;
 use crate::sync::{Freshness, is_moved};
 use alluxio_namespace::Delete;
-use alluxio_types::{AlluxioPath, Answer, FileStatus, InodeId, PersistenceState};
+use alluxio_types::{AlluxioPath, Answer, FileStatus, InodeId, IntendedChange, PersistenceState};
 
 /// How often a delete is tried anew when the tree moves under it.
 const ATTEMPTS: u32 = 5;
@@ -20,9 +20,9 @@ pub(crate) struct DeleteOptions {
 }
 
 impl Core {
-    /// Deletes a path here, and in the under store unless told otherwise. The store comes first: a
-    /// crash in between leaves a name whose bytes are gone, which the next look takes away; the
-    /// reverse would bring back a file that was acknowledged to be deleted.
+    /// Deletes a path here, and in the under store unless told otherwise. The store comes first: the
+    /// reverse would bring back a file that was acknowledged to be deleted. What a crash cuts off in
+    /// between is completed by its intent.
     pub(crate) async fn delete(
         &self,
         path: &AlluxioPath,
@@ -77,10 +77,17 @@ impl Core {
             self.refresh_children(path, Freshness::NOW, call).await?;
         }
         self.check(request.clone(), &call.who).await?;
-        if !options.alluxio_only {
-            self.delete_in_ufs(path, &status, options.recursive).await?;
+        let mut intent = None;
+        let mut ufs_part = Ok(());
+        if !options.alluxio_only && self.is_in_ufs(path, &status) {
+            let change = IntendedChange::Delete {
+                recursive: options.recursive,
+                delete_mount_points: options.delete_mount_points,
+            };
+            intent = Some(self.intend(status.id, path, change, call).await?);
+            ufs_part = self.delete_in_ufs(path, &status, options.recursive).await;
         }
-        let done = self.commit_for(request, call).await?;
+        let done = self.conclude(intent, ufs_part, request, call).await?;
         self.drop_blocks(&done.removed);
         if options.delete_mount_points {
             self.ufs.changed();
@@ -88,22 +95,25 @@ impl Core {
         Ok(done.answer)
     }
 
-    async fn delete_in_ufs(
+    /// Whether the store may have something at the path. A directory may hold persisted files although
+    /// nobody made it there by name; of a mount point itself only the name here goes away.
+    fn is_in_ufs(&self, path: &AlluxioPath, status: &FileStatus) -> bool {
+        let at_mount = self.namespace.mount_of(path).is_none_or(|mount| mount.path == *path);
+        let persisted = status.persistence == PersistenceState::Persisted;
+        !at_mount && (status.is_directory() || persisted)
+    }
+
+    pub(crate) async fn delete_in_ufs(
         &self,
         path: &AlluxioPath,
         status: &FileStatus,
         recursive: bool,
     ) -> Result<(), MasterError> {
+        if !self.is_in_ufs(path, status) {
+            return Ok(());
+        }
         let Some(mount) = self.namespace.mount_of(path) else { return Ok(()) };
-        // A mount point itself: only its name here goes away.
-        if mount.path == *path {
-            return Ok(());
-        }
         let Some(uri) = mount.ufs_path(path) else { return Ok(()) };
-        // A directory may hold persisted files although nobody made it there by name.
-        if !status.is_directory() && status.persistence != PersistenceState::Persisted {
-            return Ok(());
-        }
         let ufs = self.ufs.of(&mount)?;
         let deleted = if status.is_directory() {
             ufs.delete_dir(&uri, recursive).await

@@ -2,9 +2,11 @@
 //! where it must, and submits one change to the writer.
 
 pub(crate) mod attributes;
+pub(crate) mod consistency;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod free;
+pub(crate) mod intent;
 pub(crate) mod mount;
 pub(crate) mod read;
 pub(crate) mod rename;

@@ -4,15 +4,15 @@ use crate::core::{Call, Core};
 use crate::error::MasterError;
 use crate::sync::{Freshness, LoadType, is_moved};
 use alluxio_namespace::{Rename, SetPersistence};
-use alluxio_types::{AlluxioPath, Answer, FileStatus, PersistenceState};
+use alluxio_types::{AlluxioPath, Answer, FileStatus, IntendedChange, PersistenceState};
 use alluxio_ufs::MkdirOptions;
 
 /// How often a rename is tried anew when the tree moves under it.
 const ATTEMPTS: u32 = 5;
 
 impl Core {
-    /// Renames here and in the under store. The store comes first; a crash in between leaves the
-    /// old name here until the next look at the store, and no byte is lost.
+    /// Renames here and in the under store. The store comes first; what a crash cuts off in
+    /// between is completed, or given up, by its intent.
     pub(crate) async fn rename(
         &self,
         source: &AlluxioPath,
@@ -55,8 +55,17 @@ impl Core {
         let request =
             Rename { source: source.clone(), target: target.clone(), expected: Some(status.id) };
         self.check(request.clone(), &call.who).await?;
-        let moved = if in_ufs { self.rename_in_ufs(source, target, &status).await? } else { None };
-        let done = self.commit_for(request, call).await?;
+        let (mut intent, mut moved) = (None, Ok(None));
+        if in_ufs {
+            let change = IntendedChange::Rename { target: target.clone() };
+            intent = Some(self.intend(status.id, source, change, call).await?);
+            moved = self.rename_in_ufs(source, target, &status).await;
+        }
+        let (moved, ufs_part) = match moved {
+            Ok(moved) => (moved, Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        let done = self.conclude(intent, ufs_part, request, call).await?;
         self.sync.forget(source);
         self.sync.forget(target);
         if let Some(facts) = moved {

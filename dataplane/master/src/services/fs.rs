@@ -321,6 +321,16 @@ impl FileSystemMaster for FsService {
         Ok(Response::new(pb::LoadMetadataResponse { changed }))
     }
 
+    async fn check_consistency(
+        &self,
+        request: Request<pb::CheckConsistencyRequest>,
+    ) -> Answer<pb::CheckConsistencyResponse> {
+        let call = self.call(&request)?;
+        let path = path(&request.into_inner().path)?;
+        let differences = self.core.differences(&path, &call).await?;
+        Ok(Response::new(pb::CheckConsistencyResponse { differences }))
+    }
+
     async fn complete_persist(
         &self,
         request: Request<pb::CompletePersistRequest>,

@@ -22,9 +22,6 @@ use std::sync::Arc;
 const ATTEMPTS: u32 = 5;
 /// Names of one change. Planning 10 000 takes a few milliseconds, for which other changes wait.
 const CHILDREN_PER_CHANGE: usize = 10_000;
-/// Block size of files that are found in a store (`alluxio.user.block.size.bytes.default` of the
-/// master).
-pub(crate) const BLOCK_SIZE_BYTES: u64 = 64 << 20;
 
 impl Core {
     /// Makes sure that `path` is known as fresh as asked for, if it exists at all. A path that
@@ -85,7 +82,7 @@ impl Core {
             children: Vec::new(),
             vanished: Vec::new(),
             complete: false,
-            block_size_bytes: BLOCK_SIZE_BYTES,
+            block_size_bytes: self.config.metadata_sync.block_size_bytes,
         };
         if let Some(found) = &lookup.found {
             // What only Alluxio has, or is still being written, has nothing to be compared with.
@@ -201,7 +198,7 @@ impl Core {
             children,
             vanished: Vec::new(),
             complete,
-            block_size_bytes: BLOCK_SIZE_BYTES,
+            block_size_bytes: self.config.metadata_sync.block_size_bytes,
         };
         // A large directory is made known in parts, so that other changes pass in between; the
         // last change only compares, and says that all names are known.

@@ -8,6 +8,7 @@ mod complete;
 mod create;
 mod delete;
 mod format;
+mod intent;
 mod load;
 mod mount;
 mod rename;
@@ -53,6 +54,8 @@ pub(crate) fn plan(
         Request::LoadMetadata(request) => planner.load_metadata(request),
         Request::SetPersistence(request) => planner.set_persistence(request),
         Request::RecordAccess(ids) => planner.record_access(ids),
+        Request::Intend(request) => planner.intend(request),
+        Request::Finish(request) => intent::finish(namespace, request, context),
     }
 }
 

@@ -4,8 +4,8 @@
 use crate::v1::journal as pb;
 use alluxio_types::{
     AlluxioPath, Answer, AttributeChanges, CheckpointRecord, Entry, FileKind, Fingerprint, InodeId,
-    InodeRecord, Mode, MountId, MountInfo, MountOptions, OperationId, PersistenceState, TtlAction,
-    UnixMillis,
+    InodeRecord, IntendedChange, Intent, Mode, MountId, MountInfo, MountOptions, OperationId,
+    PersistenceState, TtlAction, UnixMillis,
 };
 use prost::Message;
 
@@ -86,6 +86,8 @@ fn entry_to_pb(entry: &Entry) -> pb::JournalEntry {
             Pb::ReserveContainers(pb::ReserveContainersEntry { next: *next })
         }
         Entry::Answered { operation, answer } => Pb::Answered(answered_to_pb(*operation, *answer)),
+        Entry::Intent(intent) => Pb::Intent(intent_to_pb(intent)),
+        Entry::IntentEnd { id } => Pb::IntentEnd(pb::IntentEndEntry { id: *id }),
         Entry::Group(entries) => {
             Pb::Group(pb::GroupEntry { entries: entries.iter().map(entry_to_pb).collect() })
         }
@@ -135,6 +137,8 @@ fn entry_from_pb(message: pb::JournalEntry) -> Result<Entry, EntryError> {
             let (operation, answer) = answered_from_pb(e)?;
             Entry::Answered { operation, answer }
         }
+        Pb::Intent(e) => Entry::Intent(Box::new(intent_from_pb(e)?)),
+        Pb::IntentEnd(e) => Entry::IntentEnd { id: e.id },
         Pb::Group(e) => {
             let entries: Vec<Entry> =
                 e.entries.into_iter().map(entry_from_pb).collect::<Result<_, _>>()?;
@@ -159,6 +163,7 @@ pub fn encode_checkpoint_record(record: &CheckpointRecord, out: &mut Vec<u8>) {
         CheckpointRecord::Answered { operation, answer } => {
             Item::Answered(answered_to_pb(*operation, *answer))
         }
+        CheckpointRecord::Intent(intent) => Item::Intent(intent_to_pb(intent)),
         CheckpointRecord::Inode(inode) => Item::Inode(inode_to_pb(inode)),
     };
     let message = pb::CheckpointItem { item: Some(item) };
@@ -187,6 +192,7 @@ pub fn decode_checkpoint_record(bytes: &mut &[u8]) -> Result<CheckpointRecord, E
             let (operation, answer) = answered_from_pb(e)?;
             CheckpointRecord::Answered { operation, answer }
         }
+        Item::Intent(e) => CheckpointRecord::Intent(Box::new(intent_from_pb(e)?)),
         Item::Inode(inode) => CheckpointRecord::Inode(Box::new(inode_from_pb(inode)?)),
     })
 }
@@ -325,8 +331,57 @@ fn answered_to_pb(operation: OperationId, answer: Answer) -> pb::AnsweredEntry {
         Answer::Inode { id, created } => Pb::Inode(Inode { id: id.0, created }),
         Answer::Mounted(id) => Pb::Mounted(id.0),
     };
-    let (high, low) = ((operation.0 >> 64) as u64, (operation.0 & u128::from(u64::MAX)) as u64);
+    let (high, low) = halves(operation);
     pb::AnsweredEntry { operation_high: high, operation_low: low, answer: Some(answer) }
+}
+
+fn intent_to_pb(intent: &Intent) -> pb::IntentEntry {
+    use pb::intent_entry::{Change, Delete, Operation, Rename};
+    let operation = intent.operation.map(|operation| {
+        let (high, low) = halves(operation);
+        Operation { high, low }
+    });
+    let change = match &intent.change {
+        IntendedChange::Delete { recursive, delete_mount_points } => Change::Delete(Delete {
+            recursive: *recursive,
+            delete_mount_points: *delete_mount_points,
+        }),
+        IntendedChange::Rename { target } => {
+            Change::Rename(Rename { target: target.as_str().to_owned() })
+        }
+    };
+    pb::IntentEntry {
+        id: intent.id,
+        operation,
+        inode: intent.inode.0,
+        path: intent.path.as_str().to_owned(),
+        change: Some(change),
+    }
+}
+
+fn intent_from_pb(e: pb::IntentEntry) -> Result<Intent, EntryError> {
+    use pb::intent_entry::Change;
+    let parse = |field, text: &str| AlluxioPath::parse(text).map_err(|_| bad(field, text));
+    Ok(Intent {
+        id: e.id,
+        operation: e.operation.map(|o| OperationId(u128::from(o.high) << 64 | u128::from(o.low))),
+        inode: InodeId(e.inode),
+        path: parse("path", &e.path)?,
+        change: match e.change.ok_or(EntryError::UnknownKind)? {
+            Change::Delete(delete) => IntendedChange::Delete {
+                recursive: delete.recursive,
+                delete_mount_points: delete.delete_mount_points,
+            },
+            Change::Rename(rename) => {
+                IntendedChange::Rename { target: parse("target", &rename.target)? }
+            }
+        },
+    })
+}
+
+/// The high and the low 64 bits.
+fn halves(operation: OperationId) -> (u64, u64) {
+    ((operation.0 >> 64) as u64, (operation.0 & u128::from(u64::MAX)) as u64)
 }
 
 fn answered_from_pb(e: pb::AnsweredEntry) -> Result<(OperationId, Answer), EntryError> {

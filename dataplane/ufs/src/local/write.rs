@@ -24,19 +24,20 @@ pub(super) fn set_attributes(
     attributes: &UfsAttributes,
 ) -> Result<()> {
     let root = &shared.root;
-    let invalid = |name: &str, kind: &str| Error::InvalidUri {
+    let unknown = |name: &str, kind| Error::UnknownPrincipal {
         uri: root.uri(relative),
-        why: format!("the machine of its under store knows no {kind} {name:?}"),
+        kind,
+        name: name.to_owned(),
     };
     let stat = root.check(relative, "change", rustix::fs::fstat(fd))?;
     let mut user = None;
     if let Some(name) = &attributes.owner {
-        let id = shared.names.user_id(name).ok_or_else(|| invalid(name, "user"));
+        let id = shared.names.user_id(name).ok_or_else(|| unknown(name, "user"));
         user = tolerate(shared, id)?.filter(|id| *id != stat.st_uid).map(Uid::from_raw);
     }
     let mut group = None;
     if let Some(name) = &attributes.group {
-        let id = shared.names.group_id(name).ok_or_else(|| invalid(name, "group"));
+        let id = shared.names.group_id(name).ok_or_else(|| unknown(name, "group"));
         group = tolerate(shared, id)?.filter(|id| *id != stat.st_gid).map(Gid::from_raw);
     }
     if user.is_some() || group.is_some() {
