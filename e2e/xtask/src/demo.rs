@@ -12,6 +12,10 @@ use std::time::{Duration, Instant};
 /// Sample files and their size: enough to be measured, small enough for a laptop.
 const SAMPLE_FILES: usize = 4;
 const SAMPLE_BYTES: usize = 128 << 20;
+/// A file system in memory, where there is one, and the room that the tier takes there at most: the
+/// files of the demo and the benchmark's.
+const MEMORY: &str = "/dev/shm";
+const TIER_BYTES: u64 = 1 << 30;
 /// How long a role may take until it serves.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -27,23 +31,39 @@ pub(crate) fn demo(args: &[String]) -> Result<()> {
     let program = target_dir().join("release/alluxio");
     let dir = std::env::temp_dir().join(format!("alluxio-demo-{}", std::process::id()));
     fs::create_dir_all(&dir)?;
-    let played = play(&program, &dir, exit);
+    let tier = tier();
+    let played = play(&program, &dir, tier.as_deref(), exit);
     if exit || played.is_err() {
-        // What a failed demo leaves is in its messages; the folder holds sample data only.
+        // What a failed demo leaves is in its messages; the folders hold sample data only.
         let _ = fs::remove_dir_all(&dir);
+        let _ = tier.map(fs::remove_dir_all);
     }
     played
 }
 
-fn play(program: &Path, dir: &Path, exit: bool) -> Result<()> {
+/// A new folder in memory for the blocks, where the machine has room for it.
+fn tier() -> Option<PathBuf> {
+    let free = Command::new("df").args(["--output=avail", "-B1", MEMORY]).output().ok()?;
+    let free: u64 = String::from_utf8_lossy(&free.stdout).lines().nth(1)?.trim().parse().ok()?;
+    let tier = Path::new(MEMORY).join(format!("alluxio-demo-{}", std::process::id()));
+    (free > 2 * TIER_BYTES && fs::create_dir(&tier).is_ok()).then_some(tier)
+}
+
+fn play(program: &Path, dir: &Path, tier: Option<&Path>, exit: bool) -> Result<()> {
     step("1. sample data");
     let sample = dir.join("sample");
     generate(&sample)?;
     say(&format!("   {SAMPLE_FILES} files of {} MiB in {}", SAMPLE_BYTES >> 20, sample.display()));
 
     step("2. a cluster: master, worker and journal, on free ports of this machine");
-    let mut cluster = Cluster::start(program, dir)?;
+    let mut cluster = Cluster::start(program, dir, tier)?;
     say(&format!("   serving; its folder is {}", cluster.home.display()));
+    match tier {
+        Some(tier) => say(&format!("   blocks are in memory, in {}", tier.display())),
+        None => {
+            say(&format!("   blocks are on disk: {MEMORY} has no room, so the table is the disk's"))
+        }
+    }
 
     step("3. mount the sample directory and look at it");
     cluster.alluxio(&["fs", "mount", "/sample", text(&sample)?])?;
@@ -70,7 +90,7 @@ fn play(program: &Path, dir: &Path, exit: bool) -> Result<()> {
     cluster.alluxio(&["fs", "touch", "/survives/kill/nine"])?;
     let before = cluster.output(&["fs", "ls", "-R", "/"])?;
     cluster.kill()?;
-    cluster = Cluster::start(program, dir)?;
+    cluster = Cluster::start(program, dir, tier)?;
     let after = cluster.output(&["fs", "ls", "-R", "/"])?;
     ensure!(names(&before) == names(&after), "names before and after the kill differ");
     say(&format!("   all {} names are there", names(&after).len()));
@@ -81,7 +101,7 @@ fn play(program: &Path, dir: &Path, exit: bool) -> Result<()> {
         step("done");
         return Ok(());
     }
-    cluster.leave_running(program, &sample);
+    cluster.leave_running(program, &sample, tier);
     Ok(())
 }
 
@@ -125,15 +145,20 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start(program: &Path, dir: &Path) -> Result<Cluster> {
+    fn start(program: &Path, dir: &Path, tier: Option<&Path>) -> Result<Cluster> {
         let home = dir.join("cluster");
         // A file, not a pipe: the cluster may outlive us.
         let log = dir.join("cluster.log");
         let output = fs::File::options().create(true).append(true).open(&log)?;
         let seen = output.metadata()?.len();
+        let in_memory = tier.into_iter().flat_map(|tier| {
+            let path = format!("-Dalluxio.worker.tieredstore.level0.dirs.path={}", tier.display());
+            [path, format!("-Dalluxio.worker.ramdisk.size={TIER_BYTES}")]
+        });
         let mut child = Command::new(program)
             .args(["local", "start", "--ports", "auto", "--dir"])
             .arg(&home)
+            .args(in_memory)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -175,7 +200,7 @@ impl Cluster {
         Ok(())
     }
 
-    fn leave_running(self, program: &Path, sample: &Path) {
+    fn leave_running(self, program: &Path, sample: &Path, tier: Option<&Path>) {
         step("the cluster keeps running; try next");
         let (program, home) = (program.display(), self.home.display());
         say(&format!(
@@ -183,8 +208,10 @@ impl Cluster {
              alluxio fs ls /sample\n  \
              echo hello > {sample}/new && \
              alluxio fs -Dalluxio.user.file.metadata.sync.interval=0 ls /sample\n  \
-             alluxio fsadmin report\n  alluxio bench randread\n\nto end it: kill {pid}",
+             alluxio fsadmin report\n  alluxio bench randread\n\nto end it: kill {pid}{and_remove}",
             sample = sample.display(),
+            and_remove =
+                tier.map(|tier| format!(" && rm -r {}", tier.display())).unwrap_or_default(),
             pid = self.child.id(),
         ));
     }
