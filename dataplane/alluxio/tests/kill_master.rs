@@ -263,6 +263,25 @@ fn wait_for(acknowledged: &Receiver<()>, count: u64) {
     }
 }
 
+fn kill_over_and_over(cluster: &mut ProcessCluster, kills: u64, acknowledged: &Receiver<()>) {
+    let entropy = SeededEntropy::new(2026);
+    for kill in 0..kills {
+        // The next kill comes after so many acknowledged changes: any moment of a change's life.
+        wait_for(acknowledged, 5 + entropy.below(60));
+        // Every other kill hits a checkpoint on its way.
+        let mut checkpoint = cluster.command(&["fsadmin", "journal", "checkpoint"]);
+        let checkpoint = (kill % 2 == 0).then(|| checkpoint.spawn().unwrap());
+        wait_for(acknowledged, entropy.below(30));
+        cluster.kill_master().unwrap();
+        while acknowledged.try_recv().is_ok() {}
+        cluster.start_master().unwrap();
+        if let Some(mut checkpoint) = checkpoint {
+            // Its outcome is as unknown as that of any call in those moments.
+            checkpoint.wait().unwrap();
+        }
+    }
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
     let binary = Path::new(env!("CARGO_BIN_EXE_alluxio"));
@@ -274,7 +293,6 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
     let mut cluster = ProcessCluster::start(binary, &properties).unwrap();
     cluster.start_worker(1).unwrap();
     let (sender, acknowledged) = channel();
-    let entropy = SeededEntropy::new(2026);
     let stop = AtomicBool::new(false);
     let kills = std::env::var(KILLS_VARIABLE).map_or(KILLS, |text| text.parse().unwrap());
     let loads: Vec<Load> = std::thread::scope(|scope| {
@@ -305,21 +323,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
             })
             .collect();
         drop(sender);
-        for kill in 0..kills {
-            // The next kill comes after so many acknowledged changes: any moment of a change's life.
-            wait_for(&acknowledged, 5 + entropy.below(60));
-            // Every other kill hits a checkpoint on its way.
-            let mut checkpoint = cluster.command(&["fsadmin", "journal", "checkpoint"]);
-            let checkpoint = (kill % 2 == 0).then(|| checkpoint.spawn().unwrap());
-            wait_for(&acknowledged, entropy.below(30));
-            cluster.kill_master().unwrap();
-            while acknowledged.try_recv().is_ok() {}
-            cluster.start_master().unwrap();
-            if let Some(mut checkpoint) = checkpoint {
-                // Its outcome is as unknown as that of any call in those moments.
-                checkpoint.wait().unwrap();
-            }
-        }
+        kill_over_and_over(&mut cluster, kills, &acknowledged);
         stop.store(true, Ordering::Relaxed);
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });

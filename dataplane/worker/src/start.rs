@@ -95,14 +95,7 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
         domain_socket_path: socket.display().to_string(),
     };
 
-    let user = config.security.login_user.clone();
-    let caller = Caller::new(&user).ok_or(StartError::BadUser { user })?;
-    let master = Arc::new(Primary::new(
-        settings::masters(&config),
-        caller.clone(),
-        settings::retry_policy(&config),
-        host.clone(),
-    )?);
+    let (caller, master) = master(&config, &host)?;
     let cluster = ClusterName::from(store.identity().cluster.unwrap_or_default());
     let core = Arc::new(Core {
         started: host.clock.now(),
@@ -152,6 +145,15 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
     tracing::info!(worker = worker.0, address = ?core.address, "worker serves");
     let _ending = core.stopping.clone().drop_guard();
     Ok(Handle { core, readiness, data, rpc, web, socket, stopped, _ending })
+}
+
+/// The way to the master, and as whom it is gone.
+fn master(config: &WorkerConfig, host: &Host) -> Result<(Caller, Arc<Primary>), StartError> {
+    let user = config.security.login_user.clone();
+    let caller = Caller::new(&user).ok_or(StartError::BadUser { user })?;
+    let (masters, retry) = (settings::masters(config), settings::retry_policy(config));
+    let master = Primary::new(masters, caller.clone(), retry, host.clone())?;
+    Ok((caller, Arc::new(master)))
 }
 
 async fn open_store(host: &Host, config: &WorkerConfig) -> Result<BlockStore, StartError> {
