@@ -2,6 +2,7 @@
 
 use alluxio_blockstore as store;
 use alluxio_config::{Allocator, Annotator, WorkerConfig};
+use alluxio_datapath::server::ServerOptions;
 use alluxio_rpc::{HostPort, RetryPolicy};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,6 +62,15 @@ fn free_ahead(bytes: u64, capacity: u64) -> Option<store::Watermarks> {
     // Never the whole tier, whatever was asked for.
     let mark = (1.0 - share).max(0.05);
     (bytes > 0).then_some(store::Watermarks { low: mark, high: mark })
+}
+
+/// How the data protocol is served.
+pub(crate) fn server_options(config: &WorkerConfig) -> ServerOptions {
+    ServerOptions {
+        frame_bytes: config.chunk_bytes,
+        stall: config.session_timeout,
+        ..ServerOptions::default()
+    }
 }
 
 pub(crate) fn masters(config: &WorkerConfig) -> Vec<HostPort> {

@@ -14,7 +14,7 @@ use alluxio_blockstore::BlockStore;
 use alluxio_config::WorkerConfig;
 use alluxio_datapath::ClusterName;
 use alluxio_datapath::client::{ClientOptions, DataClient};
-use alluxio_datapath::server::{DataServer, Listeners, ServerIdentity, ServerOptions, bind_unix};
+use alluxio_datapath::server::{DataServer, Listeners, ServerIdentity, bind_unix};
 use alluxio_host::Host;
 use alluxio_proto::v1::worker::worker_server::WorkerServer;
 use alluxio_rpc::{Caller, MESSAGE_BYTES_MAX, Primary, RpcServer, ServerMetrics, auth, serve};
@@ -125,11 +125,7 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
         Arc::new(Service { core: core.clone() }),
         ServerIdentity { cluster, worker },
         Listeners { tcp: Some(tcp), unix: Some(unix) },
-        ServerOptions {
-            frame_bytes: core.config.chunk_bytes,
-            stall: core.config.session_timeout,
-            ..ServerOptions::default()
-        },
+        settings::server_options(&core.config),
     );
     core.metrics.watch_server(data.counters());
     let service = WorkerServer::new(WorkerService { core: core.clone() })

@@ -325,9 +325,9 @@ impl FileSystemMaster for FsService {
         &self,
         request: Request<pb::CheckConsistencyRequest>,
     ) -> Answer<pb::CheckConsistencyResponse> {
-        let call = self.call(&request)?;
+        let (core, call) = self.call(&request)?;
         let path = path(&request.into_inner().path)?;
-        let differences = self.core.differences(&path, &call).await?;
+        let differences = core.differences(&path, &call).await?;
         Ok(Response::new(pb::CheckConsistencyResponse { differences }))
     }
 
