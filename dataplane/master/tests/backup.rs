@@ -107,7 +107,6 @@ async fn work(primary: Primary, number: usize, stop: Arc<AtomicBool>) {
             let rename = pb::RenameRequest {
                 source: format!("/w{number}/f{round}"),
                 destination: format!("/w{number}/r{round}"),
-                ..Default::default()
             };
             ask!(primary, FileSystemMasterClient, rename, rename.clone()).unwrap();
         }

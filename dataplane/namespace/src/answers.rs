@@ -162,7 +162,9 @@ mod tests {
         let (one, two) = (Answers::default(), Answers::default());
         let made = Answer::Inode { id: InodeId(5), created: true };
         for (answers, order) in [(&one, [1, 2]), (&two, [2, 1])] {
-            order.map(|id| answers.push(OperationId(id), made, 9));
+            for id in order {
+                answers.push(OperationId(id), made, 9);
+            }
         }
         assert_ne!(one.hash(), two.hash());
         one.push(OperationId(1), Answer::Done { removed: 0 }, 10);

@@ -1,7 +1,5 @@
 //! The cluster that other tests stand on.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
-
 use alluxio_client::options::{CreateFileOptions, OpenFileOptions};
 use alluxio_testkit::LocalCluster;
 use alluxio_types::{AlluxioPath, WriteType};

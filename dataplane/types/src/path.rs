@@ -240,7 +240,7 @@ mod tests {
         #[test]
         fn parsing_never_panics_and_is_idempotent(text in "\\PC{0,200}") {
             if let Ok(path) = AlluxioPath::parse(&text) {
-                prop_assert_eq!(AlluxioPath::parse(path.as_str()).unwrap(), path.clone());
+                prop_assert_eq!(&AlluxioPath::parse(path.as_str()).unwrap(), &path);
                 if let Some(parent) = path.parent() {
                     prop_assert_eq!(parent.join(path.name()).unwrap(), path);
                 }

@@ -103,7 +103,7 @@ impl Namespace {
     /// record, without its path: for those who ask for many.
     pub fn persistence_by_id(&self, id: InodeId) -> Option<PersistenceState> {
         let look = || self.by_id(id, |shard, at| shard.records.at(at.slot()).persistence());
-        self.consistent(|| Ok(look()?)).ok()
+        self.consistent(look).ok()
     }
 
     /// The id of a path. Needs `x` on all directories above it.
