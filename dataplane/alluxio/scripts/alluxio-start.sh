@@ -4,6 +4,7 @@ usage="Usage: alluxio-start.sh [-afhNw] [-i BACKUP] ACTION [MOPT] [-f]
 ACTION
   local [MOPT]          a master and a worker on this machine
   master                a master on this machine
+  secondary_master      a secondary master on this machine: checkpoints for a single master
   worker [MOPT]         a worker on this machine
   masters               a master on every host in conf/masters
   workers [MOPT]        a worker on every host in conf/workers
@@ -89,6 +90,13 @@ start_role() {
   started+=("${pid}")
   echo "Starting the ${role} (pid ${pid}, log ${log})"
   (( async )) && return
+  # A secondary master serves nobody: it is there once it lives after a second.
+  if [[ "${role}" == secondary_master ]]; then
+    sleep 1
+    kill -0 "${pid}" 2>/dev/null && return
+    rm -f "$(pid_file "${role}")"
+    die "The ${role} ended at once: $(tail -n 3 "${log%.log}.out")"
+  fi
   for (( i = 0; i < ready_seconds * 5; i++ )); do
     if ! kill -0 "${pid}" 2>/dev/null; then
       rm -f "$(pid_file "${role}")"
@@ -116,6 +124,7 @@ flags=""
 case "${action}" in
   local) prepare_tier; format_here format; start_role master; start_role worker ;;
   master) format_here formatMaster; start_role master ;;
+  secondary_master) start_role secondary_master ;;
   worker) prepare_tier; format_here formatWorker; start_role worker ;;
   masters) on_hosts masters alluxio-start.sh "${master_flags}" master ;;
   workers) on_hosts workers alluxio-start.sh "${flags}" worker "${mopt}" ;;

@@ -3,7 +3,8 @@
 usage="Usage: alluxio-stop.sh [-hs] ACTION
 ACTION
   local                 the worker and the master on this machine
-  master, worker        that one on this machine
+  master, secondary_master, worker
+                        that one on this machine
   masters, workers      on every host in conf/masters, conf/workers
   all                   workers, then masters
 OPTIONS
@@ -54,7 +55,7 @@ flags=""
 
 case "${action}" in
   local) stop_role worker; stop_role master ;;
-  master|worker) stop_role "${action}" ;;
+  master|secondary_master|worker) stop_role "${action}" ;;
   masters) on_hosts masters alluxio-stop.sh "${flags}" master ;;
   workers) on_hosts workers alluxio-stop.sh "${flags}" worker ;;
   all)

@@ -62,6 +62,12 @@ pub enum JournalError {
         /// The journal's folder.
         folder: PathBuf,
     },
+    /// Another secondary master reads along in it.
+    #[error("journal {} is in use by a secondary master: stop that one first", folder.display())]
+    SecondaryRuns {
+        /// The journal's folder.
+        folder: PathBuf,
+    },
     /// A file does not hold what was written to it.
     #[error(
         "{} is damaged at byte {offset}: {what}; restore the journal from a backup, inspect it \
@@ -248,6 +254,7 @@ impl Coded for JournalError {
             | JournalError::FormatVersion { .. }
             | JournalError::Foreign { .. }
             | JournalError::FolderNotEmpty { .. }
+            | JournalError::SecondaryRuns { .. }
             | JournalError::Locked { .. } => Code::FailedPrecondition,
             JournalError::Corrupt { .. }
             | JournalError::Gap { .. }

@@ -219,6 +219,14 @@ pub trait JournalStore: Send + Sync + 'static {
         Backlog::default()
     }
 
+    /// The newest checkpoint, when a secondary master writes them for this journal just now; 0 when it
+    /// wrote none yet, `None` when there is no secondary master.
+    ///
+    /// **Errors**: `Io`.
+    fn secondary_checkpoint(&self) -> Result<Option<JournalSeq>, JournalError> {
+        Ok(None)
+    }
+
     /// Removes all but the newest two checkpoints, and the entries that the older of the two
     /// covers: should the newest be damaged, the older one and the log after it still give
     /// everything. A store that several masters share keeps the entries that a master needs which is up

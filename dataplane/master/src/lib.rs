@@ -16,7 +16,8 @@
 //! and its port stay.
 //!
 //! Reading order: [`start`], [`role`], `cycle`, `standby`, `link`, `primary`, `peers`; then [`core`],
-//! [`writer`], [`gate`], [`recover`], `sync`, `ops`, [`workers`], [`services`], [`backup`].
+//! [`writer`], [`gate`], [`recover`], `sync`, `ops`, [`workers`], [`services`], [`backup`],
+//! [`secondary`].
 
 pub mod backup;
 pub mod core;
@@ -32,6 +33,7 @@ mod peers;
 mod primary;
 pub mod recover;
 pub mod role;
+pub mod secondary;
 pub mod services;
 mod standby;
 pub mod start;

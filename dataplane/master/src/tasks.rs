@@ -4,6 +4,7 @@ use crate::core::Core;
 use crate::error::MasterError;
 use crate::fetch;
 use crate::peers::StandbyFacts;
+use alluxio_journal::JournalError;
 use alluxio_namespace::Error;
 use alluxio_types::WorkerState;
 use std::sync::Arc;
@@ -48,14 +49,16 @@ pub(crate) async fn keep_house(core: Arc<Core>) {
         let newest = standbys.iter().map(|standby| standby.checkpoint).max().unwrap_or(0);
         let newest = newest.max(core.checkpoint_at.load(Ordering::Acquire)).max(asked_at);
         let committed = core.gate.committed().0;
-        let grown = committed.saturating_sub(newest);
+        let (grown, period) =
+            (committed.saturating_sub(newest), core.config.journal.checkpoint_period_entries);
         // A store with little room asks for one earlier, and gets it when there is news to cover.
         let is_short = core.journal.backlog().wants_checkpoint() && grown >= SHORT_OF_ROOM_ENTRIES;
-        if grown < core.config.journal.checkpoint_period_entries && !is_short {
+        if grown < period && !is_short {
             continue;
         }
         if standbys.is_empty() {
-            if let Err(error) = core.checkpoint().await
+            if !left_to_secondary(&core, grown, period).await
+                && let Err(error) = core.checkpoint().await
                 // A backup holds the tree: the checkpoint follows when it is written.
                 && !matches!(&error, MasterError::Refused(r) if r.error == Error::CheckpointRunning)
             {
@@ -66,6 +69,41 @@ pub(crate) async fn keep_house(core: Arc<Core>) {
             core.standbys.next_round();
             asked_at = committed;
         }
+    }
+}
+
+/// Takes up changes of the UFS whose callers hung up.
+pub(crate) async fn finish_intents(core: Arc<Core>) {
+    loop {
+        tokio::time::sleep(TICK).await;
+        core.finish_intents().await;
+    }
+}
+
+/// Whether a secondary master writes the checkpoint that is due, or has written it: then what it covers
+/// is dropped here. One that lies a whole period behind is not waited for.
+async fn left_to_secondary(core: &Arc<Core>, grown: u64, period: u64) -> bool {
+    let (journal, known) = (core.journal.clone(), core.checkpoint_at.load(Ordering::Acquire));
+    let looked = tokio::task::spawn_blocking(move || {
+        let found = journal.secondary_checkpoint()?;
+        if found.is_some_and(|at| at.0 > known) {
+            journal.truncate()?;
+        }
+        Ok::<_, JournalError>(found)
+    });
+    match looked.await {
+        Ok(Ok(Some(at))) if at.0 > known => {
+            core.checkpoint_at.store(at.0, Ordering::Release);
+            core.metrics.journal_checkpoint.set(at.0 as i64);
+            tracing::info!(seq = at.0, "the secondary master wrote a checkpoint");
+            true
+        }
+        Ok(Ok(found)) => found.is_some() && grown < period.saturating_mul(2),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "nobody knows whether a secondary master is there");
+            false
+        }
+        Err(_) => false,
     }
 }
 
@@ -96,14 +134,6 @@ async fn adopt_checkpoint(core: &Core, standbys: &[StandbyFacts], covered: &mut 
         Ok(Err(error)) => tracing::warn!(%error, "covered entries stay in the journal"),
         // The process stops.
         Err(_) => {}
-    }
-}
-
-/// Takes up changes of the UFS whose callers hung up.
-pub(crate) async fn finish_intents(core: Arc<Core>) {
-    loop {
-        tokio::time::sleep(TICK).await;
-        core.finish_intents().await;
     }
 }
 

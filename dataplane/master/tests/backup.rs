@@ -1,4 +1,4 @@
-//! Backups of a master that serves, and journals filled from them.
+//! Backups of a master that serves, journals filled from them, and checkpoints of a secondary master.
 #![expect(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
 
 use alluxio_config::Config;
@@ -7,6 +7,7 @@ use alluxio_host::Host;
 use alluxio_journal::backup::{BackupError, BackupHeader, BackupTrailer, read_backup};
 use alluxio_journal::folder::format;
 use alluxio_journal::{FolderJournal, FolderOptions, JournalStore, Replay};
+use alluxio_master::secondary::Secondary;
 use alluxio_master::{Deps, Handle, OpenedJournal, StartError};
 use alluxio_namespace::{Namespace, StateHash};
 use alluxio_proto::v1::common::WriteType;
@@ -312,5 +313,53 @@ async fn backups_go_into_the_root_under_store_and_only_for_the_superuser() {
     let request = meta_pb::BackupRequest { directory: "here".into(), ..Default::default() };
     let error = ask!(root, MetaMasterClient, backup, request.clone()).unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
+    master.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secondary_master_writes_the_checkpoints_and_the_primary_drops_what_they_cover() {
+    let dir = tempfile::tempdir().unwrap();
+    format_in(dir.path());
+    let journal = dir.path().join("journal");
+    let period = [
+        ("alluxio.master.journal.checkpoint.period.entries", "200".to_owned()),
+        ("alluxio.master.journal.log.size.bytes.max", "64KB".to_owned()),
+    ];
+    let host = Host::real();
+    let mut secondary = Secondary::open(&host, &journal, 200).unwrap();
+    let master = start(dir.path(), &period).await.unwrap();
+    let primary = as_user(&master, SUPERUSER);
+    let mut written = Vec::new();
+    for number in 0..1200 {
+        create(&primary, format!("/d{}/f{number}", number % 9)).await.unwrap();
+        if number % 20 == 19 {
+            let stepped = secondary.step().unwrap();
+            written.extend(stepped.written);
+        }
+    }
+    assert!(written.len() >= 3, "{written:?}");
+    let newest = written.last().unwrap();
+    assert!(newest.at > JournalSeq(600));
+    // The primary notices, takes none of its own, and drops what is covered.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let known = || async {
+        let request = meta_pb::GetMasterInfoRequest {};
+        ask!(primary, MetaMasterClient, get_master_info, request).unwrap().checkpoint_seq
+    };
+    while known().await < newest.at.0 {
+        assert!(tokio::time::Instant::now() < deadline, "the primary never noticed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let names: Vec<_> = fs::read_dir(&journal)
+        .unwrap()
+        .map(|item| item.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("checkpoint-"))
+        .collect();
+    assert!(names.len() <= 2 && names.contains(&format!("checkpoint-{:020}", newest.at.0)));
+    let hash = master.namespace().state_hash();
+    master.stop(Duration::from_secs(5)).await;
+    drop(secondary);
+    let master = start(dir.path(), &period).await.unwrap();
+    assert_eq!(master.namespace().state_hash(), hash);
     master.stop(Duration::from_secs(5)).await;
 }

@@ -2,7 +2,7 @@
 
 use crate::local::{self, LocalOptions, Ports};
 use crate::process::Invocation;
-use crate::{NodeError, Process, format, master, worker};
+use crate::{NodeError, Process, format, master, secondary, worker};
 use alluxio_config::source::split_arguments;
 use alluxio_config::{Config, Roles};
 use alluxio_telemetry::LogTarget;
@@ -14,6 +14,8 @@ use std::path::PathBuf;
 pub enum Command {
     /// `master`: runs a master until it is told to stop.
     Master,
+    /// `secondary-master`: writes checkpoints for a single master until it is told to stop.
+    SecondaryMaster,
     /// `worker`: runs a worker until it is told to stop.
     Worker,
     /// `local start`: runs a whole cluster until it is told to stop.
@@ -35,8 +37,10 @@ pub enum Command {
 }
 
 /// The names that [`parse`] takes, each with one line for lists of commands.
-pub const SUMMARIES: [(&str, &str); 9] = [
+pub const SUMMARIES: [(&str, &str); 11] = [
     ("master", "Run a master until it is told to stop"),
+    ("secondary-master", "Write checkpoints for a single master until it is told to stop"),
+    ("secondary_master", "The same as secondary-master"),
     ("worker", "Run a worker until it is told to stop"),
     ("local", "Run a whole cluster in one process: alluxio local start"),
     ("format", "Make the journal and this machine's worker storage empty"),
@@ -85,6 +89,7 @@ pub fn parse(
     }
     let command = match name.as_str() {
         "master" => Command::Master,
+        "secondary-master" | "secondary_master" => Command::SecondaryMaster,
         "worker" => Command::Worker,
         "format" => Command::Format,
         "formatWorker" | "formatWorkers" => Command::FormatWorker,
@@ -152,7 +157,7 @@ fn parse_local(words: &[String], invocation: &Invocation) -> Result<LocalOptions
 impl Command {
     fn roles(&self) -> Roles {
         match self {
-            Command::Master | Command::FormatMaster => Roles::MASTER,
+            Command::Master | Command::SecondaryMaster | Command::FormatMaster => Roles::MASTER,
             Command::Worker | Command::FormatWorker => Roles::WORKER,
             Command::LocalStart { .. } | Command::Format | Command::Help { .. } => Roles::SERVERS,
         }
@@ -176,12 +181,13 @@ impl Command {
         }
         let config = Config::load(invocation.sources(self.roles()))?;
         let target = match self {
-            Command::Master | Command::Worker => LogTarget::Server,
+            Command::Master | Command::SecondaryMaster | Command::Worker => LogTarget::Server,
             _ => LogTarget::Terminal,
         };
         let process = Process::set_up(invocation, config, target)?;
         match self {
             Command::Master => return master::run(&process).await,
+            Command::SecondaryMaster => return secondary::run(&process).await,
             Command::Worker => return worker::run(&process).await,
             Command::LocalStart { .. } | Command::Help { .. } => {}
             Command::FormatMaster => format_master(&process, &say)?,

@@ -37,6 +37,12 @@ pub enum NodeError {
     /// etcd cannot be used as it is configured.
     #[error("etcd: {0}")]
     Etcd(#[from] alluxio_etcd::EtcdError),
+    /// There is nothing for a secondary master to do.
+    #[error(
+        "a secondary master writes checkpoints for one master with alluxio.master.journal.type=UFS; \
+         with ETCD the standby masters do that, and NOOP keeps nothing"
+    )]
+    NoSecondary,
     /// The master did not start.
     #[error("the master did not start: {0}")]
     Master(#[from] alluxio_master::StartError),
@@ -95,9 +101,9 @@ impl Coded for NodeError {
             }
             NodeError::Journal(error) => error.code(),
             NodeError::Etcd(error) => error.code(),
-            NodeError::RemoteJournal { .. } | NodeError::WorkerRuns { .. } => {
-                Code::FailedPrecondition
-            }
+            NodeError::RemoteJournal { .. }
+            | NodeError::NoSecondary
+            | NodeError::WorkerRuns { .. } => Code::FailedPrecondition,
             NodeError::Master(_)
             | NodeError::Worker(_)
             | NodeError::JournalFailed { .. }

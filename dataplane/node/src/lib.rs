@@ -19,6 +19,7 @@ mod journal_metrics;
 pub mod local;
 pub mod master;
 pub mod process;
+pub mod secondary;
 mod signals;
 pub mod worker;
 

@@ -52,6 +52,8 @@ pub(crate) struct Writer {
     records: u64,
     offset: u64,
     published: bool,
+    /// Whether it is written beside a primary, by a secondary master.
+    beside: bool,
 }
 
 impl Writer {
@@ -61,8 +63,31 @@ impl Writer {
         seq: JournalSeq,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, JournalError> {
+        let (file, temporary) = folder.create_temporary(&folder.checkpoint(seq))?;
+        Self::begin(folder, cluster, seq, observer, file, temporary, false)
+    }
+
+    /// As [`Writer::create`], beside a primary that may write a checkpoint at the same moment.
+    pub(super) fn create_beside(
+        folder: Folder,
+        cluster: &FormatFacts,
+        seq: JournalSeq,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, JournalError> {
+        let (file, temporary) = folder.create_secondary_temporary(&folder.checkpoint(seq))?;
+        Self::begin(folder, cluster, seq, observer, file, temporary, true)
+    }
+
+    fn begin(
+        folder: Folder,
+        cluster: &FormatFacts,
+        seq: JournalSeq,
+        observer: Arc<dyn Observer>,
+        file: Box<dyn DiskFile>,
+        temporary: PathBuf,
+        beside: bool,
+    ) -> Result<Self, JournalError> {
         let path = folder.checkpoint(seq);
-        let (file, temporary) = folder.create_temporary(&path)?;
         let created = folder.host.clock.now();
         let mut rest = FORMAT_VERSION.to_le_bytes().to_vec();
         for field in [cluster.tag(), seq.0, created.0, 0, 0, 0] {
@@ -87,6 +112,7 @@ impl Writer {
             records: 0,
             offset: HEADER_BYTES as u64,
             published: false,
+            beside,
         })
     }
 
@@ -144,7 +170,10 @@ impl CheckpointSink for Writer {
         let trailer = self.trailer(state_hash);
         self.write(&trailer)?;
         self.file.sync_data().map_err(at("sync", &self.temporary))?;
-        self.folder.publish(&self.path)?;
+        match self.beside {
+            true => self.folder.publish_secondary(&self.path)?,
+            false => self.folder.publish(&self.path)?,
+        }
         self.published = true;
         let info = CheckpointInfo {
             at: self.at,

@@ -1,8 +1,9 @@
 //! Names in a journal's folder, its `VERSION` file, and formatting.
 //!
-//! **Shape**: `VERSION` (whose journal this is), `LOCK` (held by the master that uses it),
+//! **Shape**: `VERSION` (whose journal this is), `LOCK` (held by the master that uses it), `SECONDARY`
+//! (held by the secondary master that reads along),
 //! `segment-<position of its first entry>`, `checkpoint-<position it covers>`, both with 20 digits,
-//! and `*.tmp` for what is not finished.
+//! and `*.tmp` for what is not finished (`*.secondary.tmp` for what a secondary master has not).
 
 use super::segment::SegmentWriter;
 use crate::JournalError;
@@ -16,6 +17,9 @@ use std::path::{Path, PathBuf};
 pub(crate) const FORMAT_VERSION: u32 = 1;
 pub(crate) const VERSION_FILE: &str = "VERSION";
 pub(crate) const LOCK_FILE: &str = "LOCK";
+const SECONDARY_FILE: &str = "SECONDARY";
+/// Ending of what a secondary master has not finished: a primary must not take it for its own.
+const SECONDARY_TMP: &str = ".secondary.tmp";
 const MAGIC_LINE: &str = "alluxio-journal";
 /// `VERSION` is a few short lines; more is not ours.
 const VERSION_BYTES_MAX: u64 = 4096;
@@ -77,6 +81,8 @@ pub(crate) enum Name {
     Segment(JournalSeq),
     Checkpoint(JournalSeq),
     Temporary,
+    /// A temporary file of a secondary master.
+    SecondaryTemporary,
     Foreign,
 }
 
@@ -89,7 +95,10 @@ impl Name {
         };
         match name {
             VERSION_FILE => Name::Version,
-            LOCK_FILE => Name::Lock,
+            LOCK_FILE | SECONDARY_FILE => Name::Lock,
+            _ if name.strip_suffix(SECONDARY_TMP).is_some_and(Name::is_ours) => {
+                Name::SecondaryTemporary
+            }
             _ => match (number("segment-"), number("checkpoint-"), name.strip_suffix(".tmp")) {
                 (Some(first), _, _) => Name::Segment(first),
                 (_, Some(at), _) => Name::Checkpoint(at),
@@ -97,6 +106,12 @@ impl Name {
                 _ => Name::Foreign,
             },
         }
+    }
+}
+
+impl Name {
+    fn is_ours(name: &str) -> bool {
+        !matches!(Name::of(name), Name::Foreign)
     }
 }
 
@@ -113,6 +128,7 @@ pub(crate) struct Inventory {
     pub(crate) segments: Vec<JournalSeq>,
     pub(crate) checkpoints: Vec<JournalSeq>,
     pub(crate) temporary: Vec<String>,
+    pub(crate) secondary_temporary: Vec<String>,
     /// The first name that is not a journal's.
     pub(crate) foreign: Option<String>,
 }
@@ -143,6 +159,7 @@ impl Folder {
                 Name::Segment(first) => found.segments.push(first),
                 Name::Checkpoint(at) => found.checkpoints.push(at),
                 Name::Temporary => found.temporary.push(name),
+                Name::SecondaryTemporary => found.secondary_temporary.push(name),
                 Name::Foreign => found.foreign = found.foreign.or(Some(name)),
                 Name::Version | Name::Lock => {}
             }
@@ -172,7 +189,18 @@ impl Folder {
         &self,
         path: &Path,
     ) -> Result<(Box<dyn DiskFile>, PathBuf), JournalError> {
-        let temporary = with_tmp(path);
+        self.create_new(with_tmp(path))
+    }
+
+    /// The same for a secondary master, which gives it its name by [`Folder::publish_secondary`].
+    pub(crate) fn create_secondary_temporary(
+        &self,
+        path: &Path,
+    ) -> Result<(Box<dyn DiskFile>, PathBuf), JournalError> {
+        self.create_new(with_ending(path, SECONDARY_TMP))
+    }
+
+    fn create_new(&self, temporary: PathBuf) -> Result<(Box<dyn DiskFile>, PathBuf), JournalError> {
         match self.disk().remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(at("remove", &temporary)(error));
@@ -189,6 +217,13 @@ impl Folder {
     /// Makes a synced temporary file visible under its name, durably.
     pub(crate) fn publish(&self, path: &Path) -> Result<(), JournalError> {
         self.disk().rename(&with_tmp(path), path).map_err(at("rename", path))?;
+        self.sync()
+    }
+
+    /// As [`Folder::publish`], for a secondary master.
+    pub(crate) fn publish_secondary(&self, path: &Path) -> Result<(), JournalError> {
+        let temporary = with_ending(path, SECONDARY_TMP);
+        self.disk().rename(&temporary, path).map_err(at("rename", path))?;
         self.sync()
     }
 
@@ -216,6 +251,17 @@ impl Folder {
             _ => at("lock", &path)(error),
         })
     }
+
+    /// Takes the lock that keeps a second secondary master out, and formatting.
+    ///
+    /// **Errors**: `SecondaryRuns`; `Io`.
+    pub(crate) fn lock_secondary(&self) -> Result<Box<dyn Send + Sync>, JournalError> {
+        let path = self.file(SECONDARY_FILE);
+        self.disk().lock(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => JournalError::SecondaryRuns { folder: self.path.clone() },
+            _ => at("lock", &path)(error),
+        })
+    }
 }
 
 fn is_missing(error: &io::Error) -> bool {
@@ -227,8 +273,12 @@ fn damaged(path: &Path) -> JournalError {
 }
 
 fn with_tmp(path: &Path) -> PathBuf {
+    with_ending(path, ".tmp")
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
+    name.push(ending);
     PathBuf::from(name)
 }
 
@@ -268,7 +318,7 @@ pub fn format(host: &Host, folder: &Path, cluster_id: &str) -> Result<FormatFact
     };
     // Before the lock too: a foreign folder must not even get a lock file.
     refuse_foreign(&folder.inventory()?)?;
-    let _lock = folder.lock()?;
+    let _locks = (folder.lock()?, folder.lock_secondary()?);
     let found = folder.inventory()?;
     refuse_foreign(&found)?;
     // Without VERSION it is unformatted: a crash from here on cannot leave half a journal.
@@ -284,8 +334,8 @@ pub fn format(host: &Host, folder: &Path, cluster_id: &str) -> Result<FormatFact
     for at in found.checkpoints {
         folder.remove(&folder.checkpoint(at))?;
     }
-    for name in found.temporary {
-        folder.remove(&folder.file(&name))?;
+    for name in found.temporary.iter().chain(&found.secondary_temporary) {
+        folder.remove(&folder.file(name))?;
     }
     folder.sync()?;
     // A small file: it grows when the first master appends to it.

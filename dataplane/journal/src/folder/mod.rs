@@ -12,6 +12,7 @@ pub(crate) mod log;
 mod offline;
 mod salvage;
 mod segment;
+mod tail;
 pub(crate) mod transfer;
 
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use layout::{FormatFacts, format, inspect};
 pub use log::FolderLog;
 pub use offline::FolderReader;
 pub use salvage::{Finding, salvage};
+pub use tail::{FolderTail, Tailed};
 
 use crate::follow::CommitFollower;
 use crate::queue::{Queue, Taken};
@@ -235,6 +237,18 @@ impl JournalStore for FolderJournal {
         wanted: &CheckpointInfo,
     ) -> Result<Box<dyn CheckpointInstall>, JournalError> {
         Ok(Box::new(transfer::Install::begin(self.folder.clone(), &self.cluster, wanted)?))
+    }
+
+    fn secondary_checkpoint(&self) -> Result<Option<JournalSeq>, JournalError> {
+        match self.folder.lock_secondary() {
+            Err(JournalError::SecondaryRuns { .. }) => {
+                let newest = self.folder.inventory()?.checkpoints.last().copied();
+                Ok(Some(newest.unwrap_or_default()))
+            }
+            Err(error) => Err(error),
+            // Nobody holds it; what was taken to see that is given back.
+            Ok(_) => Ok(None),
+        }
     }
 
     fn truncate(&self) -> Result<Truncated, JournalError> {

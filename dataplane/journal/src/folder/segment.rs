@@ -237,6 +237,11 @@ impl Segment {
         Ok(end)
     }
 
+    /// The whole file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The error for damage at `offset`.
     pub(crate) fn corrupt(&self, offset: usize, what: Damage) -> JournalError {
         JournalError::Corrupt { file: self.path.clone(), offset: offset as u64, what }
