@@ -356,10 +356,10 @@ async fn a_secondary_master_writes_the_checkpoints_and_the_primary_drops_what_th
         .filter(|name| name.starts_with("checkpoint-"))
         .collect();
     assert!(names.len() <= 2 && names.contains(&format!("checkpoint-{:020}", newest.at.0)));
-    let hash = master.namespace().state_hash();
+    let hash = master.namespace().unwrap().state_hash();
     master.stop(Duration::from_secs(5)).await;
     drop(secondary);
     let master = start(dir.path(), &period).await.unwrap();
-    assert_eq!(master.namespace().state_hash(), hash);
+    assert_eq!(master.namespace().unwrap().state_hash(), hash);
     master.stop(Duration::from_secs(5)).await;
 }

@@ -177,12 +177,12 @@ fn is_overtaken(error: &JournalError) -> bool {
     }
 }
 
+/// Gets an entry: position, bytes, and where it stands in its file.
+type Take<'a> = dyn FnMut(JournalSeq, &[u8], usize) -> Result<(), JournalError> + 'a;
+
 /// Hands out the records of all groups but the last in a file that is being appended to. What stands
 /// behind the last sound record may be in the middle of being written; the next look sees it.
-fn proved(
-    bytes: &[u8],
-    take: &mut dyn FnMut(JournalSeq, &[u8], usize) -> Result<(), JournalError>,
-) -> Result<(), JournalError> {
+fn proved(bytes: &[u8], take: &mut Take<'_>) -> Result<(), JournalError> {
     let mut group = Vec::new();
     let (mut group_start, mut offset) = (HEADER_BYTES, HEADER_BYTES);
     while let Parsed::Record { seq, back, payload, size, .. } = parse(&bytes[offset..]) {
