@@ -12,8 +12,9 @@
 //!
 //! Reading order: [`spec`] (what a key is), [`properties`] (the file format), [`source`],
 //! [`load`] (merge, substitute, check), then one file per role: [`general`], [`security`],
-//! [`master`], [`etcd`], [`worker`], [`client`]; [`ufs`] has the options of under stores, [`legacy`] the keys
-//! that are known and mean nothing here; [`mod@reference`] writes the documentation.
+//! [`master`], [`metastore`], [`etcd`], [`worker`], [`client`]; [`ufs`] has the options of under
+//! stores, [`legacy`] the keys that are known and mean nothing here; [`mod@reference`] writes the
+//! documentation.
 
 pub mod client;
 pub mod error;
@@ -23,6 +24,7 @@ pub mod legacy;
 pub mod load;
 pub mod machine;
 pub mod master;
+pub mod metastore;
 pub mod properties;
 mod reader;
 pub mod reference;
@@ -47,6 +49,7 @@ pub use master::{
     BackupConfig, DailyBackup, JournalConfig, JournalKind, MasterConfig, MetadataSyncConfig,
     MountConfig,
 };
+pub use metastore::MetastoreConfig;
 pub use security::{AuthenticationType, SecurityConfig};
 pub use source::{Source, Sources};
 pub use spec::{KeySpec, Kind, Roles};

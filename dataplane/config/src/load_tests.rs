@@ -387,3 +387,23 @@ fn settings_of_etcd_that_make_no_sense_are_all_refused() {
     let got = faults(config.unwrap().master());
     assert_eq!(got.len(), 3, "{got:?}");
 }
+
+#[test]
+fn the_tree_lies_in_memory_unless_a_file_is_asked_for() {
+    use crate::MetastoreConfig;
+    let of = |pairs: &[(&str, &str)]| {
+        Config::load(env(pairs)).and_then(|config| config.master()).map(|master| master.metastore)
+    };
+    let hostname = ("ALLUXIO_MASTER_HOSTNAME", "m");
+    assert_eq!(of(&[hostname]).unwrap(), MetastoreConfig::Heap);
+    let file = of(&[
+        hostname,
+        ("ALLUXIO_MASTER_METASTORE", "ROCKS"),
+        ("ALLUXIO_MASTER_METASTORE_DIR", "/meta"),
+        ("ALLUXIO_MASTER_METASTORE_INODE_CACHE_MAX_SIZE", "1000"),
+    ]);
+    let expected = MetastoreConfig::File { dir: "/meta".into(), resident_bytes: Some(128_000) };
+    assert_eq!(file.unwrap(), expected);
+    let unknown = faults(of(&[hostname, ("ALLUXIO_MASTER_METASTORE", "REDB")]));
+    assert!(unknown.iter().any(|fault| fault.contains("ROCKS")), "{unknown:?}");
+}

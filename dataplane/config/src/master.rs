@@ -2,6 +2,7 @@
 
 use crate::etcd::{self, EtcdConfig};
 use crate::general::{self, GeneralConfig, HostPort};
+use crate::metastore::{self, MetastoreConfig};
 use crate::reader::Reader;
 use crate::security::{self, SecurityConfig};
 use crate::spec::{Kind, Roles, keys};
@@ -187,6 +188,8 @@ pub struct MasterConfig {
     pub list_message_entries: usize,
     /// Answers that are remembered for repeated calls; 0 = none.
     pub retry_cache_entries: usize,
+    /// Where the tree lies.
+    pub metastore: MetastoreConfig,
     /// Metadata sync.
     pub metadata_sync: MetadataSyncConfig,
     /// Largest message taken, in bytes.
@@ -331,6 +334,7 @@ pub(crate) fn section(r: &mut Reader<'_>) -> MasterConfig {
         } else {
             0
         },
+        metastore: metastore::section(r),
         metadata_sync: MetadataSyncConfig {
             concurrency: r.count(&SYNC_CONCURRENCY),
             ufs_concurrent_loads: r.count(&SYNC_UFS_LOADS),

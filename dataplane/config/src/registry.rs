@@ -1,7 +1,7 @@
 //! Finding a key by the name that somebody wrote.
 
 use crate::spec::KeySpec;
-use crate::{client, etcd, general, legacy, master, security, ufs, worker};
+use crate::{client, etcd, general, legacy, master, metastore, security, ufs, worker};
 
 /// All keys in the order of the reference, legacy ones last.
 pub(crate) fn all() -> impl Iterator<Item = &'static KeySpec> {
@@ -10,9 +10,18 @@ pub(crate) fn all() -> impl Iterator<Item = &'static KeySpec> {
 
 /// All keys that some role reads.
 pub(crate) fn implemented() -> impl Iterator<Item = &'static KeySpec> {
-    [general::KEYS, security::KEYS, master::KEYS, etcd::KEYS, worker::KEYS, client::KEYS, ufs::KEYS]
-        .into_iter()
-        .flatten()
+    [
+        general::KEYS,
+        security::KEYS,
+        master::KEYS,
+        metastore::KEYS,
+        etcd::KEYS,
+        worker::KEYS,
+        client::KEYS,
+        ufs::KEYS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// A key and its canonical name, with placeholders filled in.
