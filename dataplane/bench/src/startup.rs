@@ -9,7 +9,8 @@ use alluxio_journal::folder::format;
 use alluxio_journal::{EntryBatch, FolderJournal, FolderOptions, JournalStore};
 use alluxio_master::recover::{recover, write_checkpoint};
 use alluxio_namespace::{
-    CompleteFile, Context, CreateDirectory, CreateFile, Format, Namespace, Outcome, Policy, Request,
+    CompleteFile, Context, CreateDirectory, CreateFile, Format, Foundation, Namespace, Outcome,
+    Policy, Request,
 };
 use alluxio_types::{
     AlluxioPath, Fingerprint, Identity, JournalSeq, MountOptions, PersistenceState, Term,
@@ -145,7 +146,7 @@ fn measure(folder: &Path, files: usize, rounds: usize) -> Result<Vec<Series>> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let mut filler = Filler::new();
     let journal = open(&host, folder)?;
-    recover(&journal)?;
+    recover(&journal, &Foundation::default())?;
     journal.fence(Term(1))?;
     filler.fill(files, |batch| Ok(runtime.block_on(journal.append(Term(1), batch))?))?;
     journal.close()?;
@@ -156,7 +157,7 @@ fn measure(folder: &Path, files: usize, rounds: usize) -> Result<Vec<Series>> {
     replay.alone(restart(&host, folder, inodes)?);
 
     let journal = open(&host, folder)?;
-    recover(&journal)?;
+    recover(&journal, &Foundation::default())?;
     journal.fence(Term(2))?;
     let started = Instant::now();
     let checkpoint = filler.namespace.begin_checkpoint()?;
@@ -184,7 +185,7 @@ fn open(host: &Host, folder: &Path) -> Result<FolderJournal> {
 fn restart(host: &Host, folder: &Path, inodes: u64) -> Result<f64> {
     let started = Instant::now();
     let journal = open(host, folder)?;
-    let (namespace, _) = recover(&journal)?;
+    let (namespace, _) = recover(&journal, &Foundation::default())?;
     let took = started.elapsed().as_secs_f64();
     ensure!(namespace.stats().inodes == inodes, "{} of {inodes} inodes", namespace.stats().inodes);
     Ok(took)

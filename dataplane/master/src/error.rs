@@ -161,6 +161,14 @@ pub enum StartError {
     /// The backup that should fill the journal cannot be restored.
     #[error(transparent)]
     Restore(#[from] crate::backup::restore::RestoreError),
+    /// The file of the tree cannot be made.
+    #[error("the tree cannot lie in a file in {}, see alluxio.master.metastore.dir: {source}", dir.display())]
+    Metastore {
+        /// Its directory.
+        dir: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A port cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {

@@ -16,7 +16,7 @@
 //! and its port stay.
 //!
 //! Reading order: [`start`], [`role`], `cycle`, `standby`, `link`, `primary`, `peers`; then [`core`],
-//! [`writer`], [`gate`], [`recover`], `sync`, `ops`, [`workers`], [`services`], [`backup`],
+//! [`writer`], [`gate`], [`recover`], `metastore`, `sync`, `ops`, [`workers`], [`services`], [`backup`],
 //! [`secondary`].
 
 pub mod backup;
@@ -27,6 +27,7 @@ mod fetch;
 pub mod gate;
 pub mod identity;
 mod link;
+mod metastore;
 pub mod metrics;
 mod ops;
 mod peers;

@@ -1,21 +1,24 @@
 //! From the journal to the tree: what a master does before it serves.
 
 use alluxio_journal::{JournalError, JournalStore, Recovered, Replay};
-use alluxio_namespace::{Checkpoint, Namespace, Restorer};
+use alluxio_namespace::{Checkpoint, Foundation, Namespace, Restorer};
 use alluxio_types::{CheckpointRecord, Entry, JournalSeq};
 
-/// Rebuilds the tree from the newest checkpoint and the entries after it. Blocking.
+/// Rebuilds the tree on `foundation` from the newest checkpoint and the entries after it. Blocking.
 ///
 /// **Errors**: what [`JournalStore::load`] says.
-pub fn recover(journal: &dyn JournalStore) -> Result<(Namespace, Recovered), JournalError> {
-    let mut replay = Rebuild::default();
+pub fn recover(
+    journal: &dyn JournalStore,
+    foundation: &Foundation,
+) -> Result<(Namespace, Recovered), JournalError> {
+    let mut replay = Rebuild { foundation: foundation.clone(), restorer: None, namespace: None };
     let recovered = journal.load(&mut replay)?;
     let at = recovered.checkpoint.as_ref().map_or(JournalSeq(0), |checkpoint| checkpoint.at);
     Ok((replay.finish(at), recovered))
 }
 
-#[derive(Default)]
 struct Rebuild {
+    foundation: Foundation,
     restorer: Option<Restorer>,
     namespace: Option<Namespace>,
 }
@@ -25,18 +28,18 @@ impl Rebuild {
         match (self.namespace, self.restorer) {
             (Some(namespace), _) => namespace,
             (None, Some(restorer)) => restorer.finish(at),
-            (None, None) => Namespace::new(),
+            (None, None) => Namespace::on(&self.foundation),
         }
     }
 }
 
 impl Replay for Rebuild {
     fn restart(&mut self) {
-        *self = Rebuild::default();
+        (self.restorer, self.namespace) = (None, None);
     }
 
     fn checkpoint(&mut self, record: CheckpointRecord) {
-        let restorer = self.restorer.get_or_insert_with(Restorer::new);
+        let restorer = self.restorer.get_or_insert_with(|| Restorer::on(&self.foundation));
         restorer.push(&record);
     }
 
@@ -45,7 +48,7 @@ impl Replay for Rebuild {
         let namespace = self.namespace.get_or_insert_with(|| match restorer.take() {
             // Positions grow by one, so the checkpoint stands just before the first entry.
             Some(restorer) => restorer.finish(JournalSeq(seq.0 - 1)),
-            None => Namespace::new(),
+            None => Namespace::on(&self.foundation),
         });
         namespace.apply(seq, &entry);
     }

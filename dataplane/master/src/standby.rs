@@ -4,6 +4,7 @@
 use crate::backup::restore;
 use crate::error::{MasterError, StartError};
 use crate::fetch;
+use crate::metastore::{foundation, keep_trim};
 use crate::recover::{recover, write_checkpoint};
 use crate::role::{OpenedJournal, Station};
 use alluxio_journal::{Followed, JournalError, JournalStore, Records};
@@ -55,9 +56,12 @@ impl Standby {
         let stopping = |_| StartError::Setup(MasterError::Stopping);
         let opened = tokio::task::spawn_blocking(move || open()).await.map_err(stopping)??;
         let OpenedJournal { store: journal, cluster_id } = opened;
+        let (metastore, host) = (station.config.metastore.clone(), station.host.clone());
+        let foundation = tokio::task::spawn_blocking(move || foundation(&metastore, &host));
+        let foundation = foundation.await.map_err(stopping)??;
         let build = || {
-            let store = journal.clone();
-            tokio::task::spawn_blocking(move || recover(&*store))
+            let (store, foundation) = (journal.clone(), foundation.clone());
+            tokio::task::spawn_blocking(move || recover(&*store, &foundation))
         };
         let (mut namespace, mut recovered) = match build().await.map_err(stopping)? {
             Err(error @ JournalError::CheckpointNeeded { .. }) => {
@@ -72,7 +76,7 @@ impl Standby {
         if first && let Some(uri) = &station.config.journal.init_from_backup {
             let stores = station.under_stores();
             (namespace, recovered) =
-                restore::fill(journal.clone(), &stores, uri, &recovered).await?;
+                restore::fill(journal.clone(), &stores, uri, &recovered, &foundation).await?;
         }
         let checkpoint_at = recovered.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.at.0);
         tracing::info!(
@@ -83,8 +87,10 @@ impl Standby {
             ms = clock.monotonic().saturating_sub(started).as_millis() as u64,
             "namespace is recovered"
         );
+        let namespace = Arc::new(namespace);
+        keep_trim(&station.config.metastore, foundation.memory, &namespace);
         Ok(Standby {
-            namespace: Arc::new(namespace),
+            namespace,
             journal,
             cluster_id,
             checkpoint_at: AtomicU64::new(checkpoint_at),

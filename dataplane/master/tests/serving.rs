@@ -6,6 +6,7 @@ use alluxio_election::{Candidate, FixedElector};
 use alluxio_host::Host;
 use alluxio_journal::{EntryBatch, FolderJournal, FolderOptions, JournalStore};
 use alluxio_master::{Deps, Handle, OpenedJournal};
+use alluxio_namespace::Foundation;
 use alluxio_proto::convert::listing::Statuses;
 use alluxio_proto::v1::block as block_pb;
 use alluxio_proto::v1::block::block_master_worker_client::BlockMasterWorkerClient;
@@ -25,6 +26,7 @@ use tonic::service::interceptor::InterceptedService;
 struct Master {
     handle: Handle,
     dir: tempfile::TempDir,
+    metastore: &'static str,
 }
 
 /// The user that runs the tests is the superuser.
@@ -32,14 +34,18 @@ const SUPERUSER: &str = "root";
 
 impl Master {
     async fn start() -> Master {
+        Self::start_on("HEAP").await
+    }
+
+    async fn start_on(metastore: &'static str) -> Master {
         let dir = tempfile::tempdir().unwrap();
         alluxio_journal::folder::format(&Host::real(), &dir.path().join("journal"), "cluster-1")
             .unwrap();
-        let handle = Self::serve(dir.path()).await;
-        Master { handle, dir }
+        let handle = Self::serve(dir.path(), metastore).await;
+        Master { handle, dir, metastore }
     }
 
-    async fn serve(dir: &Path) -> Handle {
+    async fn serve(dir: &Path, metastore: &str) -> Handle {
         let text = |path: &str| dir.join(path).to_str().unwrap().to_owned();
         let config = Config::of([
             ("alluxio.master.hostname", "127.0.0.1".to_owned()),
@@ -47,6 +53,9 @@ impl Master {
             ("alluxio.master.rpc.port", "0".to_owned()),
             ("alluxio.master.web.port", "0".to_owned()),
             ("alluxio.master.journal.folder", text("journal")),
+            ("alluxio.master.metastore", metastore.to_owned()),
+            ("alluxio.master.metastore.dir", text("metastore")),
+            ("alluxio.master.metastore.inode.cache.max.size", "1".to_owned()),
             ("alluxio.master.mount.table.root.ufs", text("ufs")),
             ("alluxio.master.worker.timeout", "300ms".to_owned()),
             ("alluxio.master.lost.worker.detection.interval", "20ms".to_owned()),
@@ -80,8 +89,8 @@ impl Master {
 
     async fn restart(self) -> Master {
         self.handle.stop(Duration::from_secs(5)).await;
-        let handle = Self::serve(self.dir.path()).await;
-        Master { handle, dir: self.dir }
+        let handle = Self::serve(self.dir.path(), self.metastore).await;
+        Master { handle, ..self }
     }
 
     /// Stops, leaves these intents in the journal as a crash would, and starts again.
@@ -89,7 +98,8 @@ impl Master {
         self.handle.stop(Duration::from_secs(5)).await;
         let options = FolderOptions::new(self.dir.path().join("journal"));
         let journal = FolderJournal::open(options, &Host::real(), Arc::new(())).unwrap();
-        let (_, recovered) = alluxio_master::recover::recover(&journal).unwrap();
+        let (_, recovered) =
+            alluxio_master::recover::recover(&journal, &Foundation::default()).unwrap();
         let mut batch = EntryBatch::new(recovered.last.next());
         for intent in intents {
             batch.push(&Entry::Intent(Box::new(intent)));
@@ -101,8 +111,8 @@ impl Master {
         journal.commits().wait_for(last).await.unwrap();
         journal.close().unwrap();
         drop(journal);
-        let handle = Self::serve(self.dir.path()).await;
-        Master { handle, dir: self.dir }
+        let handle = Self::serve(self.dir.path(), self.metastore).await;
+        Master { handle, ..self }
     }
 
     fn ufs(&self, name: &str) -> std::path::PathBuf {
@@ -165,7 +175,15 @@ async fn names(primary: &Primary, path: &str, interval_ms: i64) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_changes_are_there_after_a_restart() {
-    let master = Master::start().await;
+    survive_restarts(Master::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_in_a_file_serves_as_one_in_memory_does() {
+    survive_restarts(Master::start_on("ROCKS").await).await;
+}
+
+async fn survive_restarts(master: Master) {
     let primary = master.as_user(SUPERUSER);
     let created = ask!(primary, create_file, create("/a/b/f", common_pb::WriteType::MustCache));
     let id = created.unwrap().status.unwrap().id;

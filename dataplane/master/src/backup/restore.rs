@@ -3,7 +3,7 @@
 use crate::recover::recover;
 use alluxio_journal::backup::{BackupError, read_backup};
 use alluxio_journal::{CheckpointSink, JournalError, JournalStore, Recovered};
-use alluxio_namespace::{Namespace, StateHash};
+use alluxio_namespace::{Foundation, Namespace, StateHash};
 use alluxio_types::{CheckpointRecord, Fingerprint, JournalSeq, MountOptions};
 use alluxio_ufs::{UnderFs, UnderFsRegistry};
 use bytes::Bytes;
@@ -75,7 +75,7 @@ pub enum RestoreError {
 }
 
 /// Fills `journal`, which was loaded and found to be `recovered`, from the backup at `uri`, and loads it
-/// again.
+/// again, into a tree on `foundation`.
 ///
 /// The restored state is the backup's, and one change more: the ids that were given away after the
 /// backup are skipped. It stands at the position after the backup's.
@@ -86,6 +86,7 @@ pub(crate) async fn fill(
     stores: &UnderFsRegistry,
     uri: &str,
     recovered: &Recovered,
+    foundation: &Foundation,
 ) -> Result<(Namespace, Recovered), RestoreError> {
     if recovered.last > JournalSeq(0) {
         return Err(RestoreError::NotEmpty { last: recovered.last });
@@ -98,10 +99,10 @@ pub(crate) async fn fill(
     };
     let ufs = stores.open(directory, &MountOptions::default()).map_err(ufs_error)?;
     let input = open(&*ufs, uri).await.map_err(ufs_error)?;
-    let (store, name) = (journal.clone(), uri.to_owned());
+    let (store, name, foundation) = (journal.clone(), uri.to_owned(), foundation.clone());
     let restored = tokio::task::spawn_blocking(move || {
         let items = restore(&*store, &name, input)?;
-        Ok::<_, RestoreError>((items, recover(&*store)?))
+        Ok::<_, RestoreError>((items, recover(&*store, &foundation)?))
     });
     let (items, (namespace, recovered)) = restored.await.map_err(|_| RestoreError::Stopping)??;
     let last = recovered.last.0;
