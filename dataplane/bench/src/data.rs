@@ -25,6 +25,8 @@ const RANDOM_BYTES: usize = 4096;
 const RANDOM_READS: usize = 200_000;
 /// How long freed blocks may take to leave the workers (they hear of it with a heartbeat).
 const FREE_TIMEOUT: Duration = Duration::from_secs(20);
+/// A little more than the time between two heartbeats of a worker.
+const SETTLE: Duration = Duration::from_millis(1500);
 
 fn path(name: &str) -> Result<AlluxioPath> {
     Ok(AlluxioPath::parse(&format!("/alluxio-bench-{}-{name}", std::process::id()))?)
@@ -173,7 +175,7 @@ pub(crate) async fn read(shared: &Shared) -> Result<()> {
     shared.note(&format!("reading {} MiB from {}", bytes >> 20, cluster.describe()));
     let fs = cluster.connect()?;
     let path = path("read")?;
-    let used = fs.capacity().await?.used_bytes;
+    let used = settled_used(&fs).await?;
     write_file(&fs, &path, bytes, WriteType::CacheThrough).await?;
     let (scratch, _) = Scratch::write(cluster.tier(), "read", bytes)?;
     let plain = cluster.on_huge_pages().then(|| TierDir::small_pages(bytes + (64 << 20)));
@@ -287,7 +289,7 @@ pub(crate) async fn write(shared: &Shared) -> Result<()> {
     let cluster = Cluster::find_or_start(shared, bytes * 3 + (256 << 20)).await?;
     shared.note(&format!("writing {} MiB to {}", bytes >> 20, cluster.describe()));
     let fs = cluster.connect()?;
-    let used = fs.capacity().await?.used_bytes;
+    let used = settled_used(&fs).await?;
     let mut series =
         Series::new("write", "MUST_CACHE, local", Unit::BytesPerSecond, "writing a tier file")
             .target(Target::Ratio(0.9));
@@ -316,6 +318,21 @@ async fn free(fs: &FileSystem, path: &AlluxioPath, used_before: u64) -> Result<(
 async fn delete(fs: &FileSystem, path: &AlluxioPath) -> Result<()> {
     fs.delete(path, &DeleteOptions { unchecked: Some(true), ..Default::default() }).await?;
     Ok(())
+}
+
+/// Bytes that workers hold, once what was written just before has been reported too.
+async fn settled_used(fs: &FileSystem) -> Result<u64> {
+    let deadline = Instant::now() + FREE_TIMEOUT;
+    let mut used = fs.capacity().await?.used_bytes;
+    loop {
+        tokio::time::sleep(SETTLE).await;
+        let now = fs.capacity().await?.used_bytes;
+        if now == used {
+            return Ok(used);
+        }
+        ensure!(Instant::now() < deadline, "somebody else is writing to this cluster");
+        used = now;
+    }
 }
 
 /// Waits until workers hold at most `bytes`, as they report with their heartbeats.
