@@ -1,12 +1,14 @@
 //! Calls to the control service of workers.
 
 use crate::error::ClientError;
+use alluxio_host::Net;
 use alluxio_proto::convert::worker::{BlockFailure, CacheBlock, Persist};
 use alluxio_proto::v1::worker::worker_client::WorkerClient;
 use alluxio_proto::v1::worker::{CacheRequest, PersistRequest};
 use alluxio_rpc::primary::CallerChannel;
 use alluxio_rpc::{Caller, HostPort, MESSAGE_BYTES_MAX, Peers, RpcError};
 use alluxio_types::{Fingerprint, WorkerAddress};
+use std::sync::Arc;
 use tonic::Status;
 
 /// The workers, in our words. No call is repeated: who is asked next is the caller's to say.
@@ -15,8 +17,8 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) fn new(caller: Caller) -> Self {
-        Control { peers: Peers::new(caller) }
+    pub(crate) fn new(net: Arc<dyn Net>, caller: Caller) -> Self {
+        Control { peers: Peers::new(net, caller) }
     }
 
     fn client(&self, worker: &WorkerAddress) -> Result<WorkerClient<CallerChannel>, ClientError> {

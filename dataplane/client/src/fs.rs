@@ -81,7 +81,7 @@ impl FileSystem {
             .collect();
         let retry = config.rpc_retry;
         let policy = RetryPolicy { base: retry.base, max: retry.max, total: retry.total };
-        let control = Control::new(caller.clone());
+        let control = Control::new(host.net.clone(), caller.clone());
         let primary = Primary::new(addresses, caller, policy, host.clone())?;
         let data = DataClient::new(ClientOptions {
             user: user.clone(),

@@ -1,7 +1,7 @@
 //! Asks the members of an etcd, whichever of them answers.
 
 use crate::{EtcdError, EtcdSettings, Keys, TlsFiles};
-use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
+use etcd_client::{Certificate, Channel, Client, ConnectOptions, Identity, TlsOptions};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::future::Future;
@@ -30,9 +30,14 @@ pub struct Etcd {
     keys: Keys,
     options: ConnectOptions,
     members: Vec<Member>,
+    /// Makes connections in place of TCP.
+    channels: Option<MakeChannel>,
     /// Who is asked first: the one that answered last.
     preferred: AtomicUsize,
 }
+
+/// Makes a channel to an endpoint.
+type MakeChannel = Box<dyn Fn(&str) -> tonic::transport::Channel + Send + Sync>;
 
 struct Member {
     endpoint: String,
@@ -76,8 +81,19 @@ impl Etcd {
             keys: Keys::of(&settings.cluster_name),
             options,
             members: settings.endpoints.iter().map(member).collect(),
+            channels: None,
             preferred: AtomicUsize::new(0),
         })
+    }
+
+    /// The same, over channels that `make` makes for each endpoint, as a simulated network has them;
+    /// settings of TLS mean nothing to them.
+    #[must_use]
+    pub fn over(
+        self,
+        make: impl Fn(&str) -> tonic::transport::Channel + Send + Sync + 'static,
+    ) -> Self {
+        Etcd { channels: Some(Box::new(make)), ..self }
     }
 
     /// The names of this cluster.
@@ -96,7 +112,13 @@ impl Etcd {
             return Ok(client.clone());
         }
         // Without a user this only prepares; with one it asks for a token.
-        let made = Client::connect([&member.endpoint], Some(self.options.clone())).await?;
+        let options = Some(self.options.clone());
+        let made = match &self.channels {
+            None => Client::connect([&member.endpoint], options).await?,
+            Some(make) => {
+                Client::from_channel(Channel::Tonic(make(&member.endpoint)), options).await?
+            }
+        };
         Ok(client.insert(made).clone())
     }
 

@@ -1,4 +1,4 @@
-//! Batches on their way to the thread that writes them.
+//! Batches on their way to the thread or task that writes them.
 
 use crate::{EntryBatch, JournalError, Observer};
 use alluxio_proto::convert::journal::ENTRY_BYTES_MAX;
@@ -6,6 +6,7 @@ use alluxio_types::{JournalSeq, Term};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 /// How much may wait in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +42,10 @@ enum Offer {
 pub(crate) struct Queue {
     limits: QueueLimits,
     state: Mutex<State>,
-    /// Wakes the writer thread.
+    /// Wakes the writer, where it is a thread.
     work: Condvar,
+    /// Wakes the writer, where it is a task. The one that waits is told, now or when it comes.
+    news: Notify,
     /// Wakes appends that wait for room.
     room: Notify,
 }
@@ -72,6 +75,7 @@ impl Queue {
                 failure: None,
             }),
             work: Condvar::new(),
+            news: Notify::new(),
             room: Notify::new(),
         }
     }
@@ -127,7 +131,7 @@ impl Queue {
         (state.entries, state.bytes) = (entries, bytes);
         state.batches.push((term, batch));
         drop(state);
-        self.work.notify_one();
+        self.tell_writer();
         Ok((Offer::Queued, entries))
     }
 
@@ -162,20 +166,46 @@ impl Queue {
         }
     }
 
-    /// Waits for batches and takes all of them.
-    pub(crate) fn take(&self) -> Taken {
-        let mut state = self.state();
-        while state.batches.is_empty() {
-            if state.closed || state.failure.is_some() {
-                return Taken::Closed;
-            }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+    fn tell_writer(&self) {
+        self.work.notify_one();
+        self.news.notify_one();
+    }
+
+    /// Takes all batches, or nothing when there may be some later.
+    fn try_take(&self, mut state: MutexGuard<'_, State>) -> Option<Taken> {
+        if state.batches.is_empty() {
+            return (state.closed || state.failure.is_some()).then_some(Taken::Closed);
         }
         (state.entries, state.bytes) = (0, 0);
         let group = std::mem::take(&mut state.batches);
         drop(state);
         self.room.notify_waiters();
-        Taken::Group(group)
+        Some(Taken::Group(group))
+    }
+
+    /// Waits for batches and takes all of them.
+    pub(crate) fn take(&self) -> Taken {
+        loop {
+            let idle = |state: &mut State| {
+                state.batches.is_empty() && !state.closed && state.failure.is_none()
+            };
+            let state = self.work.wait_while(self.state(), idle);
+            if let Some(taken) = self.try_take(state.unwrap_or_else(PoisonError::into_inner)) {
+                return taken;
+            }
+        }
+    }
+
+    /// As [`Queue::take`], for a task.
+    ///
+    /// **Cancel safety**: dropped before its end, nothing was taken.
+    pub(crate) async fn taken(&self) -> Taken {
+        loop {
+            if let Some(taken) = self.try_take(self.state()) {
+                return taken;
+            }
+            self.news.notified().await;
+        }
     }
 
     /// Waits for `pause`; whether to try again, which is not so once the journal was closed.
@@ -186,6 +216,18 @@ impl Queue {
             .wait_timeout_while(state, pause, |state| !state.closed)
             .unwrap_or_else(PoisonError::into_inner);
         !state.closed
+    }
+
+    /// As [`Queue::pause`], for a task.
+    pub(crate) async fn paused(&self, pause: Duration) -> bool {
+        let end = Instant::now() + pause;
+        while !self.state().closed {
+            // News of batches do not end a pause.
+            if timeout_at(end, self.news.notified()).await.is_err() {
+                break;
+            }
+        }
+        !self.state().closed
     }
 
     /// Nothing is taken any more; what waits is dropped, it was never acknowledged.
@@ -200,7 +242,7 @@ impl Queue {
     /// Nothing more comes in; what waits is still written.
     pub(crate) fn close(&self) {
         self.state().closed = true;
-        self.work.notify_one();
+        self.tell_writer();
         self.room.notify_waiters();
     }
 }

@@ -24,6 +24,7 @@ fn host() -> Host {
         clock: Arc::new(SystemClock::new()),
         entropy: Arc::new(SeededEntropy::new(7)),
         disk: Arc::new(RealDisk),
+        ..Host::real()
     }
 }
 

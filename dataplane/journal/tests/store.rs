@@ -25,6 +25,7 @@ fn memory_host(disk: &MemoryDisk) -> Host {
         clock: Arc::new(ManualClock::at(UnixMillis(1_700_000_000_000))),
         entropy: Arc::new(SeededEntropy::new(1)),
         disk: Arc::new(disk.clone()),
+        ..Host::real()
     }
 }
 

@@ -255,12 +255,8 @@ impl Core {
             return Ok(at);
         }
         let journal = self.journal.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            crate::recover::write_checkpoint(&*journal, checkpoint)
-        })
-        .await
-        .map_err(|_| MasterError::Stopping)?;
-        let at = written?;
+        let write = move || crate::recover::write_checkpoint(&*journal, checkpoint);
+        let at = self.host.blocking(write).await.map_err(|_| MasterError::Stopping)??;
         self.checkpoint_at.store(at.0, Ordering::Release);
         self.metrics.journal_checkpoint.set(at.0 as i64);
         tracing::info!(seq = at.0, "checkpoint is written");

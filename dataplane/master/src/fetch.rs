@@ -2,6 +2,7 @@
 //! entries, or lost its own checkpoints.
 
 use crate::role::Station;
+use alluxio_host::Host;
 use alluxio_journal::{CheckpointInfo, CheckpointInstall, JournalError, JournalStore};
 use alluxio_proto::v1::meta as pb;
 use alluxio_proto::v1::meta::master_peer_client::MasterPeerClient;
@@ -38,7 +39,7 @@ pub(crate) async fn checkpoint(station: &Station, journal: &Arc<dyn JournalStore
         if address == station.itself.rpc_address || asked.contains(&address) {
             continue;
         }
-        match take(&station.user, journal, &address).await {
+        match take(&station.host, &station.user, journal, &address).await {
             Ok(info) => {
                 tracing::info!(
                     from = address,
@@ -58,13 +59,14 @@ pub(crate) async fn checkpoint(station: &Station, journal: &Arc<dyn JournalStore
 ///
 /// **Errors**: nothing is left of one that does not come whole.
 pub(crate) async fn take(
+    host: &Host,
     user: &str,
     journal: &Arc<dyn JournalStore>,
     address: &str,
 ) -> Result<CheckpointInfo, NotFetched> {
     let unusable = || NotFetched::Broken("its address or our user name cannot be used");
     let address = HostPort::parse(address).map_err(|_| unusable())?;
-    let channel = master_channel(&address).map_err(|_| unusable())?;
+    let channel = master_channel(&host.net, &address).map_err(|_| unusable())?;
     let caller = Caller::new(user).ok_or_else(unusable)?;
     let mut client = MasterPeerClient::new(InterceptedService::new(channel, caller))
         .max_decoding_message_size(MESSAGE_BYTES_MAX);
@@ -76,7 +78,7 @@ pub(crate) async fn take(
         let part = tokio::time::timeout(PART_WITHIN, parts.message()).await.map_err(silent)??;
         let Some(part) = part else { break };
         let (journal, begun) = (journal.clone(), install.take());
-        let written = tokio::task::spawn_blocking(move || {
+        let written = host.blocking(move || {
             let mut install = match (begun, part.facts) {
                 (Some(install), None) => install,
                 (None, Some(facts)) => journal.install_checkpoint(&info(&facts))?,
@@ -88,7 +90,7 @@ pub(crate) async fn take(
         install = Some(written.await.map_err(|_| NotFetched::Broken("the process stops"))??);
     }
     let install = install.ok_or(NotFetched::Broken("it sent nothing"))?;
-    let finished = tokio::task::spawn_blocking(move || install.finish()).await;
+    let finished = host.blocking(move || install.finish()).await;
     Ok(finished.map_err(|_| NotFetched::Broken("the process stops"))??)
 }
 

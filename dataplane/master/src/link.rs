@@ -15,7 +15,6 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::interceptor::InterceptedService;
@@ -110,8 +109,8 @@ async fn stay(
     let (mut beats, reports) = match tokio::time::timeout(JOIN_WITHIN, joining).await {
         Ok(Ok(joined)) => joined,
         Ok(Err(status)) if code_of(&status) == Code::NotPrimary => return Parted::NotPrimary,
-        Ok(Err(status)) => return why(leader, status.message().to_owned()).await,
-        Err(_) => return why(leader, "no answer".to_owned()).await,
+        Ok(Err(status)) => return why(station, leader, status.message().to_owned()).await,
+        Err(_) => return why(station, leader, "no answer".to_owned()).await,
     };
     let mut round = None;
     let mut due = tokio::time::interval(BEAT);
@@ -121,7 +120,7 @@ async fn stay(
             biased;
             beat = beats.message() => beat,
             () = tokio::time::sleep_until(heard + SILENCE) => {
-                return why(leader, format!("no word for {} ms", SILENCE.as_millis())).await;
+                return why(station, leader, format!("no word for {} ms", SILENCE.as_millis())).await;
             }
             _ = due.tick() => {
                 // A report that finds no room is followed by a newer one.
@@ -145,7 +144,7 @@ async fn stay(
             }
             Ok(None) => return Parted::NotPrimary,
             Err(status) if code_of(&status) == Code::NotPrimary => return Parted::NotPrimary,
-            Err(status) => return why(leader, status.message().to_owned()).await,
+            Err(status) => return why(station, leader, status.message().to_owned()).await,
         }
     }
 }
@@ -155,7 +154,7 @@ type Bond = (Streaming<pb::PrimaryBeat>, mpsc::Sender<pb::StandbyState>);
 async fn join(station: &Station, standby: &Standby, leader: &Leader) -> Result<Bond, Status> {
     let unusable = || Status::internal(format!("{} cannot be called", leader.rpc_address));
     let address = HostPort::parse(&leader.rpc_address).map_err(|_| unusable())?;
-    let channel = master_channel(&address).map_err(|_| unusable())?;
+    let channel = master_channel(&station.host.net, &address).map_err(|_| unusable())?;
     let caller = Caller::new(&station.user).ok_or_else(unusable)?;
     let mut client = MasterPeerClient::new(InterceptedService::new(channel, caller));
     let (reports, stream) = mpsc::channel(4);
@@ -177,8 +176,11 @@ fn report(station: &Station, standby: &Standby) -> pb::StandbyState {
 }
 
 /// Tells a process that is gone from one that is silent: where nobody listens, the system refuses.
-async fn why(leader: &Leader, what: String) -> Parted {
-    match tokio::time::timeout(JOIN_WITHIN, TcpStream::connect(&leader.rpc_address)).await {
+async fn why(station: &Station, leader: &Leader, what: String) -> Parted {
+    let Ok(HostPort { host, port }) = HostPort::parse(&leader.rpc_address) else {
+        return Parted::Silent(what);
+    };
+    match tokio::time::timeout(JOIN_WITHIN, station.host.net.connect(&host, port)).await {
         Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => Parted::Gone,
         _ => Parted::Silent(what),
     }

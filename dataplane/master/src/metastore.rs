@@ -23,15 +23,20 @@ pub(crate) fn foundation(config: &MetastoreConfig, host: &Host) -> Result<Founda
 }
 
 /// Keeps a tree in a file within the memory that it may take, as long as the tree is in use.
-pub(crate) fn keep_trim(config: &MetastoreConfig, memory: TableMemory, tree: &Arc<Namespace>) {
+pub(crate) fn keep_trim(
+    config: &MetastoreConfig,
+    host: &Host,
+    memory: TableMemory,
+    tree: &Arc<Namespace>,
+) {
     let MetastoreConfig::File { resident_bytes: Some(most), .. } = config else { return };
-    tokio::spawn(trim(*most, memory, Arc::downgrade(tree)));
+    tokio::spawn(trim(*most, host.clone(), memory, Arc::downgrade(tree)));
 }
 
-async fn trim(most: u64, memory: TableMemory, tree: Weak<Namespace>) {
+async fn trim(most: u64, host: Host, memory: TableMemory, tree: Weak<Namespace>) {
     while tree.strong_count() > 0 {
         let memory = memory.clone();
-        let trimmed = tokio::task::spawn_blocking(move || memory.keep_resident_below(most));
+        let trimmed = host.blocking(move || memory.keep_resident_below(most));
         if trimmed.await.is_err() {
             // The process stops.
             return;

@@ -14,6 +14,7 @@ use crate::ufs_table::UfsTable;
 use crate::workers::Workers;
 use crate::writer::{Writer, WriterDeps};
 use alluxio_election::Tenure;
+use alluxio_host::Host;
 use alluxio_journal::JournalError;
 use alluxio_namespace::{Format, Mount};
 use alluxio_types::AlluxioPath;
@@ -68,7 +69,7 @@ impl Primary {
         standby: Arc<Standby>,
         tenure: Tenure,
     ) -> Result<Primary, NotRisen> {
-        take_over(standby.clone(), &tenure).await?;
+        take_over(&station.host, standby.clone(), &tenure).await?;
         let clock = &station.host.clock;
         tokio::time::sleep(tenure.serve_from().saturating_sub(clock.monotonic())).await;
         if !tenure.valid().await {
@@ -117,7 +118,7 @@ impl Primary {
             task.abort();
         }
         let journal = self.core.journal.clone();
-        let closed = tokio::task::spawn_blocking(move || journal.close()).await;
+        let closed = self.core.host.blocking(move || journal.close()).await;
         if let Ok(Err(error)) = closed
             && !is_fenced(&error)
         {
@@ -145,9 +146,9 @@ fn is_fenced(error: &JournalError) -> bool {
     }
 }
 
-async fn take_over(standby: Arc<Standby>, tenure: &Tenure) -> Result<(), NotRisen> {
+async fn take_over(host: &Host, standby: Arc<Standby>, tenure: &Tenure) -> Result<(), NotRisen> {
     let term = tenure.term();
-    let taken = tokio::task::spawn_blocking(move || {
+    let taken = host.blocking(move || {
         standby.journal.fence(term)?;
         standby.catch_up()
     });

@@ -7,6 +7,7 @@ use crate::fetch;
 use crate::metastore::{foundation, keep_trim};
 use crate::recover::{recover, write_checkpoint};
 use crate::role::{OpenedJournal, Station};
+use alluxio_host::Host;
 use alluxio_journal::{Followed, JournalError, JournalStore, Records};
 use alluxio_namespace::Namespace;
 use alluxio_proto::convert::journal::decode_entry;
@@ -22,6 +23,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// A tree that follows the journal.
 pub(crate) struct Standby {
+    host: Host,
     pub(crate) namespace: Arc<Namespace>,
     pub(crate) journal: Arc<dyn JournalStore>,
     pub(crate) cluster_id: String,
@@ -54,14 +56,14 @@ impl Standby {
         let (open, clock) = (station.journal.clone(), station.host.clock.clone());
         let started = clock.monotonic();
         let stopping = |_| StartError::Setup(MasterError::Stopping);
-        let opened = tokio::task::spawn_blocking(move || open()).await.map_err(stopping)??;
+        let opened = station.host.blocking(move || open()).await.map_err(stopping)??;
         let OpenedJournal { store: journal, cluster_id } = opened;
         let (metastore, host) = (station.config.metastore.clone(), station.host.clone());
-        let foundation = tokio::task::spawn_blocking(move || foundation(&metastore, &host));
+        let foundation = station.host.blocking(move || foundation(&metastore, &host));
         let foundation = foundation.await.map_err(stopping)??;
         let build = || {
             let (store, foundation) = (journal.clone(), foundation.clone());
-            tokio::task::spawn_blocking(move || recover(&*store, &foundation))
+            station.host.blocking(move || recover(&*store, &foundation))
         };
         let (mut namespace, mut recovered) = match build().await.map_err(stopping)? {
             Err(error @ JournalError::CheckpointNeeded { .. }) => {
@@ -88,8 +90,9 @@ impl Standby {
             "namespace is recovered"
         );
         let namespace = Arc::new(namespace);
-        keep_trim(&station.config.metastore, foundation.memory, &namespace);
+        keep_trim(&station.config.metastore, &station.host, foundation.memory, &namespace);
         Ok(Standby {
+            host: station.host.clone(),
             namespace,
             journal,
             cluster_id,
@@ -150,7 +153,8 @@ impl Standby {
     }
 
     async fn take(self: Arc<Self>, records: Records) -> Result<(), Ended> {
-        let applied = tokio::task::spawn_blocking(move || self.apply(&records)).await;
+        let host = self.host.clone();
+        let applied = host.blocking(move || self.apply(&records)).await;
         match applied {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Ended::Failed(error)),
@@ -196,7 +200,7 @@ impl Standby {
             _ => return,
         };
         let standby = self.clone();
-        tokio::task::spawn_blocking(move || {
+        let written = move || {
             let at = checkpoint.seq();
             match write_checkpoint(&*standby.journal, checkpoint) {
                 Ok(_) => {
@@ -205,7 +209,9 @@ impl Standby {
                 }
                 Err(error) => tracing::error!(%error, "the standby's checkpoint failed"),
             }
-        });
+        };
+        // Nobody waits for it.
+        drop(self.host.blocking(written));
     }
 
     /// Applies what earlier primaries appended and this tree does not have yet. Blocking; called

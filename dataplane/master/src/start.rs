@@ -11,7 +11,8 @@ use crate::services::{
 };
 use alluxio_config::MasterConfig;
 use alluxio_election::{Candidate, Elector};
-use alluxio_host::Host;
+use alluxio_host::net::Listener;
+use alluxio_host::{Host, Net};
 use alluxio_namespace::{Namespace, Policy};
 use alluxio_proto::v1::block::block_master_client_server::BlockMasterClientServer;
 use alluxio_proto::v1::block::block_master_worker_server::BlockMasterWorkerServer;
@@ -25,7 +26,6 @@ use axum::Router;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::service::{Routes, interceptor::InterceptedService};
@@ -59,10 +59,13 @@ pub struct Deps {
 /// name under which the master is elected.
 ///
 /// **Errors**: `Listen`.
-pub async fn bind(config: &MasterConfig) -> Result<TcpListener, StartError> {
+pub async fn bind(
+    net: &Arc<dyn Net>,
+    config: &MasterConfig,
+) -> Result<Box<dyn Listener>, StartError> {
     let (host, port) = (&config.bind_host, config.rpc_port);
     let error = |source| StartError::Listen { address: format!("{host}:{port}"), source };
-    TcpListener::bind((host.as_str(), port)).await.map_err(error)
+    net.listen(host, port).await.map_err(error)
 }
 
 /// A running master, primary or standby.
@@ -79,14 +82,14 @@ pub struct Handle {
 /// along behind it.
 ///
 /// **Errors**: see [`StartError`]; nothing is left running.
-pub async fn start(listener: TcpListener, deps: Deps) -> Result<Handle, StartError> {
+pub async fn start(listener: Box<dyn Listener>, deps: Deps) -> Result<Handle, StartError> {
     let server_metrics = ServerMetrics::register("master", deps.metrics.registry())?;
     let metrics = MasterMetrics::register(deps.metrics.registry())?;
     let readiness = Readiness::waiting_for(&[TAKES_PART]);
     let admin = AdminServer { metrics: deps.metrics, readiness: readiness.clone(), log: deps.log };
     let config = deps.config;
-    let web = admin.start(&config.web_bind_host, config.web_port, Router::new()).await?;
-    let at = |source| StartError::Listen { address: config.bind_host.clone(), source };
+    let (host, port) = (&config.web_bind_host, config.web_port);
+    let web = admin.start(&deps.host.net, host, port, Router::new()).await?;
     let slot = Arc::new(Slot::new(&*deps.elector, &deps.itself));
     let station = Arc::new(Station {
         policy: policy(&config),
@@ -97,12 +100,12 @@ pub async fn start(listener: TcpListener, deps: Deps) -> Result<Handle, StartErr
         itself: deps.itself,
         identities: Arc::new(Identities::new("/etc", &config.security, deps.host.clock.clone())),
         user: deps.user,
-        rpc_port: listener.local_addr().map_err(at)?.port(),
+        rpc_port: listener.address().port(),
         web_port: web.address().port(),
         host: deps.host,
         config: config.clone(),
     });
-    let server = serve(listener, routes(&slot, &station), server_metrics).map_err(at)?;
+    let server = serve(listener, routes(&slot, &station), server_metrics);
     let (stop, stopped) = watch::channel(false);
     let cycle = tokio::spawn(cycle::run(station, slot.clone(), stopped));
     let handle = Handle { slot, server, web, readiness, stop, cycle };

@@ -84,7 +84,7 @@ pub(crate) async fn finish_intents(core: Arc<Core>) {
 /// is dropped here. One that lies a whole period behind is not waited for.
 async fn left_to_secondary(core: &Arc<Core>, grown: u64, period: u64) -> bool {
     let (journal, known) = (core.journal.clone(), core.checkpoint_at.load(Ordering::Acquire));
-    let looked = tokio::task::spawn_blocking(move || {
+    let looked = core.host.blocking(move || {
         let found = journal.secondary_checkpoint()?;
         if found.is_some_and(|at| at.0 > known) {
             journal.truncate()?;
@@ -113,7 +113,7 @@ async fn adopt_checkpoint(core: &Core, standbys: &[StandbyFacts], covered: &mut 
     let Some(best) = standbys.iter().max_by_key(|standby| standby.checkpoint) else { return };
     if best.checkpoint > core.checkpoint_at.load(Ordering::Acquire) {
         let address = format!("{}:{}", best.host, best.rpc_port);
-        match fetch::take(&core.itself.user, &core.journal, &address).await {
+        match fetch::take(&core.host, &core.itself.user, &core.journal, &address).await {
             Ok(info) => {
                 core.checkpoint_at.fetch_max(info.at.0, Ordering::AcqRel);
                 core.metrics.journal_checkpoint.set(info.at.0 as i64);
@@ -129,7 +129,7 @@ async fn adopt_checkpoint(core: &Core, standbys: &[StandbyFacts], covered: &mut 
         return;
     }
     let journal = core.journal.clone();
-    match tokio::task::spawn_blocking(move || journal.truncate()).await {
+    match core.host.blocking(move || journal.truncate()).await {
         Ok(Ok(_)) => *covered = oldest,
         Ok(Err(error)) => tracing::warn!(%error, "covered entries stay in the journal"),
         // The process stops.

@@ -50,7 +50,7 @@ async fn start(dir: &Path, extra: &[(&str, String)]) -> Result<Handle, StartErro
         Ok(OpenedJournal { store: Arc::new(store), cluster_id })
     };
     let itself = Candidate { id: "master-1".into(), rpc_address: "127.0.0.1:0".into() };
-    let listener = alluxio_master::bind(&config).await?;
+    let listener = alluxio_master::bind(&Host::real().net, &config).await?;
     let deps = Deps {
         journal: Arc::new(journal),
         elector: Arc::new(FixedElector::new(itself.clone(), host.clock.clone())),

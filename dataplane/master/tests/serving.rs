@@ -72,7 +72,7 @@ impl Master {
             Ok(OpenedJournal { store: Arc::new(store), cluster_id })
         };
         let itself = Candidate { id: "master-1".into(), rpc_address: "127.0.0.1:0".into() };
-        let listener = alluxio_master::bind(&config).await.unwrap();
+        let listener = alluxio_master::bind(&Host::real().net, &config).await.unwrap();
         let deps = Deps {
             journal: Arc::new(journal),
             elector: Arc::new(FixedElector::new(itself.clone(), host.clock.clone())),
@@ -436,7 +436,7 @@ async fn a_worker_hears_which_blocks_can_go() {
 /// A client whose tries all are of one change.
 fn tries_of(master: &Master, operation: u128) -> FileSystemMasterClient<CallerChannel> {
     let port = master.handle.rpc_address().port();
-    let channel = channel(&HostPort { host: "127.0.0.1".into(), port }).unwrap();
+    let channel = channel(&Host::real().net, &HostPort { host: "127.0.0.1".into(), port }).unwrap();
     let caller = Caller::new(SUPERUSER).unwrap().for_operation(OperationId(operation));
     FileSystemMasterClient::new(InterceptedService::new(channel, caller))
 }

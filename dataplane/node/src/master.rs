@@ -1,6 +1,5 @@
 //! A master wired to this machine.
 
-use crate::error::at;
 use crate::journal_metrics::JournalMetrics;
 use crate::{NodeError, Process, signals};
 use alluxio_config::{JournalConfig, JournalKind, MasterConfig};
@@ -33,9 +32,8 @@ pub async fn start_master(process: &Process) -> Result<Handle, NodeError> {
             source: setting.source.to_string(),
         })
         .collect();
-    let listener = alluxio_master::bind(&config).await?;
-    let port = listener.local_addr().map_err(at("listen", "the RPC port"))?.port();
-    let rpc_address = format!("{}:{port}", config.hostname);
+    let listener = alluxio_master::bind(&process.host.net, &config).await?;
+    let rpc_address = format!("{}:{}", config.hostname, listener.address().port());
     let itself = Candidate { id: rpc_address.clone(), rpc_address };
     let journal = match (&etcd, &config.etcd) {
         (Some(etcd), Some(settings)) => {
@@ -108,7 +106,7 @@ fn journal_in_etcd(
     let (host, observer) = (host.clone(), Arc::new(JournalMetrics::register(metrics)?));
     Ok(Arc::new(move || {
         let opening = EtcdJournal::open(options.clone(), &host, observer.clone());
-        let store = runtime.block_on(opening)?;
+        let store = host.threads.wait_for(&runtime, opening)?;
         let cluster_id = store.facts().cluster_id.clone();
         Ok(OpenedJournal { store: Arc::new(store), cluster_id })
     }))

@@ -3,8 +3,9 @@
 use crate::auth::Caller;
 use crate::error::RpcError;
 use crate::primary::{CallerChannel, HostPort, channel};
+use alluxio_host::Net;
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
@@ -13,14 +14,15 @@ const CHANNELS_MAX: usize = 4096;
 
 /// Lazily connected channels, one per address.
 pub struct Peers {
+    net: Arc<dyn Net>,
     caller: Caller,
     channels: Mutex<HashMap<HostPort, Channel>>,
 }
 
 impl Peers {
     /// None yet.
-    pub fn new(caller: Caller) -> Self {
-        Peers { caller, channels: Mutex::new(HashMap::new()) }
+    pub fn new(net: Arc<dyn Net>, caller: Caller) -> Self {
+        Peers { net, caller, channels: Mutex::new(HashMap::new()) }
     }
 
     /// A channel to `address` that says who calls.
@@ -34,7 +36,7 @@ impl Peers {
         if channels.len() >= CHANNELS_MAX {
             channels.clear();
         }
-        let fresh = channel(address)?;
+        let fresh = channel(&self.net, address)?;
         channels.insert(address.clone(), fresh.clone());
         Ok(InterceptedService::new(fresh, self.caller.clone()))
     }

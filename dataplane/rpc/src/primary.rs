@@ -3,9 +3,10 @@
 use crate::auth::Caller;
 use crate::error::RpcError;
 use crate::retry::{Repeat, RetryPolicy};
-use alluxio_host::Host;
+use alluxio_host::{Host, Net};
 use alluxio_proto::status::{code_of, status};
 use alluxio_types::{Code, OperationId};
+use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -70,10 +71,10 @@ impl std::fmt::Display for HostPort {
 /// A lazily connected channel to `address`.
 ///
 /// **Errors**: [`RpcError::BadAddress`] when it does not make a URI.
-pub fn channel(address: &HostPort) -> Result<Channel, RpcError> {
+pub fn channel(net: &Arc<dyn Net>, address: &HostPort) -> Result<Channel, RpcError> {
     // A peer that vanished without closing is noticed between calls, not at the next one.
     let liveness = Liveness { interval: Duration::from_secs(15), timeout: Duration::from_secs(10) };
-    connect(address, CONNECT_TIMEOUT, liveness)
+    connect(net, address, CONNECT_TIMEOUT, liveness)
 }
 
 struct Liveness {
@@ -81,27 +82,36 @@ struct Liveness {
     timeout: Duration,
 }
 
-fn connect(address: &HostPort, timeout: Duration, liveness: Liveness) -> Result<Channel, RpcError> {
+fn connect(
+    net: &Arc<dyn Net>,
+    address: &HostPort,
+    timeout: Duration,
+    liveness: Liveness,
+) -> Result<Channel, RpcError> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(|_| RpcError::BadAddress { address: address.to_string() })?
         .connect_timeout(timeout)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(liveness.interval)
         .keep_alive_timeout(liveness.timeout)
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(16 << 20);
-    Ok(endpoint.connect_lazy())
+    let (net, address) = (net.clone(), address.clone());
+    let connector = tower::service_fn(move |_| {
+        let connection = net.connect(&address.host, address.port);
+        async move { connection.await.map(TokioIo::new) }
+    });
+    Ok(endpoint.connect_with_connector_lazy(connector))
 }
 
 /// A lazily connected channel to a master. Where there may be another master, one that is stopped or
 /// cut off is given up within seconds.
 ///
 /// **Errors**: [`RpcError::BadAddress`].
-pub fn master_channel(address: &HostPort) -> Result<Channel, RpcError> {
+pub fn master_channel(net: &Arc<dyn Net>, address: &HostPort) -> Result<Channel, RpcError> {
     // Pings are sent while calls are under way, and answered by the peer's connection, not by the
     // call: a slow call is no reason to give up.
     let liveness = Liveness { interval: Duration::from_secs(2), timeout: Duration::from_secs(3) };
-    connect(address, MASTER_CONNECT_TIMEOUT, liveness)
+    connect(net, address, MASTER_CONNECT_TIMEOUT, liveness)
 }
 
 /// Knows the primary without asking the masters, as etcd does.
@@ -194,7 +204,7 @@ impl Primary {
         if let Some(channel) = known.channels.get(&address) {
             return Ok((address, channel.clone()));
         }
-        let fresh = master_channel(&address)?;
+        let fresh = master_channel(&self.host.net, &address)?;
         // Masters move seldom: what is left of old addresses is let go now and then.
         if known.channels.len() >= CHANNELS_MAX {
             known.channels.clear();

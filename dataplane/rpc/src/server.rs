@@ -1,14 +1,19 @@
 //! Serving gRPC on a listener until told to stop.
 
 use crate::metrics::ServerMetrics;
+use alluxio_host::net::{Connection, Listener};
 use std::future::Future;
+use std::io::IoSlice;
 use std::net::SocketAddr;
-use tokio::net::TcpListener;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::Stream;
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic::transport::server::Connected;
 
 /// A server that runs until it is stopped.
 pub struct RpcServer {
@@ -36,17 +41,10 @@ impl RpcServer {
     }
 }
 
-/// Serves `routes` on `listener`.
-///
-/// **Errors**: when the listener has no address.
-pub fn serve(
-    listener: TcpListener,
-    routes: Routes,
-    metrics: ServerMetrics,
-) -> std::io::Result<RpcServer> {
-    let address = listener.local_addr()?;
+/// Serves `routes` on an open port.
+pub fn serve(listener: Box<dyn Listener>, routes: Routes, metrics: ServerMetrics) -> RpcServer {
+    let address = listener.address();
     let (stop, stopped) = oneshot::channel::<()>();
-    let incoming = NoDelay(TcpListenerStream::new(listener));
     let server = Server::builder()
         .layer(metrics)
         .http2_keepalive_interval(Some(std::time::Duration::from_secs(30)))
@@ -54,30 +52,76 @@ pub fn serve(
         .initial_connection_window_size(16 << 20)
         .max_concurrent_streams(4096)
         .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, async {
+        .serve_with_incoming_shutdown(Incoming(listener), async {
             // A dropped sender stops the server too: nobody is left who could.
             let _ = stopped.await;
         });
     let task = tokio::spawn(server);
-    Ok(RpcServer { address, stop: Some(stop), task })
+    RpcServer { address, stop: Some(stop), task }
 }
 
-/// Turns off Nagle's algorithm on every accepted connection: replies are small and awaited.
-struct NoDelay(TcpListenerStream);
+/// The connections of a port, as they come.
+struct Incoming(Box<dyn Listener>);
 
-impl tokio_stream::Stream for NoDelay {
-    type Item = std::io::Result<tokio::net::TcpStream>;
+impl Stream for Incoming {
+    type Item = std::io::Result<Accepted>;
 
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        let polled = std::pin::Pin::new(&mut self.0).poll_next(context);
-        if let std::task::Poll::Ready(Some(Ok(stream))) = &polled
-            && let Err(error) = stream.set_nodelay(true)
-        {
-            tracing::debug!(%error, "connection keeps Nagle's algorithm");
-        }
-        polled
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_accept(context).map(|accepted| Some(accepted.map(Accepted)))
+    }
+}
+
+/// A connection in the words of the server.
+struct Accepted(Connection);
+
+impl Connected for Accepted {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+impl AsyncRead for Accepted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Accepted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
     }
 }

@@ -2,15 +2,18 @@
 //! adds.
 
 use crate::{LogControl, Metrics, Readiness};
+use alluxio_host::Net;
+use alluxio_host::net::{Connection, Listener};
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -58,17 +61,18 @@ impl AdminServer {
     /// **Errors**: when the address cannot be listened on.
     pub async fn start(
         self,
+        net: &Arc<dyn Net>,
         host: &str,
         port: u16,
         pages: Router,
     ) -> Result<AdminHandle, AdminError> {
         let failed = |source| AdminError { address: format!("{host}:{port}"), source };
-        let listener = TcpListener::bind((host, port)).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let listener = net.listen(host, port).await.map_err(failed)?;
+        let address = listener.address();
         let routes = self.routes().merge(pages);
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
-            let serve = axum::serve(listener, routes).with_graceful_shutdown(async move {
+            let serve = axum::serve(Port(listener), routes).with_graceful_shutdown(async move {
                 // A dropped handle stops the server too.
                 let _ = stopped.await;
             });
@@ -106,6 +110,34 @@ impl AdminHandle {
         if tokio::time::timeout(STOP_PATIENCE, &mut self.task).await.is_err() {
             self.task.abort();
         }
+    }
+}
+
+/// Pause after a connection that could not be taken, for want of descriptors perhaps.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// An open port in the words of the server.
+struct Port(Box<dyn Listener>);
+
+impl axum::serve::Listener for Port {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        loop {
+            match poll_fn(|context| self.0.poll_accept(context)).await {
+                // Nobody asks who calls.
+                Ok(connection) => return (connection, self.0.address()),
+                Err(error) => {
+                    tracing::debug!(%error, "a connection was not taken");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        Ok(self.0.address())
     }
 }
 
@@ -164,6 +196,10 @@ mod tests {
         reply
     }
 
+    fn net() -> Arc<dyn Net> {
+        Arc::new(alluxio_host::TcpNet)
+    }
+
     #[tokio::test]
     async fn health_and_metrics_are_answered_on_any_free_port() {
         let metrics = Metrics::new("master");
@@ -171,7 +207,7 @@ mod tests {
         let readiness = Readiness::waiting_for(&["journal"]);
         let server = AdminServer { metrics, readiness: readiness.clone(), log: LogControl::none() };
         let pages = Router::new().route("/page", get(|| async { "mine" }));
-        let handle = server.start("127.0.0.1", 0, pages).await.unwrap();
+        let handle = server.start(&net(), "127.0.0.1", 0, pages).await.unwrap();
         let at = handle.address();
         assert_ne!(at.port(), 0);
         for path in ["/metrics", "/metrics/prometheus"] {
@@ -193,14 +229,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_port_is_named() {
-        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = taken.local_addr().unwrap().port();
         let server = AdminServer {
             metrics: Metrics::new("master"),
             readiness: Readiness::waiting_for(&[]),
             log: LogControl::none(),
         };
-        let error = server.start("127.0.0.1", port, Router::new()).await.err().unwrap();
+        let error = server.start(&net(), "127.0.0.1", port, Router::new()).await.err().unwrap();
         assert!(error.to_string().contains(&format!("127.0.0.1:{port}")));
     }
 }

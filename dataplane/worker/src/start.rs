@@ -82,14 +82,16 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
     let worker = store.identity().worker;
 
     let readiness = Readiness::waiting_for(&[SERVES, REGISTERED]);
-    let rpc = listen("RPC", &config.bind_host, config.rpc_port).await?;
+    let rpc = host.net.listen(&config.bind_host, config.rpc_port).await;
+    let rpc = rpc.map_err(cannot_listen("RPC", &config.bind_host, config.rpc_port))?;
     let tcp = listen("the data protocol", &config.bind_host, config.data_port).await?;
     let (unix, socket) = listen_unix(&config, worker)?;
     let admin = AdminServer { metrics, readiness: readiness.clone(), log };
-    let web = admin.start(&config.web_bind_host, config.web_port, Router::new()).await?;
+    let (web_host, web_port) = (&config.web_bind_host, config.web_port);
+    let web = admin.start(&host.net, web_host, web_port, Router::new()).await?;
     let address = WorkerAddress {
         host: config.hostname.clone(),
-        rpc_port: port(&rpc)?,
+        rpc_port: rpc.address().port(),
         data_port: port(&tcp)?,
         web_port: web.address().port(),
         domain_socket_path: socket.display().to_string(),
@@ -131,11 +133,7 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
     let service = WorkerServer::new(WorkerService { core: core.clone() })
         .max_decoding_message_size(MESSAGE_BYTES_MAX);
     let routes = Routes::new(InterceptedService::new(service, auth::identify));
-    let rpc = serve(rpc, routes, server_metrics).map_err(|source| StartError::Listen {
-        what: "RPC",
-        address: String::new(),
-        source,
-    })?;
+    let rpc = serve(rpc, routes, server_metrics);
     readiness.ready(SERVES);
     let stopped = start_tasks(&core, master, &readiness);
     tracing::info!(worker = worker.0, address = ?core.address, "worker serves");
@@ -214,11 +212,16 @@ fn start_tasks(
 }
 
 async fn listen(what: &'static str, host: &str, port: u16) -> Result<TcpListener, StartError> {
-    TcpListener::bind((host, port)).await.map_err(|source| StartError::Listen {
-        what,
-        address: format!("{host}:{port}"),
-        source,
-    })
+    TcpListener::bind((host, port)).await.map_err(cannot_listen(what, host, port))
+}
+
+fn cannot_listen(
+    what: &'static str,
+    host: &str,
+    port: u16,
+) -> impl FnOnce(std::io::Error) -> StartError {
+    let address = format!("{host}:{port}");
+    move |source| StartError::Listen { what, address, source }
 }
 
 fn port(listener: &TcpListener) -> Result<u16, StartError> {

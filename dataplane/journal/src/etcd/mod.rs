@@ -24,7 +24,7 @@ use crate::{
     Record, Recovered, Replay, Truncated,
 };
 use alluxio_etcd::Etcd;
-use alluxio_host::Host;
+use alluxio_host::{Host, Threads};
 use alluxio_proto::convert::journal::decode_entry;
 use alluxio_types::{CheckpointRecord, JournalSeq, Term};
 use follow::{EtcdFollower, collect};
@@ -33,8 +33,8 @@ use std::future::Future;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use writer::{Kept, Writer};
 
 /// Where and how large.
@@ -75,8 +75,8 @@ enum Phase {
     Opened,
     /// Loaded; perhaps it is followed.
     Loaded,
-    /// Appending on its thread.
-    Writing { term: Term, queue: Arc<Queue>, thread: Option<JoinHandle<()>> },
+    /// Appending in its task.
+    Writing { term: Term, queue: Arc<Queue>, task: Option<JoinHandle<()>> },
 }
 
 impl EtcdJournal {
@@ -93,7 +93,7 @@ impl EtcdJournal {
         let runtime = Handle::current();
         let folder = Folder { host: host.clone(), path: options.folder.clone() };
         let (place, expected) = (folder.clone(), cluster.clone());
-        let opened = runtime.spawn_blocking(move || prepare(&place, &expected));
+        let opened = host.blocking(move || prepare(&place, &expected));
         let lock = opened.await.map_err(|_| JournalError::Closed)??;
         let (publisher, commits) = CommitPublisher::new(JournalSeq(0));
         let journal = EtcdJournal {
@@ -126,8 +126,8 @@ impl EtcdJournal {
         FolderView { folder: &self.folder, cluster: &self.cluster }
     }
 
-    fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.block_on(future)
+    fn wait<T: Send>(&self, future: impl Future<Output = T> + Send) -> T {
+        self.folder.host.threads.wait_for(&self.runtime, future)
     }
 
     fn queue(&self) -> Result<Arc<Queue>, JournalError> {
@@ -224,8 +224,8 @@ pub async fn format(
 ) -> Result<FormatFacts, JournalError> {
     let new = FormatFacts { cluster_id: cluster_id.to_owned(), created: host.clock.now() };
     let facts = remote::format(etcd, new).await?;
-    let (host, id) = (host.clone(), facts.cluster_id.clone());
-    let formatted = Handle::current().spawn_blocking(move || layout::format(&host, &folder, &id));
+    let (place, id) = (host.clone(), facts.cluster_id.clone());
+    let formatted = host.blocking(move || layout::format(&place, &folder, &id));
     formatted.await.map_err(|_| JournalError::Closed)??;
     Ok(facts)
 }
@@ -311,7 +311,6 @@ impl JournalStore for EtcdJournal {
         let queue = Arc::new(Queue::new(self.limits, standing.head.last.next(), term));
         let writer = Writer {
             remote: self.remote.clone(),
-            runtime: self.runtime.clone(),
             queue: queue.clone(),
             publisher: self.publisher.clone(),
             observer: self.observer.clone(),
@@ -319,11 +318,8 @@ impl JournalStore for EtcdJournal {
             kept: self.kept.clone(),
             head: standing.head,
         };
-        let thread = std::thread::Builder::new()
-            .name("journal-writer".into())
-            .spawn(move || writer.run())
-            .map_err(layout::at("start a thread for", &self.folder.path))?;
-        *phase = Phase::Writing { term, queue, thread: Some(thread) };
+        let task = self.runtime.spawn(writer.run());
+        *phase = Phase::Writing { term, queue, task: Some(task) };
         Ok(())
     }
 
@@ -379,6 +375,7 @@ impl JournalStore for EtcdJournal {
             file: Box::new(file),
             remote: self.remote.clone(),
             runtime: self.runtime.clone(),
+            threads: self.folder.host.threads.clone(),
             master: self.master.clone(),
         }))
     }
@@ -431,15 +428,16 @@ impl JournalStore for EtcdJournal {
     }
 
     fn close(&self) -> Result<(), JournalError> {
-        let thread = match &mut *self.phase() {
-            Phase::Writing { queue, thread, .. } => {
+        let task = match &mut *self.phase() {
+            Phase::Writing { queue, task, .. } => {
                 queue.close();
-                thread.take()
+                task.take()
             }
             _ => None,
         };
-        if let Some(thread) = thread
-            && let Err(panic) = thread.join()
+        if let Some(task) = task
+            && let Err(ended) = self.wait(task)
+            && let Ok(panic) = ended.try_into_panic()
         {
             std::panic::resume_unwind(panic);
         }
@@ -452,7 +450,7 @@ impl JournalStore for EtcdJournal {
 
 impl Drop for EtcdJournal {
     fn drop(&mut self) {
-        // Not joined: the thread waits for etcd, and whoever drops us may be what etcd's answer
+        // Not waited for: the task waits for etcd, and whoever drops us may be what etcd's answer
         // needs. What is queued and not committed was never acknowledged.
         if let Phase::Writing { queue, .. } = &*self.phase() {
             queue.close();
@@ -465,6 +463,7 @@ struct AnnouncedSink {
     file: Box<dyn CheckpointSink>,
     remote: Remote,
     runtime: Handle,
+    threads: Arc<dyn Threads>,
     master: String,
 }
 
@@ -476,7 +475,8 @@ impl CheckpointSink for AnnouncedSink {
     fn finish(self: Box<Self>, state_hash: u64) -> Result<CheckpointInfo, JournalError> {
         let info = self.file.finish(state_hash)?;
         // It is there and good; truncation says so again.
-        if let Err(error) = self.runtime.block_on(self.remote.announce(&self.master, &info)) {
+        let announced = self.remote.announce(&self.master, &info);
+        if let Err(error) = self.threads.wait_for(&self.runtime, announced) {
             tracing::warn!(%error, "the others do not know of a new checkpoint yet");
         }
         Ok(info)
@@ -503,7 +503,8 @@ impl CheckpointSink for RestoreSink {
 
     fn finish(self: Box<Self>, state_hash: u64) -> Result<CheckpointInfo, JournalError> {
         let info = self.file.finish(state_hash)?;
-        match self.runtime.block_on(self.remote.begin_after(info.at)) {
+        let begun = self.remote.begin_after(info.at);
+        match self.folder.host.threads.wait_for(&self.runtime, begun) {
             Ok(true) => Ok(info),
             refused => {
                 // Another master wrote meanwhile: what it wrote is the journal.

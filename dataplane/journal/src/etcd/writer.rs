@@ -1,4 +1,4 @@
-//! The thread that appends: one transaction in flight, and what waits meanwhile is the next one.
+//! The task that appends: one transaction in flight, and what waits meanwhile is the next one.
 
 use super::group::{Group, groups};
 use super::remote::{Head, Remote};
@@ -10,7 +10,6 @@ use alluxio_types::JournalSeq;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::runtime::Handle;
 
 /// Pause before etcd is asked again after it did not answer.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -59,7 +58,6 @@ fn delay(backlog: Backlog) -> Option<Duration> {
 
 pub(super) struct Writer {
     pub(super) remote: Remote,
-    pub(super) runtime: Handle,
     pub(super) queue: Arc<Queue>,
     pub(super) publisher: Arc<CommitPublisher>,
     pub(super) observer: Arc<dyn Observer>,
@@ -69,11 +67,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn run(mut self) {
-        while let Taken::Group(batches) = self.queue.take() {
+    pub(super) async fn run(mut self) {
+        while let Taken::Group(batches) = self.queue.taken().await {
             self.observer.queue_depth(0);
             for group in groups(&batches) {
-                if let Err(error) = self.write(&group) {
+                if let Err(error) = self.write(&group).await {
                     self.observer.failed(&error);
                     let error = Arc::new(error);
                     self.queue.fail(error.clone());
@@ -85,13 +83,12 @@ impl Writer {
     }
 
     /// Makes a group durable, however long that takes, or fails for ever.
-    fn write(&mut self, group: &Group) -> Result<(), JournalError> {
-        self.wait_for_room()?;
+    async fn write(&mut self, group: &Group) -> Result<(), JournalError> {
+        self.wait_for_room().await?;
         let began = self.clock.monotonic();
         let mut told = false;
         loop {
-            let appended = self.runtime.block_on(self.remote.append(self.head, group));
-            match appended {
+            match self.remote.append(self.head, group).await {
                 Ok(true) => break,
                 // Either an earlier attempt of ours was late, or we are not the primary any more.
                 Ok(false) => {}
@@ -108,13 +105,13 @@ impl Writer {
                     }
                     told = true;
                     self.observer.stalled(&error);
-                    if !self.queue.pause(RETRY_PAUSE) {
+                    if !self.queue.paused(RETRY_PAUSE).await {
                         return Err(error);
                     }
                 }
                 Err(error) => return Err(error.into()),
             }
-            if self.is_stored(group)? {
+            if self.is_stored(group).await? {
                 break;
             }
         }
@@ -134,12 +131,12 @@ impl Writer {
     /// Reads back what became of an attempt to append `group`: `false` when it may be tried again.
     /// The same group may be on its way twice, but only one of the two can find the journal's end
     /// where it expects it.
-    fn is_stored(&self, group: &Group) -> Result<bool, JournalError> {
+    async fn is_stored(&self, group: &Group) -> Result<bool, JournalError> {
         loop {
-            let standing = match self.runtime.block_on(self.remote.standing()) {
+            let standing = match self.remote.standing().await {
                 Ok(standing) => standing,
                 Err(JournalError::Etcd(error)) if error.outcome_is_unknown() => {
-                    if !self.queue.pause(RETRY_PAUSE) {
+                    if !self.queue.paused(RETRY_PAUSE).await {
                         return Err(error.into());
                     }
                     continue;
@@ -164,21 +161,21 @@ impl Writer {
     }
 
     /// Slows down while too much waits for a checkpoint.
-    fn wait_for_room(&self) -> Result<(), JournalError> {
+    async fn wait_for_room(&self) -> Result<(), JournalError> {
         loop {
             let backlog = self.kept.backlog();
             match delay(backlog) {
                 Some(Duration::ZERO) => return Ok(()),
                 Some(pause) => {
                     // Closed meanwhile: what is queued still goes.
-                    self.queue.pause(pause);
+                    self.queue.paused(pause).await;
                     return Ok(());
                 }
                 None => {
                     let (bytes, limit) = (backlog.bytes, backlog.limit_bytes);
                     let error = JournalError::BacklogFull { bytes, limit };
                     self.observer.stalled(&error);
-                    if !self.queue.pause(BACKLOG_PAUSE) {
+                    if !self.queue.paused(BACKLOG_PAUSE).await {
                         return Err(error);
                     }
                 }

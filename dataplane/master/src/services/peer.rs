@@ -14,6 +14,7 @@ use alluxio_proto::v1::meta::master_peer_server::MasterPeer;
 use alluxio_types::Code;
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -73,23 +74,27 @@ impl MasterPeer for PeerService {
         let allowed = namespace.require_superuser(&context, "fetch a checkpoint of");
         allowed.map_err(|refusal| Status::from(MasterError::from(refusal)))?;
         let (parts, stream) = mpsc::channel(PARTS_IN_FLIGHT);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = send_checkpoint(&*journal, &parts) {
+        let (threads, runtime) = (station.host.threads.clone(), Handle::current());
+        let send = move || {
+            let send = |part| threads.wait_for(&runtime, parts.send(part)).is_ok();
+            if let Err(error) = send_checkpoint(&*journal, &send) {
                 // The one who asked may be gone: then nobody misses the error.
-                let _ = parts.blocking_send(Err(MasterError::from(error).into()));
+                send(Err(MasterError::from(error).into()));
             }
-        });
+        };
+        drop(station.host.blocking(send));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 }
 
-/// Reads the newest checkpoint and sends it part by part, as fast as it is taken.
+/// Reads the newest checkpoint and sends it part by part, as fast as it is taken. Blocking; `send` says
+/// whether somebody still takes parts.
 fn send_checkpoint(
     journal: &dyn JournalStore,
-    parts: &mpsc::Sender<Result<pb::CheckpointPart, Status>>,
+    send: &dyn Fn(Result<pb::CheckpointPart, Status>) -> bool,
 ) -> Result<(), JournalError> {
     let Some(source) = journal.open_checkpoint()? else {
-        let _ = parts.blocking_send(Err(status(Code::NotFound, "this master has no checkpoint")));
+        send(Err(status(Code::NotFound, "this master has no checkpoint")));
         return Ok(());
     };
     let info = source.info().clone();
@@ -107,7 +112,7 @@ fn send_checkpoint(
         let end = data.is_empty();
         offset += data.len() as u64;
         part.data = data.into();
-        if parts.blocking_send(Ok(std::mem::take(&mut part))).is_err() || end {
+        if !send(Ok(std::mem::take(&mut part))) || end {
             return Ok(());
         }
     }

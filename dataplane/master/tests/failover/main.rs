@@ -47,8 +47,8 @@ impl Cluster {
             ("alluxio.master.mount.table.root.ufs", ufs),
         ]);
         let config = config.unwrap().master().unwrap();
-        let listener = alluxio_master::bind(&config).await.unwrap();
-        let rpc_address = listener.local_addr().unwrap().to_string();
+        let listener = alluxio_master::bind(&Host::real().net, &config).await.unwrap();
+        let rpc_address = listener.address().to_string();
         let itself = Candidate { id: rpc_address.clone(), rpc_address };
         let journal = self.journal.clone();
         let deps = Deps {
@@ -87,7 +87,7 @@ fn client<'a>(masters: impl IntoIterator<Item = &'a Handle>) -> Primary {
 /// Calls of one master and of no other, all tries of one change.
 fn tries_of(master: &Handle, operation: u128) -> FileSystemMasterClient<CallerChannel> {
     let caller = Caller::new(USER).unwrap().for_operation(OperationId(operation));
-    let channel = channel(&address(master)).unwrap();
+    let channel = channel(&Host::real().net, &address(master)).unwrap();
     FileSystemMasterClient::new(InterceptedService::new(channel, caller))
 }
 

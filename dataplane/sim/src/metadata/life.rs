@@ -35,6 +35,7 @@ fn host(disk: &MemoryDisk) -> Host {
         clock: Arc::new(ManualClock::at(UnixMillis(1_700_000_000_000))),
         entropy: Arc::new(SeededEntropy::new(1)),
         disk: Arc::new(disk.clone()),
+        ..Host::real()
     }
 }
 

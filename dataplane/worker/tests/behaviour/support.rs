@@ -218,7 +218,7 @@ impl Worker {
     pub(crate) fn control(&self) -> WorkerClient<alluxio_rpc::primary::CallerChannel> {
         let address = self.handle.address();
         let at = HostPort { host: address.host.clone(), port: address.rpc_port };
-        let peers = Peers::new(Caller::new("ann").unwrap());
+        let peers = Peers::new(Host::real().net, Caller::new("ann").unwrap());
         WorkerClient::new(peers.channel(&at).unwrap())
     }
 
