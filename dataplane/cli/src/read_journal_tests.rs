@@ -34,7 +34,7 @@ fn sample(folder: &Path) {
             let formatted = UnixMillis(5);
             sink.put(&CheckpointRecord::Cluster { cluster_id: "a-cluster".into(), formatted })
                 .unwrap();
-            sink.finish(0xAB).unwrap();
+            sink.finish(alluxio_journal::StateDigest { kind: 1, hash: 0xAB }).unwrap();
         }
     }
 }

@@ -8,7 +8,9 @@
 
 use alluxio_host::{DiskFile, Host, OpenMode};
 use alluxio_journal::folder::format;
-use alluxio_journal::{EntryBatch, FolderJournal, FolderOptions, JournalStore, Replay};
+use alluxio_journal::{
+    EntryBatch, FolderJournal, FolderOptions, JournalStore, Replay, StateDigest,
+};
 use alluxio_types::{
     CheckpointRecord, Entry, FileKind, Fingerprint, InodeId, InodeRecord, JournalSeq, Mode,
     PersistenceState, Term, TtlAction, UnixMillis,
@@ -233,7 +235,7 @@ fn checkpoint(path: &Path) -> Outcome<()> {
     for id in 0..INODES {
         sink.put(&CheckpointRecord::Inode(Box::new(inode(id))))?;
     }
-    let info = sink.finish(0)?;
+    let info = sink.finish(StateDigest::UNKNOWN)?;
     let wrote = began.elapsed().as_secs_f64();
     drop(journal);
     let journal = FolderJournal::open(options, &host, Arc::new(()))?;

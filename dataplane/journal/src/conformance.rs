@@ -2,6 +2,7 @@
 
 use crate::{
     CheckpointInfo, EntryBatch, Followed, Follower, JournalError, JournalStore, Recovered, Replay,
+    StateDigest,
 };
 use alluxio_types::{CheckpointRecord, Entry, InodeId, JournalSeq, MountId, Term, UnixMillis};
 use std::future::Future;
@@ -34,6 +35,7 @@ pub async fn run(stage: &dyn Stage) {
     entries_are_read_and_followed_from_any_position(stage).await;
     checkpoints_bound_what_is_loaded(stage).await;
     a_checkpoint_goes_from_master_to_master(stage).await;
+    a_checkpoint_of_another_state_is_passed_over(stage).await;
 }
 
 /// The entry at a position: it can be told from every other. Some are large.
@@ -85,6 +87,15 @@ impl Replay for Checker {
         }
         self.last = seq.0;
     }
+
+    fn state_hash(&self) -> Option<StateDigest> {
+        Some(digest(self.checkpoint?))
+    }
+}
+
+/// The hash of a checkpoint at a position, as [`Checker`] computes it.
+pub fn digest(at: u64) -> StateDigest {
+    StateDigest { kind: 1, hash: at }
 }
 
 /// Runs a call that blocks.
@@ -164,7 +175,7 @@ impl Writing {
         blocking(&self.journal, move |journal| {
             let mut sink = journal.begin_checkpoint(JournalSeq(at))?;
             sink.put(&CheckpointRecord::NextContainer(at))?;
-            let info = sink.finish(at)?;
+            let info = sink.finish(digest(at))?;
             journal.truncate()?;
             Ok::<_, JournalError>(info)
         })
@@ -324,7 +335,7 @@ async fn checkpoints_bound_what_is_loaded(stage: &dyn Stage) {
     writing.close().await;
     let (writing, recovered, checker) = Writing::begin(stage).await;
     let used = recovered.checkpoint.expect("three were written");
-    assert_eq!((used.at.0, used.state_hash, checker.checkpoint), (at, at, Some(at)));
+    assert_eq!((used.at.0, used.state_hash, checker.checkpoint), (at, digest(at), Some(at)));
     assert_eq!((recovered.entries, checker.last), (5, at + 5));
     writing.close().await;
 }
@@ -353,7 +364,7 @@ async fn a_checkpoint_goes_from_master_to_master(stage: &dyn Stage) {
             for piece in bytes.chunks(77) {
                 install.write(piece)?;
             }
-            install.finish()
+            install.finish(&mut Checker::default())
         })
     };
     // Damaged, shortened, or not what was promised: refused.
@@ -364,11 +375,41 @@ async fn a_checkpoint_goes_from_master_to_master(stage: &dyn Stage) {
         assert!(refused.is_err(), "a flipped bit in byte {at}");
     }
     assert!(install(bytes[..bytes.len() - 1].to_vec(), info.clone()).await.is_err());
-    let other = CheckpointInfo { state_hash: 1, ..info.clone() };
+    let other = CheckpointInfo { state_hash: StateDigest::UNKNOWN, ..info.clone() };
     assert!(install(bytes.clone(), other).await.is_err());
     assert_eq!(install(bytes, info.clone()).await.expect("it is what was promised"), info);
     writing.close().await;
     let (writing, recovered, _) = Writing::begin(stage).await;
     assert_eq!(recovered.checkpoint, Some(info));
+    writing.close().await;
+}
+
+async fn a_checkpoint_of_another_state_is_passed_over(stage: &dyn Stage) {
+    let (mut writing, ..) = Writing::begin(stage).await;
+    writing.append(3).await;
+    let sound = writing.checkpoint().await;
+    // One whose hash nobody can compare is used; one that is contradicted is not.
+    for (digest, passed_over) in [
+        (StateDigest { kind: 2, hash: 9 }, 0),
+        (StateDigest::UNKNOWN, 0),
+        (StateDigest { kind: 1, hash: 9 }, 1),
+    ] {
+        writing.append(3).await;
+        let at = writing.next - 1;
+        let written = blocking(&writing.journal, move |journal| {
+            let mut sink = journal.begin_checkpoint(JournalSeq(at))?;
+            sink.put(&CheckpointRecord::NextContainer(at))?;
+            sink.finish(digest)
+        });
+        written.await.expect("there is room");
+        writing.close().await;
+        let (again, recovered, checker) = Writing::begin(stage).await;
+        let used = recovered.checkpoint.expect("some were written");
+        assert_eq!(recovered.damaged_checkpoints, passed_over);
+        assert_eq!((checker.last, checker.checkpoint), (at, Some(used.at.0)));
+        assert_eq!(used.at < JournalSeq(at), passed_over > 0);
+        assert!(used.at > sound.at);
+        writing = again;
+    }
     writing.close().await;
 }

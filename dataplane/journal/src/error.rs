@@ -245,6 +245,14 @@ pub enum Damage {
     /// A checkpoint is shorter or longer than its trailer says, or its checksum fails.
     #[error("checkpoint is incomplete or fails its checksum")]
     Checkpoint,
+    /// A checkpoint's items are those that were written, and do not make the state that they were taken of.
+    #[error("it gives another state than it was taken of (hash {found:016x}, not {expected:016x})")]
+    StateHash {
+        /// What the items give.
+        found: u64,
+        /// What its writer said.
+        expected: u64,
+    },
 }
 
 impl Coded for JournalError {

@@ -34,5 +34,5 @@ pub use follow::{Followed, Follower, Records};
 pub use noop::NoopJournal;
 pub use store::{
     AppendFuture, Backlog, CheckpointInfo, CheckpointInstall, CheckpointSink, CheckpointSource,
-    Flush, JournalStore, Observer, Record, Recovered, Replay, Truncated,
+    Flush, JournalStore, Observer, Record, Recovered, Replay, StateDigest, Truncated,
 };

@@ -3,7 +3,7 @@
 use crate::follow::CommitFollower;
 use crate::{
     AppendFuture, CheckpointInfo, CheckpointSink, CommitPublisher, Commits, EntryBatch, Follower,
-    JournalError, JournalStore, Record, Recovered, Replay, Truncated,
+    JournalError, JournalStore, Record, Recovered, Replay, StateDigest, Truncated,
 };
 use alluxio_types::{CheckpointRecord, JournalSeq, Term, UnixMillis};
 use std::ops::ControlFlow;
@@ -136,7 +136,7 @@ impl CheckpointSink for Nowhere {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, state_hash: u64) -> Result<CheckpointInfo, JournalError> {
+    fn finish(self: Box<Self>, state_hash: StateDigest) -> Result<CheckpointInfo, JournalError> {
         Ok(CheckpointInfo {
             at: self.at,
             records: self.records,

@@ -33,6 +33,32 @@ pub trait Replay {
 
     /// One entry. Positions grow by one.
     fn entry(&mut self, seq: JournalSeq, entry: Entry);
+
+    /// The state hash of the items since the last restart, which the store compares with the one that
+    /// the checkpoint was written with; `None` from those who do not compute any.
+    fn state_hash(&self) -> Option<StateDigest> {
+        None
+    }
+}
+
+/// A state hash: what a checkpoint's writer, or its reader, computed over the items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StateDigest {
+    /// How it was computed: only hashes of one kind can be compared. 0 = not at all, as in files of
+    /// early versions.
+    pub kind: u32,
+    /// The hash.
+    pub hash: u64,
+}
+
+impl StateDigest {
+    /// Nobody computed it.
+    pub const UNKNOWN: StateDigest = StateDigest { kind: 0, hash: 0 };
+
+    /// Whether the two are known not to be of the same state.
+    pub fn contradicts(self, other: StateDigest) -> bool {
+        self.kind != 0 && self.kind == other.kind && self.hash != other.hash
+    }
 }
 
 /// What [`JournalStore::load`] found.
@@ -61,8 +87,8 @@ pub struct CheckpointInfo {
     pub records: u64,
     /// Size of its file.
     pub length_bytes: u64,
-    /// What its writer computed over the namespace; whoever loads it may compute it again.
-    pub state_hash: u64,
+    /// What its writer computed over the items; compared whenever they are read.
+    pub state_hash: StateDigest,
     /// When it was written.
     pub created: UnixMillis,
 }
@@ -74,7 +100,7 @@ pub trait CheckpointSink: Send {
     fn put(&mut self, record: &CheckpointRecord) -> Result<(), JournalError>;
 
     /// Makes it durable and visible. `state_hash` is stored as it is.
-    fn finish(self: Box<Self>, state_hash: u64) -> Result<CheckpointInfo, JournalError>;
+    fn finish(self: Box<Self>, state_hash: StateDigest) -> Result<CheckpointInfo, JournalError>;
 }
 
 /// A finished checkpoint as bytes, for another master. Blocking.
@@ -95,11 +121,11 @@ pub trait CheckpointInstall: Send {
     /// **Errors**: `Corrupt` when there are too many; `Full`, `Io`.
     fn write(&mut self, bytes: &[u8]) -> Result<(), JournalError>;
 
-    /// Reads all of it back, checks it against its checksums and what was promised, and makes it
-    /// durable and visible; the next [`JournalStore::load`] uses it.
+    /// Reads all of it back through `check`, compares it with its checksums, what was promised and the
+    /// state hash of `check`, and makes it durable and visible; the next [`JournalStore::load`] uses it.
     ///
     /// **Errors**: `Corrupt` when it is not what was promised; `Foreign`, `Io`.
-    fn finish(self: Box<Self>) -> Result<CheckpointInfo, JournalError>;
+    fn finish(self: Box<Self>, check: &mut dyn Replay) -> Result<CheckpointInfo, JournalError>;
 }
 
 /// How much of the log is kept, for stores where room is scarce.
@@ -143,7 +169,7 @@ pub struct Truncated {
 /// 4. After `fence(t)` returns, no append under a term below `t` becomes durable.
 pub trait JournalStore: Send + Sync + 'static {
     /// Hands the newest sound checkpoint and all entries after it to `replay`. Repairs an end that
-    /// a crash left torn.
+    /// a crash left torn. A checkpoint is not sound when [`Replay::state_hash`] contradicts its own.
     ///
     /// **Errors**: `Corrupt` and `Gap` when content is lost; `Io`; `OutOfOrder` once appending.
     fn load(&self, replay: &mut dyn Replay) -> Result<Recovered, JournalError>;

@@ -6,8 +6,8 @@ mod stage;
 
 use alluxio_election::Elector;
 use alluxio_host::Host;
-use alluxio_journal::conformance::{Stage, Writing, batch, blocking, load, soon};
-use alluxio_journal::{Followed, JournalError, etcd};
+use alluxio_journal::conformance::{Checker, Stage, Writing, batch, blocking, load, soon};
+use alluxio_journal::{Followed, JournalError, StateDigest, etcd};
 use alluxio_testservers::{Etcd as Servers, Proxy};
 use alluxio_types::JournalSeq;
 use stage::InEtcd;
@@ -205,7 +205,7 @@ async fn a_standby_behind_what_is_kept_takes_a_checkpoint_from_another_master() 
         let source = primary.open_checkpoint()?.unwrap();
         let mut install = standby.install_checkpoint(source.info())?;
         install.write(&source.read_at(0, usize::MAX)?)?;
-        install.finish()
+        install.finish(&mut Checker::default())
     });
     assert_eq!(install.await.unwrap(), newest);
     let (recovered, _) = load(&standby).await.unwrap();
@@ -283,7 +283,7 @@ async fn a_backup_is_restored_into_an_empty_journal_only() {
     let restore = |journal: &dyn alluxio_journal::JournalStore| {
         let mut sink = journal.begin_restore(JournalSeq(40))?;
         sink.put(&alluxio_types::CheckpointRecord::NextContainer(40))?;
-        sink.finish(7)
+        sink.finish(StateDigest { kind: 1, hash: 40 })
     };
     let journal = one.open().await;
     assert!(blocking(&journal, restore).await.is_err(), "it is not loaded");

@@ -4,7 +4,7 @@
 
 use alluxio_host::{Host, RealDisk, SeededEntropy, SystemClock};
 use alluxio_journal::folder::{Finding, FolderLog, format, salvage};
-use alluxio_journal::{Damage, EntryBatch, JournalError, Replay};
+use alluxio_journal::{Damage, EntryBatch, JournalError, Replay, StateDigest};
 use alluxio_types::{CheckpointRecord, Entry, JournalSeq, MountId, Term};
 use std::fs;
 use std::ops::ControlFlow;
@@ -45,7 +45,7 @@ fn sample(folder: &Path) {
             (1..=40).for_each(|next| {
                 sink.put(&CheckpointRecord::NextContainer(next)).unwrap();
             });
-            sink.finish(77).unwrap();
+            sink.finish(StateDigest { kind: 1, hash: 77 }).unwrap();
         }
     }
 }

@@ -8,7 +8,7 @@ use alluxio_host::{
 use alluxio_journal::folder::{FolderLog, QueueLimits, format};
 use alluxio_journal::{
     CheckpointInfo, EntryBatch, Flush, FolderJournal, FolderOptions, JournalError, JournalStore,
-    NoopJournal, Observer, Recovered, Replay,
+    NoopJournal, Observer, Recovered, Replay, StateDigest,
 };
 use alluxio_types::{
     CheckpointRecord, Entry, FileKind, Fingerprint, InodeId, InodeRecord, JournalSeq, Mode,
@@ -321,7 +321,7 @@ async fn checkpoints_are_written_while_appends_go_on() {
             }
             sink.put(&inode(id + round)).unwrap();
         }
-        assert_eq!(sink.finish(round).unwrap().records, 5000);
+        assert_eq!(sink.finish(StateDigest { kind: 1, hash: round }).unwrap().records, 5000);
         removed += run.journal.truncate().unwrap().segments;
     }
     assert!(removed > 0);
@@ -336,7 +336,7 @@ async fn checkpoints_are_written_while_appends_go_on() {
 
     let run = start(&host, options);
     let used = run.recovered.checkpoint.clone().unwrap();
-    assert_eq!((used.state_hash, used.records), (3, 5000));
+    assert_eq!((used.state_hash.hash, used.records), (3, 5000));
     let wanted: Vec<_> = (0..5000).map(|id| inode(id + 3)).collect();
     assert_eq!(run.found.checkpoint, wanted);
     let wanted: Vec<_> = (used.at.0 + 1..next).map(|seq| (seq, entry(seq))).collect();
@@ -413,7 +413,7 @@ fn a_stored_folder_is_read_and_written_as_ever() {
     log.write_group(&[(Term(3), batch(10, 4))]).unwrap();
     let mut sink = log.begin_checkpoint(JournalSeq(9)).unwrap();
     (1..4).for_each(|id| sink.put(&inode(id)).unwrap());
-    sink.finish(0xfeed).unwrap();
+    sink.finish(StateDigest { kind: 0, hash: 0xfeed }).unwrap();
     drop(log);
 
     let names = ["VERSION", "checkpoint-00000000000000000009", "segment-00000000000000000001"];
@@ -432,7 +432,7 @@ fn a_stored_folder_is_read_and_written_as_ever() {
     let mut found = Collect::default();
     let recovered = FolderLog::open(&host, folder, 400).unwrap().load(&mut found).unwrap();
     assert_eq!((recovered.last, recovered.term), (JournalSeq(13), Term(3)));
-    assert_eq!(recovered.checkpoint.unwrap().state_hash, 0xfeed);
+    assert_eq!(recovered.checkpoint.unwrap().state_hash.hash, 0xfeed);
     assert_eq!(found.checkpoint, (1..4).map(inode).collect::<Vec<_>>());
     assert_eq!(found.entries, (10..14).map(|seq| (seq, entry(seq))).collect::<Vec<_>>());
 }

@@ -4,7 +4,7 @@
 
 use alluxio_host::{Entropy, Host, ManualClock, MemoryDisk, SeededEntropy};
 use alluxio_journal::folder::{FolderLog, FolderTail, format};
-use alluxio_journal::{EntryBatch, JournalError, Replay};
+use alluxio_journal::{EntryBatch, JournalError, Replay, StateDigest};
 use alluxio_types::{CheckpointRecord, Entry, InodeId, JournalSeq, Term, UnixMillis};
 use std::path::Path;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ fn put_checkpoint(
 ) -> Result<(), JournalError> {
     sink.put(&CheckpointRecord::NextContainer(chain.state))?;
     sink.put(&CheckpointRecord::NextContainer(chain.last))?;
-    sink.finish(chain.state).map(drop)
+    sink.finish(StateDigest { kind: 1, hash: chain.state }).map(drop)
 }
 
 /// Everything of one run.

@@ -1,9 +1,10 @@
 //! Taking a checkpoint from another master: for one that was away for longer than the journal keeps
 //! entries, or lost its own checkpoints.
 
+use crate::recover::Check;
 use crate::role::Station;
 use alluxio_host::Host;
-use alluxio_journal::{CheckpointInfo, CheckpointInstall, JournalError, JournalStore};
+use alluxio_journal::{CheckpointInfo, CheckpointInstall, JournalError, JournalStore, StateDigest};
 use alluxio_proto::v1::meta as pb;
 use alluxio_proto::v1::meta::master_peer_client::MasterPeerClient;
 use alluxio_rpc::primary::master_channel;
@@ -90,7 +91,7 @@ pub(crate) async fn take(
         install = Some(written.await.map_err(|_| NotFetched::Broken("the process stops"))??);
     }
     let install = install.ok_or(NotFetched::Broken("it sent nothing"))?;
-    let finished = host.blocking(move || install.finish()).await;
+    let finished = host.blocking(move || install.finish(&mut Check::default())).await;
     Ok(finished.map_err(|_| NotFetched::Broken("the process stops"))??)
 }
 
@@ -99,7 +100,7 @@ fn info(facts: &pb::CheckpointFacts) -> CheckpointInfo {
         at: JournalSeq(facts.seq),
         records: facts.records,
         length_bytes: facts.length_bytes,
-        state_hash: facts.state_hash,
+        state_hash: StateDigest { kind: facts.state_hash_kind, hash: facts.state_hash },
         created: UnixMillis(facts.created_ms),
     }
 }

@@ -89,7 +89,6 @@ impl Standby {
             ms = clock.monotonic().saturating_sub(started).as_millis() as u64,
             "namespace is recovered"
         );
-        let namespace = Arc::new(namespace);
         keep_trim(&station.config.metastore, &station.host, foundation.memory, &namespace);
         Ok(Standby {
             host: station.host.clone(),

@@ -2,12 +2,13 @@
 //! answer was lost, gets that answer and no second change. Journaled with the change, so a new
 //! primary knows them too.
 
+use crate::state_hash::OrderedHash;
 use crate::table::ids::{read, write};
 use alluxio_types::{Answer, OperationId};
-use foldhash::fast::{FixedState, FoldHasher};
+use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::RwLock;
 
 /// Answers remembered, as in the reference; the oldest go first. 48 bytes each and 6 in the index:
@@ -85,23 +86,6 @@ impl Ring {
     }
 }
 
-/// The hash of answers in their order.
-pub(crate) struct OrderedHash(FoldHasher<'static>);
-
-impl OrderedHash {
-    pub(crate) fn new() -> Self {
-        OrderedHash(FixedState::with_seed(3).build_hasher())
-    }
-
-    pub(crate) fn add(&mut self, operation: OperationId, answer: Answer) {
-        (operation, answer).hash(&mut self.0);
-    }
-
-    pub(crate) fn finish(&self) -> u64 {
-        self.0.finish()
-    }
-}
-
 impl Answers {
     pub(crate) fn get(&self, operation: OperationId) -> Option<Row> {
         read(&self.ring).get(operation).copied()
@@ -118,7 +102,7 @@ impl Answers {
 
     /// A hash of all of them and their order, which decides who is forgotten first.
     pub(crate) fn hash(&self) -> u64 {
-        let mut hash = OrderedHash::new();
+        let mut hash = OrderedHash::default();
         for row in &read(&self.ring).rows {
             hash.add(row.operation, row.answer);
         }

@@ -9,6 +9,7 @@
 use crate::inode::{Inode, NewRecord};
 use crate::namespace::{Foundation, Namespace, SHARDS, shard_of};
 use crate::sets::Membership;
+use crate::state_hash::hash_of;
 use crate::table::ids::Location;
 use crate::table::shard::Shard;
 use crate::{Error, Refusal};
@@ -194,21 +195,6 @@ impl Namespace {
         }
         sum
     }
-}
-
-/// A hash of a record's content: of its debug text, which names every field.
-pub(crate) fn hash_of(record: &CheckpointRecord) -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    let mut hasher = FixedState::with_seed(1).build_hasher();
-    if let CheckpointRecord::Mount(info) = record {
-        // Debug text of options hides their values.
-        for (key, value) in &info.options.0 {
-            hasher.write(key.as_bytes());
-            hasher.write(value.as_bytes());
-        }
-    }
-    hasher.write(format!("{record:?}").as_bytes());
-    hasher.finish()
 }
 
 /// Builds a tree from a checkpoint.

@@ -24,6 +24,7 @@ pub mod namespace;
 mod permission;
 mod plan;
 mod read;
+mod rebuild;
 pub mod request;
 mod resolve;
 mod sets;
@@ -35,6 +36,7 @@ pub use error::{Error, Refusal};
 pub use namespace::{Foundation, Namespace, Stats};
 pub use read::status::blocks_of;
 pub use read::{Child, Common, FreeCandidates, Listed, Lookup, Page, Seen, Walk};
+pub use rebuild::Rebuild;
 pub use request::{
     CompleteFile, Context, CreateDirectory, CreateFile, Delete, Finish, Format, Intend,
     LoadMetadata, LoadSummary, Mount, Outcome, Plan, Policy, Rename, Request, SetAttributes,

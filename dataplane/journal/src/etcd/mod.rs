@@ -21,7 +21,7 @@ use crate::queue::Queue;
 use crate::{
     AppendFuture, Backlog, CheckpointInfo, CheckpointInstall, CheckpointSink, CheckpointSource,
     CommitPublisher, Commits, Damage, EntryBatch, Follower, JournalError, JournalStore, Observer,
-    Record, Recovered, Replay, Truncated,
+    Record, Recovered, Replay, StateDigest, Truncated,
 };
 use alluxio_etcd::Etcd;
 use alluxio_host::{Host, Threads};
@@ -472,7 +472,7 @@ impl CheckpointSink for AnnouncedSink {
         self.file.put(record)
     }
 
-    fn finish(self: Box<Self>, state_hash: u64) -> Result<CheckpointInfo, JournalError> {
+    fn finish(self: Box<Self>, state_hash: StateDigest) -> Result<CheckpointInfo, JournalError> {
         let info = self.file.finish(state_hash)?;
         // It is there and good; truncation says so again.
         let announced = self.remote.announce(&self.master, &info);
@@ -501,7 +501,7 @@ impl CheckpointSink for RestoreSink {
         self.file.put(record)
     }
 
-    fn finish(self: Box<Self>, state_hash: u64) -> Result<CheckpointInfo, JournalError> {
+    fn finish(self: Box<Self>, state_hash: StateDigest) -> Result<CheckpointInfo, JournalError> {
         let info = self.file.finish(state_hash)?;
         let begun = self.remote.begin_after(info.at);
         match self.folder.host.threads.wait_for(&self.runtime, begun) {

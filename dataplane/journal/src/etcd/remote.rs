@@ -280,7 +280,10 @@ impl Remote {
     ) -> Result<(), EtcdError> {
         let value = format!(
             "{} {:016x} {} {}",
-            checkpoint.at.0, checkpoint.state_hash, checkpoint.length_bytes, checkpoint.created
+            checkpoint.at.0,
+            checkpoint.state_hash.hash,
+            checkpoint.length_bytes,
+            checkpoint.created
         );
         let (key, value) = (self.keys().checkpoint(master), value);
         let (key, value) = (&key, &value);

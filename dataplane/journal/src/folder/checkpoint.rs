@@ -6,14 +6,14 @@
 //! (4), number of the chunk from 0 (4), number of records in it (4), payload: records, each with its
 //! length before it. Then a trailer of 48 bytes: magic (8), CRC-32C of the rest of the trailer (4),
 //! number of chunks (4), number of records (8), length of the file (8), state hash (8), CRC-32C
-//! over the checksums of all chunks (4), zeros (4).
+//! over the checksums of all chunks (4), kind of the state hash (4; 0 = it is unknown).
 //!
 //! A chunk is checked before a record of it is handed out; the trailer proves that all are there.
 
 use super::layout::{FORMAT_VERSION, Folder, FormatFacts, at};
 use crate::error::Damage;
 use crate::record::{crc32c, u32_at, u64_at};
-use crate::{CheckpointInfo, CheckpointSink, JournalError, Observer};
+use crate::{CheckpointInfo, CheckpointSink, JournalError, Observer, Replay, StateDigest};
 use alluxio_host::{DiskFile, OpenMode};
 use alluxio_proto::convert::journal::{decode_checkpoint_record, encode_checkpoint_record};
 use alluxio_types::{CheckpointRecord, JournalSeq, UnixMillis};
@@ -141,15 +141,15 @@ impl Writer {
         Ok(())
     }
 
-    fn trailer(&self, state_hash: u64) -> Vec<u8> {
+    fn trailer(&self, state_hash: StateDigest) -> Vec<u8> {
         let length = self.offset + TRAILER_BYTES as u64;
         let chunks = (self.chunk_crcs.len() / 4) as u32;
         let mut rest = chunks.to_le_bytes().to_vec();
         rest.extend_from_slice(&self.records.to_le_bytes());
         rest.extend_from_slice(&length.to_le_bytes());
-        rest.extend_from_slice(&state_hash.to_le_bytes());
+        rest.extend_from_slice(&state_hash.hash.to_le_bytes());
         rest.extend_from_slice(&crc32c(&self.chunk_crcs).to_le_bytes());
-        rest.extend_from_slice(&[0; 4]);
+        rest.extend_from_slice(&state_hash.kind.to_le_bytes());
         let mut trailer = TRAILER_MAGIC.to_vec();
         trailer.extend_from_slice(&crc32c(&rest).to_le_bytes());
         trailer.extend_from_slice(&rest);
@@ -165,7 +165,10 @@ impl CheckpointSink for Writer {
         if self.chunk.len() >= CHUNK_BYTES { self.end_chunk() } else { Ok(()) }
     }
 
-    fn finish(mut self: Box<Self>, state_hash: u64) -> Result<CheckpointInfo, JournalError> {
+    fn finish(
+        mut self: Box<Self>,
+        state_hash: StateDigest,
+    ) -> Result<CheckpointInfo, JournalError> {
         self.end_chunk()?;
         let trailer = self.trailer(state_hash);
         self.write(&trailer)?;
@@ -251,7 +254,7 @@ fn open_at(
         at: seq,
         records: u64_at(&trailer, 16),
         length_bytes: length,
-        state_hash: u64_at(&trailer, 32),
+        state_hash: StateDigest { kind: u32_at(&trailer, 44), hash: u64_at(&trailer, 32) },
         created: UnixMillis(u64_at(&header, 32)),
     };
     let (chunks, chunk_crcs_crc) = (u32_at(&trailer, 12), u32_at(&trailer, 40));
@@ -261,6 +264,18 @@ fn open_at(
 impl Reader {
     fn corrupt(&self, offset: u64, what: Damage) -> JournalError {
         JournalError::Corrupt { file: self.path.clone(), offset, what }
+    }
+
+    /// Compares the hash in the trailer with what the items gave.
+    ///
+    /// **Errors**: `Corrupt`.
+    fn compare(&self, found: Option<StateDigest>) -> Result<(), JournalError> {
+        let (expected, found) = (self.info.state_hash, found.unwrap_or_default());
+        if !expected.contradicts(found) {
+            return Ok(());
+        }
+        let what = Damage::StateHash { found: found.hash, expected: expected.hash };
+        Err(self.corrupt(self.info.length_bytes - TRAILER_BYTES as u64, what))
     }
 
     /// Hands decoded chunks to `sink` until it returns `false`.
@@ -330,29 +345,33 @@ impl Reader {
     }
 }
 
-/// Hands the records of a checkpoint to `apply`. Decoding runs on a thread of its own, a little
-/// ahead. After `Corrupt`, what was handed out so far is not the whole and must be forgotten.
+/// Hands the records of a checkpoint to `replay` and compares its state hash. Decoding runs on a thread
+/// of its own, a little ahead. After `Corrupt`, what was handed out so far must be forgotten.
 ///
 /// **Errors**: `Corrupt`, `Foreign`, `Io`.
 pub(crate) fn load(
     folder: &Folder,
     cluster: &FormatFacts,
     seq: JournalSeq,
-    apply: &mut dyn FnMut(CheckpointRecord),
+    replay: &mut dyn Replay,
 ) -> Result<CheckpointInfo, JournalError> {
-    let reader = open(folder, cluster, seq)?;
+    hand_out(open(folder, cluster, seq)?, replay)
+}
+
+fn hand_out(reader: Reader, replay: &mut dyn Replay) -> Result<CheckpointInfo, JournalError> {
     let (sender, receiver) = sync_channel::<Vec<CheckpointRecord>>(CHUNKS_AHEAD);
     std::thread::scope(|scope| {
         let reader = &reader;
         let decoder = scope.spawn(move || reader.chunks(&mut |chunk| sender.send(chunk).is_ok()));
         for chunk in receiver {
-            chunk.into_iter().for_each(&mut *apply);
+            chunk.into_iter().for_each(|record| replay.checkpoint(record));
         }
         match decoder.join() {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })?;
+    reader.compare(replay.state_hash())?;
     Ok(reader.info)
 }
 
@@ -381,14 +400,14 @@ pub(crate) fn open_file(
 
 /// Reads the file at `path`, which is to become the checkpoint at `seq`, from end to end.
 ///
-/// **Errors**: `Corrupt`, `Foreign`, `Io`.
+/// **Errors**: as [`load`].
 pub(crate) fn verify(
     folder: &Folder,
     cluster: &FormatFacts,
     path: &Path,
     seq: JournalSeq,
+    check: &mut dyn Replay,
 ) -> Result<CheckpointInfo, JournalError> {
-    let reader = open_at(folder, cluster, path.to_owned(), seq)?;
-    reader.chunks(&mut |_| true)?;
-    Ok(reader.info)
+    check.restart();
+    hand_out(open_at(folder, cluster, path.to_owned(), seq)?, check)
 }

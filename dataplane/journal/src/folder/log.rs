@@ -220,10 +220,7 @@ impl FolderView<'_> {
         replay.restart();
         let mut newest_error = None;
         for &at in self.folder.inventory()?.checkpoints.iter().rev() {
-            let result = checkpoint::load(self.folder, self.cluster, at, &mut |record| {
-                replay.checkpoint(record);
-            });
-            match result {
+            match checkpoint::load(self.folder, self.cluster, at, replay) {
                 Ok(info) => return Ok(Some(info)),
                 Err(error @ JournalError::Corrupt { .. }) => {
                     tracing::error!(%error, "checkpoint is damaged, trying an older one");

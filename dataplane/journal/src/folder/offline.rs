@@ -3,9 +3,9 @@
 use super::layout::{Folder, FormatFacts};
 use super::log::FolderView;
 use super::{checkpoint, segment::Segment};
-use crate::{CheckpointInfo, JournalError, Record};
+use crate::{CheckpointInfo, JournalError, Record, Replay};
 use alluxio_host::Host;
-use alluxio_types::{CheckpointRecord, JournalSeq};
+use alluxio_types::{CheckpointRecord, Entry, JournalSeq};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -51,7 +51,7 @@ impl FolderReader {
         at: JournalSeq,
         visit: &mut dyn FnMut(CheckpointRecord),
     ) -> Result<CheckpointInfo, JournalError> {
-        checkpoint::load(&self.folder, &self.cluster, at, visit)
+        checkpoint::load(&self.folder, &self.cluster, at, &mut Visit(visit))
     }
 
     /// Visits all entries that are there, oldest first, until the visitor breaks. Returns the bytes of a
@@ -77,4 +77,17 @@ impl FolderReader {
         }
         Ok(0)
     }
+}
+
+/// Hands the items of a checkpoint on.
+struct Visit<'a>(&'a mut dyn FnMut(CheckpointRecord));
+
+impl Replay for Visit<'_> {
+    fn restart(&mut self) {}
+
+    fn checkpoint(&mut self, record: CheckpointRecord) {
+        (self.0)(record);
+    }
+
+    fn entry(&mut self, _: JournalSeq, _: Entry) {}
 }

@@ -3,7 +3,7 @@
 use super::checkpoint;
 use super::layout::{Folder, FormatFacts, at, growing};
 use crate::error::Damage;
-use crate::{CheckpointInfo, CheckpointInstall, CheckpointSource, JournalError};
+use crate::{CheckpointInfo, CheckpointInstall, CheckpointSource, JournalError, Replay};
 use alluxio_host::DiskFile;
 use alluxio_types::JournalSeq;
 use std::path::PathBuf;
@@ -90,11 +90,11 @@ impl CheckpointInstall for Install {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<CheckpointInfo, JournalError> {
+    fn finish(mut self: Box<Self>, check: &mut dyn Replay) -> Result<CheckpointInfo, JournalError> {
         self.file.sync_data().map_err(at("sync", &self.temporary))?;
-        // What is published is read back first: checksums of all chunks, and the facts promised.
-        let found =
-            checkpoint::verify(&self.folder, &self.cluster, &self.temporary, self.wanted.at)?;
+        // What is published is read back first: all checksums, the state, and the facts promised.
+        let (path, at) = (&self.temporary, self.wanted.at);
+        let found = checkpoint::verify(&self.folder, &self.cluster, path, at, check)?;
         if found != self.wanted {
             return Err(self.incomplete());
         }

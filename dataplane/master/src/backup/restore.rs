@@ -1,6 +1,6 @@
 //! Filling an empty journal from a backup.
 
-use crate::recover::recover;
+use crate::recover::{digest, recover};
 use alluxio_journal::backup::{BackupError, read_backup};
 use alluxio_journal::{CheckpointSink, JournalError, JournalStore, Recovered};
 use alluxio_namespace::{Foundation, Namespace, StateHash};
@@ -87,7 +87,7 @@ pub(crate) async fn fill(
     uri: &str,
     recovered: &Recovered,
     foundation: &Foundation,
-) -> Result<(Namespace, Recovered), RestoreError> {
+) -> Result<(Arc<Namespace>, Recovered), RestoreError> {
     if recovered.last > JournalSeq(0) {
         return Err(RestoreError::NotEmpty { last: recovered.last });
     }
@@ -159,7 +159,7 @@ fn restore(journal: &dyn JournalStore, uri: &str, input: impl Read) -> Result<u6
         let what = "there is nothing in it".to_owned();
         return Err(BackupError::Corrupt { file: uri.to_owned(), offset: 0, what }.into());
     };
-    sink.finish(restored.finish())?;
+    sink.finish(digest(restored.finish()))?;
     Ok(trailer.items)
 }
 

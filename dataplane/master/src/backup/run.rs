@@ -3,8 +3,9 @@
 use super::{BackupRequest, BackupState, BackupStatus};
 use crate::core::Core;
 use crate::error::MasterError;
+use crate::recover::copy_records;
 use alluxio_journal::backup::{BackupWriter, file_name};
-use alluxio_namespace::{Checkpoint, Error, StateHash};
+use alluxio_namespace::{Checkpoint, Error};
 use alluxio_types::mount::join_uri;
 use alluxio_types::{AlluxioPath, JournalSeq, Mode, MountOptions, UnixMillis};
 use alluxio_ufs::{CreateOptions, MkdirOptions, UfsAttributes, UnderFs};
@@ -15,8 +16,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Records copied from the tree at once: a few hundred microseconds of one shard's lock.
-const STEP_RECORDS: usize = 512;
 /// Bytes handed to the under store at once.
 const PIECE_BYTES: usize = 1 << 20;
 /// Pieces between the thread that copies and the task that writes.
@@ -235,7 +234,7 @@ pub(crate) async fn write(
 }
 
 fn copy(
-    mut checkpoint: Checkpoint,
+    checkpoint: Checkpoint,
     facts: &Facts,
     out: Pieces,
     entries: &AtomicU64,
@@ -243,21 +242,12 @@ fn copy(
     let sequence = checkpoint.seq();
     let version = env!("CARGO_PKG_VERSION");
     let mut writer = BackupWriter::new(out, &facts.cluster_id, sequence, facts.created, version)?;
-    let mut hash = StateHash::new();
-    loop {
-        let records = checkpoint.step(STEP_RECORDS);
-        if records.is_empty() {
-            break;
-        }
-        for record in &records {
-            hash.add(record);
-            writer.put(record)?;
-        }
-        entries.fetch_add(records.len() as u64, Ordering::Relaxed);
-    }
-    let state_hash = hash.finish();
-    let (_, items) = writer.finish(state_hash, StateHash::KIND)?;
-    Ok(Written { sequence, items, state_hash })
+    let state = copy_records(checkpoint, |record| {
+        entries.fetch_add(1, Ordering::Relaxed);
+        writer.put(record)
+    })?;
+    let (_, items) = writer.finish(state.hash, state.kind)?;
+    Ok(Written { sequence, items, state_hash: state.hash })
 }
 
 /// Gathers bytes into pieces for the task that writes them.

@@ -102,7 +102,8 @@ fn send_checkpoint(
         seq: info.at.0,
         records: info.records,
         length_bytes: info.length_bytes,
-        state_hash: info.state_hash,
+        state_hash: info.state_hash.hash,
+        state_hash_kind: info.state_hash.kind,
         created_ms: info.created.0,
     };
     let mut part = pb::CheckpointPart { facts: Some(facts), ..Default::default() };

@@ -2,8 +2,8 @@
 
 use alluxio_host::{Host, ManualClock, MemoryDisk, SeededEntropy};
 use alluxio_journal::folder::{FolderLog, format};
-use alluxio_journal::{CheckpointSink, EntryBatch, JournalError, Recovered, Replay};
-use alluxio_namespace::{Checkpoint, Namespace, Restorer};
+use alluxio_journal::{CheckpointSink, EntryBatch, JournalError, Recovered, Replay, StateDigest};
+use alluxio_namespace::{Checkpoint, Namespace, Rebuild, StateHash};
 use alluxio_types::{CheckpointRecord, Entry, JournalSeq, Term, UnixMillis};
 use std::path::Path;
 use std::sync::Arc;
@@ -54,13 +54,13 @@ impl Life {
         term: u64,
     ) -> Result<(Self, Recovered), JournalError> {
         let mut log = FolderLog::open(&host(disk), Path::new(FOLDER), segment_bytes)?;
-        let mut rebuild = Rebuild::default();
-        let recovered = log.load(&mut rebuild)?;
+        let mut tree = Tree::default();
+        let recovered = log.load(&mut tree)?;
         let term = Term(term.max(recovered.term.0));
         log.fence(term)?;
         let at = recovered.checkpoint.as_ref().map_or(JournalSeq(0), |found| found.at);
         let life = Life {
-            namespace: Arc::new(rebuild.finish(at)),
+            namespace: tree.0.at(at),
             queue: EntryBatch::new(log.next()),
             log,
             segment_bytes,
@@ -127,7 +127,7 @@ impl Life {
             return Ok(None);
         }
         self.doubtful = Some((at, taking.hash));
-        sink.finish(taking.hash)?;
+        sink.finish(digest(taking.hash))?;
         self.doubtful = None;
         // What truncation leaves behind is removed by the next one.
         let _ = self.log.truncate();
@@ -139,37 +139,28 @@ impl Life {
     }
 }
 
+/// The tree that the journal is replayed into.
 #[derive(Default)]
-struct Rebuild {
-    restorer: Option<Restorer>,
-    namespace: Option<Namespace>,
-}
+struct Tree(Rebuild);
 
-impl Rebuild {
-    fn finish(self, at: JournalSeq) -> Namespace {
-        match (self.namespace, self.restorer) {
-            (Some(namespace), _) => namespace,
-            (None, Some(restorer)) => restorer.finish(at),
-            (None, None) => Namespace::new(),
-        }
-    }
-}
-
-impl Replay for Rebuild {
+impl Replay for Tree {
     fn restart(&mut self) {
-        *self = Rebuild::default();
+        self.0.restart();
     }
 
     fn checkpoint(&mut self, record: CheckpointRecord) {
-        self.restorer.get_or_insert_with(Restorer::new).push(&record);
+        self.0.record(&record);
     }
 
     fn entry(&mut self, seq: JournalSeq, entry: Entry) {
-        let restorer = &mut self.restorer;
-        let namespace = self.namespace.get_or_insert_with(|| match restorer.take() {
-            Some(restorer) => restorer.finish(JournalSeq(seq.0 - 1)),
-            None => Namespace::new(),
-        });
-        namespace.apply(seq, &entry);
+        self.0.entry(seq, &entry);
     }
+
+    fn state_hash(&self) -> Option<StateDigest> {
+        Some(digest(self.0.state_hash()))
+    }
+}
+
+fn digest(hash: u64) -> StateDigest {
+    StateDigest { kind: StateHash::KIND, hash }
 }

@@ -313,7 +313,7 @@ impl World {
         self.repeats.check(&life.namespace)?;
         if let Some(found) = &recovered.checkpoint {
             self.summary.starts_from_checkpoint += 1;
-            if self.checkpoints.get(&found.at) != Some(&found.state_hash) {
+            if self.checkpoints.get(&found.at) != Some(&found.state_hash.hash) {
                 return Err(format!("checkpoint {found:?} was never finished"));
             }
         }
