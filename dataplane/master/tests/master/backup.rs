@@ -1,100 +1,33 @@
 //! Backups of a master that serves, journals filled from them, and checkpoints of a secondary master.
-#![expect(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
 
-use alluxio_config::Config;
-use alluxio_election::{Candidate, FixedElector};
+use crate::support::{SUPERUSER, as_user, file, format_in, start};
 use alluxio_host::Host;
 use alluxio_journal::backup::{BackupError, BackupHeader, BackupTrailer, read_backup};
-use alluxio_journal::folder::format;
-use alluxio_journal::{FolderJournal, FolderOptions, JournalStore, Replay};
+use alluxio_journal::folder::FolderReader;
+use alluxio_journal::{
+    EntryBatch, FolderJournal, FolderOptions, JournalError, JournalStore, Replay, StateDigest,
+};
+use alluxio_master::recover::{copy_records, recover};
 use alluxio_master::secondary::Secondary;
-use alluxio_master::{Deps, Handle, OpenedJournal, StartError};
-use alluxio_namespace::{Namespace, StateHash};
-use alluxio_proto::v1::common::WriteType;
+use alluxio_namespace::{Foundation, Namespace, StateHash};
 use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
 use alluxio_proto::v1::meta as meta_pb;
 use alluxio_proto::v1::meta::meta_master_client::MetaMasterClient;
-use alluxio_rpc::{Caller, HostPort, Primary, Repeat, RetryPolicy, RpcError};
-use alluxio_types::{CheckpointRecord, Code, Coded, Entry, JournalSeq};
+use alluxio_rpc::{Primary, RpcError};
+use alluxio_types::{CheckpointRecord, Code, Coded, Entry, JournalSeq, Term};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-const SUPERUSER: &str = "root";
-
-fn format_in(dir: &Path) {
-    format(&Host::real(), &dir.join("journal"), "a-cluster").unwrap();
-}
-
-async fn start(dir: &Path, extra: &[(&str, String)]) -> Result<Handle, StartError> {
-    let text = |path: &str| dir.join(path).to_str().unwrap().to_owned();
-    let mut pairs = vec![
-        ("alluxio.master.hostname", "127.0.0.1".to_owned()),
-        ("alluxio.master.bind.host", "127.0.0.1".to_owned()),
-        ("alluxio.master.rpc.port", "0".to_owned()),
-        ("alluxio.master.web.port", "0".to_owned()),
-        ("alluxio.master.journal.folder", text("journal")),
-        ("alluxio.master.mount.table.root.ufs", text("ufs")),
-    ];
-    pairs.extend(extra.iter().cloned());
-    let config = Config::of(pairs).unwrap().master().unwrap();
-    let host = Host::real();
-    let options = FolderOptions::new(dir.join("journal"));
-    let opener = host.clone();
-    let journal = move || {
-        let store = FolderJournal::open(options.clone(), &opener, Arc::new(()))?;
-        let cluster_id = store.facts().cluster_id.clone();
-        Ok(OpenedJournal { store: Arc::new(store), cluster_id })
-    };
-    let itself = Candidate { id: "master-1".into(), rpc_address: "127.0.0.1:0".into() };
-    let listener = alluxio_master::bind(&Host::real().net, &config).await?;
-    let deps = Deps {
-        journal: Arc::new(journal),
-        elector: Arc::new(FixedElector::new(itself.clone(), host.clock.clone())),
-        itself,
-        metrics: alluxio_telemetry::Metrics::new("master"),
-        log: alluxio_telemetry::LogControl::none(),
-        properties: Vec::new(),
-        user: SUPERUSER.into(),
-        host,
-        config,
-    };
-    alluxio_master::start(listener, deps).await
-}
-
 fn restore_from(backup: &str) -> [(&'static str, String); 1] {
     [("alluxio.master.journal.init.from.backup", backup.to_owned())]
 }
 
-fn as_user(master: &Handle, user: &str) -> Primary {
-    let address = HostPort { host: "127.0.0.1".into(), port: master.rpc_address().port() };
-    let caller = Caller::new(user).unwrap();
-    Primary::new(vec![address], caller, RetryPolicy::once(), Host::real()).unwrap()
-}
-
-macro_rules! ask {
-    ($primary:expr, $client:ident, $method:ident, $request:expr) => {
-        $primary
-            .call(Repeat::Harmful, |channel| {
-                let request = $request;
-                async move { $client::new(channel).$method(request).await }
-            })
-            .await
-    };
-}
-
 async fn create(primary: &Primary, path: String) -> Result<(), RpcError> {
-    let request = pb::CreateFileRequest {
-        path,
-        recursive: true,
-        block_size_bytes: 1 << 20,
-        write_type: WriteType::MustCache as i32,
-        ..Default::default()
-    };
-    ask!(primary, FileSystemMasterClient, create_file, request.clone()).map(drop)
+    ask!(primary, create_file, file(&path)).map(drop)
 }
 
 /// Creates, renames and deletes below `/w<number>` until it is told to stop.
@@ -362,4 +295,66 @@ async fn a_secondary_master_writes_the_checkpoints_and_the_primary_drops_what_th
     let master = start(dir.path(), &period).await.unwrap();
     assert_eq!(master.namespace().unwrap().state_hash(), hash);
     master.stop(Duration::from_secs(5)).await;
+}
+
+fn open(dir: &Path) -> FolderJournal {
+    let options = FolderOptions { segment_bytes: 4096, ..FolderOptions::new(dir.join("journal")) };
+    FolderJournal::open(options, &Host::real(), Arc::new(())).unwrap()
+}
+
+/// Appends an entry and writes a checkpoint whose hash is not that of its state.
+async fn write_wrong_checkpoint(dir: &Path) {
+    let journal = open(dir);
+    let (tree, recovered) = recover(&journal, &Foundation::default()).unwrap();
+    let (term, seq) = (Term(recovered.term.0 + 1), recovered.last.next());
+    journal.fence(term).unwrap();
+    let mut batch = EntryBatch::new(seq);
+    let entry = Entry::ReserveContainers { next: 1 << 20 };
+    batch.push(&entry);
+    tree.apply(seq, &entry);
+    journal.append(term, batch).await.unwrap();
+    journal.commits().wait_for(seq).await.unwrap();
+    let checkpoint = tree.begin_checkpoint().unwrap();
+    let mut sink = journal.begin_checkpoint(seq).unwrap();
+    let copied: Result<_, JournalError> = copy_records(checkpoint, |record| sink.put(record));
+    let StateDigest { kind, hash } = copied.unwrap();
+    assert_eq!((kind, hash), (StateHash::KIND, tree.state_hash()));
+    sink.finish(StateDigest { kind, hash: hash ^ 1 }).unwrap();
+    journal.truncate().unwrap();
+    journal.close().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_checkpoint_has_the_hash_of_its_state_and_one_of_another_state_is_not_used() {
+    let dir = tempfile::tempdir().unwrap();
+    format_in(dir.path());
+    let master = start(dir.path(), &[]).await.unwrap();
+    let mut hashes = Vec::new();
+    for round in 0..2 {
+        for number in 0..60 {
+            create(&as_user(&master, SUPERUSER), format!("/r{round}/f{number}")).await.unwrap();
+        }
+        master.checkpoint().await.unwrap();
+        let hash = master.namespace().unwrap().state_hash();
+        hashes.push(StateDigest { kind: StateHash::KIND, hash });
+    }
+    master.stop(Duration::from_secs(5)).await;
+    let reader = FolderReader::open(&Host::real(), &dir.path().join("journal")).unwrap();
+    let stored = reader.checkpoints().unwrap();
+    let stored: Vec<_> = stored.into_iter().map(|(_, info)| info.unwrap().state_hash).collect();
+    assert_eq!(stored, hashes);
+
+    // The newest gives another state than it says: the one before it and the entries since are used.
+    write_wrong_checkpoint(dir.path()).await;
+    let (tree, recovered) = recover(&open(dir.path()), &Foundation::default()).unwrap();
+    assert_eq!((recovered.damaged_checkpoints, recovered.entries), (1, 1));
+    // Then both do: a refusal that says which file it is, and what does not fit.
+    write_wrong_checkpoint(dir.path()).await;
+    let at = recovered.last.next();
+    let refused = start(dir.path(), &[]).await.err().unwrap().to_string();
+    let file = format!("journal/checkpoint-{:020} is damaged at byte ", at.0);
+    // The entry that was added changes nothing the second time.
+    let (found, expected) = (tree.state_hash(), tree.state_hash() ^ 1);
+    let hashes = format!("(hash {found:016x}, not {expected:016x})");
+    assert!(refused.contains(&file) && refused.contains(&hashes), "{refused}");
 }

@@ -1,27 +1,20 @@
 //! Several masters on one journal and one election: who answers, and what is kept when they change.
-#![expect(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
 
-mod journal;
-
-use alluxio_config::Config;
-use alluxio_election::{Candidate, SharedElection};
+use crate::shared_journal::SharedJournal;
+use crate::support::{PATIENCE, address, client, config, eventually, file, start_as, tries_of};
+use alluxio_election::SharedElection;
 use alluxio_host::Host;
-use alluxio_master::{Deps, Handle, OpenedJournal};
+use alluxio_master::{Handle, OpenJournal, OpenedJournal};
 use alluxio_proto::status::code_of;
 use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
 use alluxio_proto::v1::meta as meta_pb;
 use alluxio_proto::v1::meta::meta_master_client::MetaMasterClient;
-use alluxio_rpc::primary::{CallerChannel, channel, primary_of};
-use alluxio_rpc::{Caller, HostPort, Primary, Repeat, RetryPolicy};
-use alluxio_types::{Code, OperationId};
-use journal::SharedJournal;
+use alluxio_rpc::primary::primary_of;
+use alluxio_rpc::{Primary, Repeat};
+use alluxio_types::Code;
 use std::sync::Arc;
 use std::time::Duration;
-use tonic::service::interceptor::InterceptedService;
-
-const USER: &str = "root";
-const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Cluster {
     election: SharedElection,
@@ -37,66 +30,19 @@ impl Cluster {
     }
 
     async fn master(&self) -> Handle {
-        let ufs = self.dir.path().join("ufs").to_str().unwrap().to_owned();
-        let config = Config::of([
-            ("alluxio.master.hostname", "127.0.0.1".to_owned()),
-            ("alluxio.master.bind.host", "127.0.0.1".to_owned()),
-            ("alluxio.master.web.bind.host", "127.0.0.1".to_owned()),
-            ("alluxio.master.rpc.port", "0".to_owned()),
-            ("alluxio.master.web.port", "0".to_owned()),
-            ("alluxio.master.mount.table.root.ufs", ufs),
-        ]);
-        let config = config.unwrap().master().unwrap();
-        let listener = alluxio_master::bind(&Host::real().net, &config).await.unwrap();
-        let rpc_address = listener.address().to_string();
-        let itself = Candidate { id: rpc_address.clone(), rpc_address };
         let journal = self.journal.clone();
-        let deps = Deps {
-            elector: Arc::new(self.election.elector(itself.clone())),
-            itself,
-            journal: Arc::new(move || {
+        let started = start_as(config(self.dir.path(), &[]), Host::real(), |itself| {
+            let open = move || {
                 let store = Arc::new(journal.store());
                 Ok(OpenedJournal { store, cluster_id: "cluster-1".into() })
-            }),
-            metrics: alluxio_telemetry::Metrics::new("master"),
-            log: alluxio_telemetry::LogControl::none(),
-            properties: Vec::new(),
-            user: USER.into(),
-            host: Host::real(),
-            config,
-        };
-        alluxio_master::start(listener, deps).await.unwrap()
+            };
+            (Arc::new(open) as OpenJournal, Arc::new(self.election.elector(itself)))
+        });
+        started.await.unwrap()
     }
 
     async fn three(&self) -> [Handle; 3] {
         [self.master().await, self.master().await, self.master().await]
-    }
-}
-
-fn address(master: &Handle) -> HostPort {
-    HostPort { host: "127.0.0.1".into(), port: master.rpc_address().port() }
-}
-
-/// A client that knows the masters in that order.
-fn client<'a>(masters: impl IntoIterator<Item = &'a Handle>) -> Primary {
-    let addresses = masters.into_iter().map(address).collect();
-    let policy = RetryPolicy { total: PATIENCE, ..RetryPolicy::default() };
-    Primary::new(addresses, Caller::new(USER).unwrap(), policy, Host::real()).unwrap()
-}
-
-/// Calls of one master and of no other, all tries of one change.
-fn tries_of(master: &Handle, operation: u128) -> FileSystemMasterClient<CallerChannel> {
-    let caller = Caller::new(USER).unwrap().for_operation(OperationId(operation));
-    let channel = channel(&Host::real().net, &address(master)).unwrap();
-    FileSystemMasterClient::new(InterceptedService::new(channel, caller))
-}
-
-fn file(path: &str) -> pb::CreateFileRequest {
-    pb::CreateFileRequest {
-        path: path.into(),
-        block_size_bytes: 1 << 20,
-        write_type: alluxio_proto::v1::common::WriteType::MustCache as i32,
-        ..Default::default()
     }
 }
 
@@ -123,16 +69,6 @@ async fn info(client: &Primary) -> meta_pb::GetMasterInfoResponse {
         MetaMasterClient::new(channel).get_master_info(meta_pb::GetMasterInfoRequest {}).await
     });
     info.await.unwrap()
-}
-
-/// Waits for what no event tells.
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let waited = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waited).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 async fn wait_for_a_primary(masters: &[&Handle]) -> usize {

@@ -1,11 +1,9 @@
 //! A master on a real journal folder and a real directory as under store, asked over gRPC.
-#![expect(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
 
-use alluxio_config::Config;
-use alluxio_election::{Candidate, FixedElector};
+use crate::support::{SUPERUSER, as_user, format_in, start, tries_of};
 use alluxio_host::Host;
 use alluxio_journal::{EntryBatch, FolderJournal, FolderOptions, JournalStore};
-use alluxio_master::{Deps, Handle, OpenedJournal};
+use alluxio_master::Handle;
 use alluxio_namespace::Foundation;
 use alluxio_proto::convert::listing::Statuses;
 use alluxio_proto::v1::block as block_pb;
@@ -13,24 +11,19 @@ use alluxio_proto::v1::block::block_master_worker_client::BlockMasterWorkerClien
 use alluxio_proto::v1::common as common_pb;
 use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
-use alluxio_rpc::primary::{CallerChannel, channel};
-use alluxio_rpc::{Caller, HostPort, Primary, Repeat, RetryPolicy, RpcError};
+use alluxio_rpc::{Primary, Repeat, RpcError};
 use alluxio_types::{
     AlluxioPath, Code, Coded, Entry, InodeId, IntendedChange, Intent, OperationId, Term,
 };
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tonic::service::interceptor::InterceptedService;
 
 struct Master {
     handle: Handle,
     dir: tempfile::TempDir,
     metastore: &'static str,
 }
-
-/// The user that runs the tests is the superuser.
-const SUPERUSER: &str = "root";
 
 impl Master {
     async fn start() -> Master {
@@ -39,52 +32,20 @@ impl Master {
 
     async fn start_on(metastore: &'static str) -> Master {
         let dir = tempfile::tempdir().unwrap();
-        alluxio_journal::folder::format(&Host::real(), &dir.path().join("journal"), "cluster-1")
-            .unwrap();
+        format_in(dir.path());
         let handle = Self::serve(dir.path(), metastore).await;
         Master { handle, dir, metastore }
     }
 
     async fn serve(dir: &Path, metastore: &str) -> Handle {
-        let text = |path: &str| dir.join(path).to_str().unwrap().to_owned();
-        let config = Config::of([
-            ("alluxio.master.hostname", "127.0.0.1".to_owned()),
-            ("alluxio.master.bind.host", "127.0.0.1".to_owned()),
-            ("alluxio.master.rpc.port", "0".to_owned()),
-            ("alluxio.master.web.port", "0".to_owned()),
-            ("alluxio.master.journal.folder", text("journal")),
+        let extra = [
             ("alluxio.master.metastore", metastore.to_owned()),
-            ("alluxio.master.metastore.dir", text("metastore")),
+            ("alluxio.master.metastore.dir", dir.join("metastore").to_str().unwrap().to_owned()),
             ("alluxio.master.metastore.inode.cache.max.size", "1".to_owned()),
-            ("alluxio.master.mount.table.root.ufs", text("ufs")),
             ("alluxio.master.worker.timeout", "300ms".to_owned()),
             ("alluxio.master.lost.worker.detection.interval", "20ms".to_owned()),
-        ])
-        .unwrap()
-        .master()
-        .unwrap();
-        let host = Host::real();
-        let options = FolderOptions::new(dir.join("journal"));
-        let opener = host.clone();
-        let journal = move || {
-            let store = FolderJournal::open(options.clone(), &opener, Arc::new(()))?;
-            let cluster_id = store.facts().cluster_id.clone();
-            Ok(OpenedJournal { store: Arc::new(store), cluster_id })
-        };
-        let itself = Candidate { id: "master-1".into(), rpc_address: "127.0.0.1:0".into() };
-        let listener = alluxio_master::bind(&Host::real().net, &config).await.unwrap();
-        let deps = Deps {
-            journal: Arc::new(journal),
-            elector: Arc::new(FixedElector::new(itself.clone(), host.clock.clone())),
-            itself,
-            metrics: alluxio_telemetry::Metrics::new("master"),
-            log: alluxio_telemetry::LogControl::none(),
-            properties: Vec::new(),
-            user: SUPERUSER.into(),
-            host,
-            config,
-        };
-        alluxio_master::start(listener, deps).await.unwrap()
+        ];
+        start(dir, &extra).await.unwrap()
     }
 
     async fn restart(self) -> Master {
@@ -120,22 +81,8 @@ impl Master {
     }
 
     fn as_user(&self, user: &str) -> Primary {
-        let port = self.handle.rpc_address().port();
-        let address = HostPort { host: "127.0.0.1".into(), port };
-        let caller = Caller::new(user).unwrap();
-        Primary::new(vec![address], caller, RetryPolicy::once(), Host::real()).unwrap()
+        as_user(&self.handle, user)
     }
-}
-
-macro_rules! ask {
-    ($primary:expr, $method:ident, $request:expr) => {
-        $primary
-            .call(Repeat::Harmful, |channel| {
-                let request = $request;
-                async move { FileSystemMasterClient::new(channel).$method(request).await }
-            })
-            .await
-    };
 }
 
 fn create(path: &str, write_type: common_pb::WriteType) -> pb::CreateFileRequest {
@@ -433,26 +380,19 @@ async fn a_worker_hears_which_blocks_can_go() {
     assert!(!reply.register_again);
 }
 
-/// A client whose tries all are of one change.
-fn tries_of(master: &Master, operation: u128) -> FileSystemMasterClient<CallerChannel> {
-    let port = master.handle.rpc_address().port();
-    let channel = channel(&Host::real().net, &HostPort { host: "127.0.0.1".into(), port }).unwrap();
-    let caller = Caller::new(SUPERUSER).unwrap().for_operation(OperationId(operation));
-    FileSystemMasterClient::new(InterceptedService::new(channel, caller))
-}
-
 /// Creates, renames and deletes a file and a directory, each under one operation id, and returns all
 /// answers.
 async fn life_of_a_file(master: &Master) -> Vec<String> {
     let file = create("/d/f", common_pb::WriteType::MustCache);
-    let made = tries_of(master, 1).create_file(file).await.unwrap().into_inner().status.unwrap();
+    let made =
+        tries_of(&master.handle, 1).create_file(file).await.unwrap().into_inner().status.unwrap();
     let complete = pb::CompleteFileRequest { id: made.id, length: 0, ..Default::default() };
-    let completed = tries_of(master, 2).complete_file(complete).await.unwrap().into_inner();
+    let completed = tries_of(&master.handle, 2).complete_file(complete).await.unwrap().into_inner();
     let (source, destination) = ("/d/f".to_owned(), "/d/g".to_owned());
     let rename = pb::RenameRequest { source, destination };
-    let renamed = tries_of(master, 3).rename(rename).await.unwrap().into_inner();
+    let renamed = tries_of(&master.handle, 3).rename(rename).await.unwrap().into_inner();
     let delete = pb::DeleteRequest { path: "/d".into(), recursive: true, ..Default::default() };
-    let deleted = tries_of(master, 4).delete(delete).await.unwrap().into_inner();
+    let deleted = tries_of(&master.handle, 4).delete(delete).await.unwrap().into_inner();
     let completed = completed.status.unwrap();
     vec![
         format!("{} {} {}", made.id, made.path, made.name),
@@ -474,12 +414,12 @@ async fn a_repeated_change_is_answered_as_the_first_was_also_after_a_restart() {
     }
     // Another change is another change.
     let file = create("/d/f", common_pb::WriteType::MustCache);
-    tries_of(&master, 9).create_file(file.clone()).await.unwrap();
-    let refused = tries_of(&master, 10).create_file(file).await.unwrap_err();
+    tries_of(&master.handle, 9).create_file(file.clone()).await.unwrap();
+    let refused = tries_of(&master.handle, 10).create_file(file).await.unwrap_err();
     assert_eq!(alluxio_proto::status::code_of(&refused), Code::AlreadyExists);
     // A client that uses one id for two changes hears of it.
     let delete = pb::DeleteRequest { path: "/d/f".into(), ..Default::default() };
-    tries_of(&master, 9).delete(delete).await.unwrap_err();
+    tries_of(&master.handle, 9).delete(delete).await.unwrap_err();
 }
 
 #[tokio::test]
@@ -487,7 +427,7 @@ async fn tries_that_meet_make_one_change() {
     let master = Master::start().await;
     let file = create("/f", common_pb::WriteType::MustCache);
     let tries = (0..16).map(|_| {
-        let mut client = tries_of(&master, 5);
+        let mut client = tries_of(&master.handle, 5);
         let file = file.clone();
         async move { client.create_file(file).await.unwrap().into_inner().status.unwrap().id }
     });
