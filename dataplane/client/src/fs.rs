@@ -282,7 +282,8 @@ impl FileSystem {
         path: &AlluxioPath,
         options: &ListStatusOptions,
     ) -> Result<Vec<FileStatus>, ClientError> {
-        self.iterate_status(path, options).await?.collect().await
+        let freshness = self.inner.freshness(options.freshness);
+        self.inner.master.list_all(path, freshness, options).await
     }
 
     /// What is in a directory, or the file itself; as it arrives.

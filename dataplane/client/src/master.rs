@@ -21,7 +21,7 @@ use alluxio_types::{
     UnixMillis, WorkerId, WorkerInfo, WriteType,
 };
 use std::time::Duration;
-use tonic::Streaming;
+use tonic::{Response, Streaming};
 
 /// Most paths in one call for many statuses.
 const STATUSES_PER_CALL: usize = 10_000;
@@ -72,6 +72,21 @@ fn sync(freshness: Freshness) -> Option<pb::SyncOptions> {
         Some(MetadataLoad::Once) | None => pb::LoadType::Once,
     };
     Some(pb::SyncOptions { sync_interval_ms, load_type: load_type.into() })
+}
+
+fn listing(
+    path: &AlluxioPath,
+    freshness: Freshness,
+    options: &ListStatusOptions,
+) -> pb::ListStatusRequest {
+    pb::ListStatusRequest {
+        path: path.to_string(),
+        sync: sync(freshness),
+        recursive: options.recursive,
+        without_blocks: options.without_blocks,
+        start_after: options.start_after.clone(),
+        limit: options.limit,
+    }
 }
 
 fn write_type(write_type: WriteType) -> i32 {
@@ -174,16 +189,32 @@ impl Master {
         freshness: Freshness,
         options: &ListStatusOptions,
     ) -> Result<Listing, ClientError> {
-        let request = pb::ListStatusRequest {
-            path: path.to_string(),
-            sync: sync(freshness),
-            recursive: options.recursive,
-            without_blocks: options.without_blocks,
-            start_after: options.start_after.clone(),
-            limit: options.limit,
-        };
+        let request = listing(path, freshness, options);
         let stream = call!(self, Harmless, fs, list_status, request);
         Ok(Listing { stream, page: Statuses::default() })
+    }
+
+    /// A whole listing; one that breaks off, as in a fail-over, is begun again.
+    pub(crate) async fn list_all(
+        &self,
+        path: &AlluxioPath,
+        freshness: Freshness,
+        options: &ListStatusOptions,
+    ) -> Result<Vec<FileStatus>, ClientError> {
+        let request = listing(path, freshness, options);
+        let pages = self.primary.call(Repeat::Harmless, |channel| {
+            let request = request.clone();
+            async move {
+                let mut stream = fs(channel).list_status(request).await?.into_inner();
+                let mut pages = Vec::new();
+                while let Some(page) = stream.message().await? {
+                    pages.push(page);
+                }
+                Ok(Response::new(pages))
+            }
+        });
+        let pages = pages.await?.into_iter();
+        pages.flat_map(Statuses::of).map(|status| Ok(status?)).collect()
     }
 
     pub(crate) async fn create_file(
