@@ -1,20 +1,24 @@
-//! Step-level simulation: the synchronous cores of master and worker, driven by one seed through
-//! random operations, faults of the disk, power cuts and kills, and checked after every step.
+//! Simulation from one seed, in two rings. The inner one steps the synchronous cores of master and worker
+//! through random operations, faults of the disk, power cuts and kills, and checks them after every step.
+//! The outer one runs whole masters and clients on simulated machines and a simulated network.
 //!
-//! It must not know: async, sockets, real clocks, real disks. What a seed does, it does again.
+//! It must not know: sockets, real clocks, real disks. What a seed does, it does again.
 //!
 //! | world | cores | checks |
 //! |---|---|---|
 //! | [`metadata`] | `namespace`, `journal` | what was acknowledged survives; the recovered tree is the live tree at some position, whole; no answer shows what a crash can take back; a checkpoint taken during traffic is the tree at its position |
 //! | [`blocks`] | `blockstore` | every byte read is the right one or none; accounted space is stored space; no temporary file is left; pinned blocks stay |
+//! | [`cluster`] | whole roles over gRPC | what clients were told can be true; one master answers at a time; trees are equal; a healed cluster serves |
 //!
 //! Every seed draws its own mix of operations and faults, so that some seeds do much of little.
 //!
-//! Reading order: [`dice`], [`violation`], [`metadata`], [`blocks`].
+//! Reading order: [`dice`], [`violation`], [`metadata`], [`blocks`], [`cluster`].
 
 pub mod blocks;
+pub mod cluster;
 pub mod dice;
 pub mod metadata;
+pub mod moment;
 pub mod violation;
 
 pub use dice::Dice;
@@ -38,5 +42,6 @@ pub fn run_traced(world: World, seed: u64, steps: u64, trace: Trace) -> Result<S
     match world {
         World::Metadata => metadata::run(seed, steps, trace).map(|summary| format!("{summary:?}")),
         World::Blocks => blocks::run(seed, steps, trace).map(|summary| format!("{summary:?}")),
+        World::Cluster => cluster::run(seed).map(|summary| format!("{summary:?}")),
     }
 }

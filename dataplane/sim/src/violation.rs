@@ -9,6 +9,8 @@ pub enum World {
     Metadata,
     /// Block store of a worker.
     Blocks,
+    /// Whole masters and clients.
+    Cluster,
 }
 
 /// A promise that did not hold.

@@ -7,6 +7,7 @@ mod fuzz;
 mod lint;
 mod run;
 mod servers;
+mod sim;
 mod soak;
 mod test;
 mod tidy;
@@ -27,6 +28,8 @@ usage: cargo xtask COMMAND
   fuzz [--seconds N] [TARGET]   build the fuzz targets and run each for some seconds
   soak [--minutes N] [--seed N] tests that find more the longer they run, with ever new seeds, kills of
                                 the master by hundreds, a file of 2 GiB read while workers are killed
+  sim [--seeds N] [--seed N] [--trace]
+                                whole clusters on simulated machines: from N seeds, or one seed again
   ci                            tidy, lint, deny, fuzz and test, as continuous integration runs them
 ";
 
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         "deny" => lint::deny(),
         "fuzz" => fuzz::fuzz(rest),
         "soak" => soak::soak(rest),
+        "sim" => sim::sim(rest),
         "ci" => ci(),
         "help" | "--help" | "-h" => {
             run::say(USAGE);

@@ -66,6 +66,7 @@ fn round(seed: u64) -> Result<()> {
     let seeds = SIMULATIONS.to_string();
     let simulation = ["run", "--quiet", "--package", "alluxio-sim", "--", "--seed"];
     run(cargo().args(simulation).args([&from, "--seeds", &seeds]))?;
+    run(cargo().args(simulation).args([from.as_str(), "--seeds", &seeds, "--world", "cluster"]))?;
     run(cargo()
         .env("ALLUXIO_TEST_KILLS", KILLS.to_string())
         .env("ALLUXIO_TEST_FILE_BYTES", FILE_BYTES.to_string())

@@ -1,0 +1,224 @@
+//! A client on a simulated machine: the real one, doing what chance says and writing down what it was
+//! told.
+
+use super::master::{Settings, USER};
+use crate::dice::Dice;
+use alluxio_client::options::{
+    CreateDirectoryOptions, CreateFileOptions, DeleteOptions, GetStatusOptions, ListStatusOptions,
+};
+use alluxio_client::{ClientError, FileSystem};
+use alluxio_config::Config;
+use alluxio_history::{Answer, Call, Kind, Operation, Refusal};
+use alluxio_host::Host;
+use alluxio_types::{AlluxioPath, Code, Coded, FileStatus};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Directories at the top, each searched apart by the checker.
+const TOPS: u64 = 4;
+/// Names in a directory.
+const NAMES: u64 = 4;
+
+/// What all clients of a run were told, by the clock of the world.
+#[derive(Clone, Default)]
+pub(super) struct Diary {
+    operations: Arc<Mutex<Vec<Operation>>>,
+    /// Milliseconds of the world, which it sets.
+    pub(super) now: Arc<AtomicU64>,
+}
+
+impl Diary {
+    fn operations(&self) -> MutexGuard<'_, Vec<Operation>> {
+        self.operations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a call that is about to be made. What happens in the same step of the world overlaps.
+    fn begin(&self, client: u32, call: Call) -> usize {
+        let invoked = 2 * self.now.load(Ordering::SeqCst);
+        let mut operations = self.operations();
+        operations.push(Operation { client, invoked, returned: 0, call, answer: None });
+        operations.len() - 1
+    }
+
+    fn end(&self, index: usize, answer: Answer) {
+        let returned = 2 * self.now.load(Ordering::SeqCst) + 1;
+        let operation = &mut self.operations()[index];
+        (operation.returned, operation.answer) = (returned, Some(answer));
+    }
+
+    pub(super) fn take(&self) -> Vec<Operation> {
+        self.operations().clone()
+    }
+}
+
+/// What the world and its clients say to each other.
+#[derive(Clone, Default)]
+pub(super) struct Orders {
+    /// No more calls.
+    pub(super) stop: Arc<AtomicBool>,
+    /// Calls that were answered.
+    pub(super) answered: Arc<AtomicU64>,
+    /// Something that no client may be told.
+    pub(super) absurd: Arc<Mutex<Option<String>>>,
+}
+
+/// A client's process.
+pub(super) struct Client {
+    pub(super) number: u32,
+    pub(super) settings: Settings,
+    pub(super) diary: Diary,
+    pub(super) orders: Orders,
+    pub(super) seed: u64,
+    /// Most milliseconds between two calls.
+    pub(super) pause_max: u64,
+    pub(super) patience: Duration,
+}
+
+impl Client {
+    fn connect(&self, host: Host) -> FileSystem {
+        let config = Config::of([
+            ("alluxio.master.rpc.addresses", self.settings.addresses()),
+            ("alluxio.security.login.username", USER.to_owned()),
+            ("alluxio.user.file.metadata.load.type", "NEVER".to_owned()),
+            ("alluxio.user.rpc.retry.max.duration", format!("{}ms", self.patience.as_millis())),
+        ]);
+        let config = config.and_then(|config| config.client());
+        let config = config.expect("these keys and values are known");
+        FileSystem::connect(config, host).expect("the user's name can be sent")
+    }
+
+    /// Makes calls until it is told to stop.
+    pub(super) async fn work(self, host: Host) {
+        let (dice, fs) = (Dice::new(self.seed), self.connect(host));
+        let weights = dice.mix([6, 4, 3, 4, 3, 3]);
+        while !self.orders.stop.load(Ordering::SeqCst) {
+            let call = choose(&dice, &weights);
+            self.make(&fs, call).await;
+            tokio::time::sleep(Duration::from_millis(dice.below(self.pause_max + 1))).await;
+        }
+    }
+
+    /// Looks at every name that there may be, so that nothing that was acknowledged is missing unseen.
+    pub(super) async fn look_at_all(self, host: Host, done: Arc<AtomicBool>) {
+        let fs = self.connect(host);
+        for top in 0..TOPS {
+            for path in std::iter::once(format!("/t{top}"))
+                .chain((0..NAMES).map(|name| format!("/t{top}/n{name}")))
+            {
+                while !self.make(&fs, Call::List { path: path.clone() }).await {}
+            }
+            for name in 0..NAMES {
+                for path in std::iter::once(format!("/t{top}/n{name}"))
+                    .chain((0..NAMES).map(|below| format!("/t{top}/n{name}/n{below}")))
+                {
+                    while !self.make(&fs, Call::Status { path: path.clone() }).await {}
+                }
+            }
+        }
+        done.store(true, Ordering::SeqCst);
+    }
+
+    /// Makes a call and notes it; whether it was answered.
+    async fn make(&self, fs: &FileSystem, call: Call) -> bool {
+        let index = self.diary.begin(self.number, call.clone());
+        match carry_out(fs, &call).await {
+            Ok(answer) => {
+                tracing::debug!(client = self.number, %call, ?answer, "answered");
+                self.diary.end(index, answer);
+                self.orders.answered.fetch_add(1, Ordering::SeqCst);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(client = self.number, %call, %error, "not answered");
+                if error.code() != Code::Unavailable {
+                    let absurd = format!("client {}: {call}: {error}", self.number);
+                    let mut told =
+                        self.orders.absurd.lock().unwrap_or_else(PoisonError::into_inner);
+                    told.get_or_insert(absurd);
+                }
+                false
+            }
+        }
+    }
+}
+
+fn choose(dice: &Dice, weights: &[u64; 6]) -> Call {
+    let top = dice.below(TOPS);
+    let path = |dice: &Dice| match dice.below(8) {
+        0 => format!("/t{top}"),
+        1..5 => format!("/t{top}/n{}", dice.below(NAMES)),
+        _ => format!("/t{top}/n{}/n{}", dice.below(NAMES), dice.below(NAMES)),
+    };
+    let one = path(dice);
+    match dice.weighted(weights) {
+        0 => Call::Create { path: one },
+        1 => Call::Mkdir { path: one },
+        2 => Call::Delete { path: one, recursive: dice.chance(50) },
+        3 => match path(dice) {
+            // To rename something to its own name is no change, and no error either.
+            to if to == one => Call::Status { path: one },
+            to => Call::Rename { from: one, to },
+        },
+        4 => Call::Status { path: one },
+        _ => Call::List { path: one },
+    }
+}
+
+fn path(text: &str) -> Result<AlluxioPath, ClientError> {
+    Ok(AlluxioPath::parse(text)?)
+}
+
+fn inode(status: &FileStatus) -> Answer {
+    let kind = if status.is_directory() { Kind::Directory } else { Kind::File };
+    Answer::Inode { kind, id: status.id.0 }
+}
+
+async fn carry_out(fs: &FileSystem, call: &Call) -> Result<Answer, ClientError> {
+    let done = match call {
+        Call::Create { path: at } => {
+            fs.create_file(&path(at)?, &CreateFileOptions::default()).await.map(|writer| {
+                let answer = inode(writer.status());
+                // As a client does that dies: dropped, it would remove the file behind our back.
+                std::mem::forget(writer);
+                answer
+            })
+        }
+        Call::Mkdir { path: at } => {
+            let made = fs.create_directory(&path(at)?, &CreateDirectoryOptions::default()).await;
+            made.map(|status| inode(&status))
+        }
+        Call::Delete { path: at, recursive } => {
+            let options = DeleteOptions { recursive: *recursive, ..DeleteOptions::default() };
+            fs.delete(&path(at)?, &options).await.map(|_| Answer::Done)
+        }
+        Call::Rename { from, to } => {
+            fs.rename(&path(from)?, &path(to)?).await.map(|()| Answer::Done)
+        }
+        Call::Status { path: at } => {
+            let status = fs.get_status(&path(at)?, &GetStatusOptions::default()).await;
+            status.map(|status| inode(&status))
+        }
+        Call::List { path: at } => {
+            let listed = fs.list_status(&path(at)?, &ListStatusOptions::default()).await;
+            listed.map(|all| match all.as_slice() {
+                // A file is listed as itself.
+                [itself] if itself.path == *at => Answer::Refused(Refusal::NotADirectory),
+                all => Answer::Names(all.iter().map(name_of).collect()),
+            })
+        }
+    };
+    done.or_else(|error| match error.code() {
+        Code::NotFound => Ok(Answer::Refused(Refusal::NotFound)),
+        Code::AlreadyExists => Ok(Answer::Refused(Refusal::AlreadyExists)),
+        Code::NotEmpty => Ok(Answer::Refused(Refusal::NotEmpty)),
+        Code::NotADirectory => Ok(Answer::Refused(Refusal::NotADirectory)),
+        Code::InvalidArgument => Ok(Answer::Refused(Refusal::Invalid)),
+        _ => Err(error),
+    })
+}
+
+fn name_of(status: &FileStatus) -> String {
+    let path = status.path.to_string();
+    path.rsplit('/').next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,36 @@
+//! A whole cluster from one seed: the real masters and clients, with their real gRPC, election and
+//! journal, on machines whose time, network, disks and threads are simulated, beside a simulated etcd.
+//!
+//! ```text
+//!   world ── step by step ──► machine (tokio runtime, clock, disk, threads) ─┬─ etcd (simulated)
+//!     │                            ▲                                         ├─ master (real)
+//!     └── between steps ──► wire ──┘ bytes that are due                      └─ client (real)
+//! ```
+//!
+//! A run: the cluster begins; clients work while accidents happen; all is healed; all must be well. Every
+//! machine is a runtime of its own on the one thread of the world, so what is not moved stands still, and
+//! the same seed does the same again (in a process of its own: see `sys` of the binary).
+//!
+//! | checked | when |
+//! |---|---|
+//! | what clients were told is true of one tree (linearizability), nothing acknowledged is missing | at the end |
+//! | at no moment two masters may answer | after each step |
+//! | a healed cluster serves every client within [`PROGRESS_MS`] | after healing |
+//! | all masters' trees are equal at the same position | after the clients stop |
+//! | a cluster that starts from its journal and checkpoints has the same tree | at the end |
+//! | no panic anywhere | always |
+//!
+//! Not simulated: workers (their data protocol passes descriptors), under stores, several etcd members.
+//!
+//! Reading order: [`machine`], [`wire`], [`turns`], [`etcd`], [`master`], [`client`], [`faults`], this file.
+
+mod client;
+mod etcd;
+mod faults;
+mod machine;
+mod master;
+mod turns;
+mod wire;
+mod world;
+
+pub use world::{PROGRESS_MS, Summary, run};

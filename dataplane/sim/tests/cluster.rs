@@ -1,0 +1,48 @@
+//! Whole clusters from seeds, each in a process of its own. `cargo xtask sim --seeds 10000` runs more.
+
+use std::process::{Command, Output};
+
+/// Seconds of fresh seeds in each run of the tests.
+const FRESH_SECONDS: &str = "25";
+/// Seeds that broke something once.
+const FOUND: &[u64] = &[
+    // A listing that broke off in a fail-over was an error of the transport to the caller.
+    1,
+];
+
+fn simulate(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_alluxio-sim"));
+    let output = command.args(["--world", "cluster"]).args(arguments).output();
+    output.unwrap_or_else(|error| panic!("alluxio-sim does not start: {error}"))
+}
+
+fn must_hold(arguments: &[&str]) -> String {
+    let Output { status, stdout, stderr } = simulate(arguments);
+    let stdout = String::from_utf8_lossy(&stdout).into_owned();
+    assert!(status.success(), "{arguments:?}\n{stdout}\n{}", String::from_utf8_lossy(&stderr));
+    stdout
+}
+
+#[test]
+fn a_seed_does_the_same_again_to_the_last_message() {
+    for seed in ["2", "9"] {
+        let once = must_hold(&["--seed", seed]);
+        assert!(once.contains("trace: "), "{once}");
+        assert_eq!(once, must_hold(&["--seed", seed]));
+    }
+}
+
+#[test]
+fn seeds_that_broke_something_once_hold_now() {
+    for seed in FOUND {
+        must_hold(&["--seed", &seed.to_string()]);
+    }
+}
+
+#[test]
+fn clusters_keep_their_promises_whatever_happens_to_them() {
+    let seed = std::env::var("PROPTEST_RNG_SEED").ok().and_then(|seed| seed.parse().ok());
+    let first = (seed.unwrap_or(0u64) << 24) + 1000;
+    let first = first.to_string();
+    must_hold(&["--seed", &first, "--seeds", "100000", "--seconds", FRESH_SECONDS]);
+}

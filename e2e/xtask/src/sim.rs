@@ -1,0 +1,31 @@
+//! `cargo xtask sim`: whole clusters on simulated machines.
+
+use crate::run::{cargo, option, run};
+use anyhow::{Context, Result};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Unless told otherwise.
+const SEEDS: &str = "1000";
+
+/// `sim [--seeds N] [--seed N] [ARGS]`: so many seeds, from the one that is named or from fresh ones; a
+/// seed alone is repeated. Further arguments go to the simulator (`--trace`, `--seconds N`).
+pub(crate) fn sim(args: &[String]) -> Result<()> {
+    let mut args = args.to_vec();
+    let seeds = option(&mut args, "--seeds")?;
+    let seed = option(&mut args, "--seed")?;
+    let alone = seed.is_some().then(|| "1".to_owned());
+    let seeds = seeds.or(alone).unwrap_or_else(|| SEEDS.to_owned());
+    let first = match seed {
+        Some(seed) => seed,
+        None => fresh()?.to_string(),
+    };
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--package", "alluxio-sim", "--", "--world", "cluster"]);
+    command.args(["--seed", &first, "--seeds", &seeds]).args(args);
+    run(&mut command).context("each seed that broke something can be repeated alone, see above")
+}
+
+/// A seed that no earlier run of today had.
+fn fresh() -> Result<u64> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() << 20)
+}
