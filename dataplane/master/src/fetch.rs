@@ -15,6 +15,8 @@ use std::time::Duration;
 use tonic::Status;
 use tonic::service::interceptor::InterceptedService;
 
+/// How long a master that has no tree yet waits to hear who the primary is.
+const LEADER_WITHIN: Duration = Duration::from_secs(3);
 /// Longest pause between two parts.
 const PART_WITHIN: Duration = Duration::from_secs(30);
 
@@ -32,9 +34,12 @@ pub(crate) enum NotFetched {
 /// Takes the newest checkpoint of any other master into `journal`, which is open and not loaded.
 /// Returns whether one came; the journal has checked it.
 pub(crate) async fn checkpoint(station: &Station, journal: &Arc<dyn JournalStore>) -> bool {
-    let leader = station.elector.leader().borrow().clone();
-    let mut asked = Vec::new();
+    let mut leaders = station.elector.leader();
+    // A borrow must not be held over what follows.
+    let known = async { leaders.wait_for(Option::is_some).await.ok().and_then(|it| it.clone()) };
+    let leader = tokio::time::timeout(LEADER_WITHIN, known).await.ok().flatten();
     let leader = leader.map(|leader| leader.rpc_address);
+    let mut asked = Vec::new();
     let configured = station.config.rpc_addresses.iter().map(ToString::to_string);
     for address in leader.into_iter().chain(configured) {
         if address == station.itself.rpc_address || asked.contains(&address) {

@@ -66,7 +66,8 @@ impl Standby {
             station.host.blocking(move || recover(&*store, &foundation))
         };
         let (mut namespace, mut recovered) = match build().await.map_err(stopping)? {
-            Err(error @ JournalError::CheckpointNeeded { .. }) => {
+            // Gone here, or damaged: the other copy.
+            Err(error @ (JournalError::CheckpointNeeded { .. } | JournalError::Corrupt { .. })) => {
                 tracing::warn!(%error, "looking for a checkpoint of another master");
                 match fetch::checkpoint(station, &journal).await {
                     true => build().await.map_err(stopping)??,

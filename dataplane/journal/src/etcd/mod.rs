@@ -29,6 +29,7 @@ use alluxio_proto::convert::journal::decode_entry;
 use alluxio_types::{CheckpointRecord, JournalSeq, Term};
 use follow::{EtcdFollower, collect};
 use remote::{Remote, Standing};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -66,6 +67,8 @@ pub struct EtcdJournal {
     publisher: Arc<CommitPublisher>,
     commits: Commits,
     phase: Mutex<Phase>,
+    /// Checkpoints that a load found damaged.
+    damaged: Mutex<BTreeSet<JournalSeq>>,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -108,6 +111,7 @@ impl EtcdJournal {
             publisher: Arc::new(publisher),
             commits,
             phase: Mutex::new(Phase::Opened),
+            damaged: Mutex::default(),
             _lock: lock,
         };
         Ok(journal)
@@ -165,6 +169,56 @@ impl EtcdJournal {
             }
         }
         Ok(next)
+    }
+
+    /// Hands the newest sound checkpoint of the folder, and the entries in etcd after it, to `replay`.
+    fn load_all(
+        &self,
+        replay: &mut dyn Replay,
+        damaged: &mut Vec<(JournalSeq, JournalError)>,
+    ) -> Result<Recovered, JournalError> {
+        let checkpoint = self.view().load_checkpoint(replay, damaged)?;
+        let damaged_checkpoints = damaged.len() as u32;
+        let mut recovered = Recovered { checkpoint, damaged_checkpoints, ..Recovered::default() };
+        let after = recovered.checkpoint.as_ref().map_or(JournalSeq(0), |found| found.at);
+        let standing = self.wait(self.remote.standing())?;
+        if standing.head.last < after {
+            let (last, checkpoint) = (standing.head.last, after);
+            return Err(JournalError::SetBack { last, checkpoint });
+        }
+        self.see(&standing);
+        let name = self.remote.name();
+        let mut entries = Vec::new();
+        let mut next = after.next();
+        // Decoded here, applied below: `replay` need not be able to change threads.
+        while next <= standing.head.last {
+            let page = self.wait(self.remote.page(next))?;
+            let begun = next;
+            let mut term = recovered.term;
+            next = self.wait(collect(&self.remote, &page, next, &mut |record| {
+                let corrupt =
+                    |what| JournalError::Corrupt { file: name.clone(), offset: record.seq.0, what };
+                if record.term < term {
+                    let what = Damage::Term { found: record.term, newest: term };
+                    return Err(corrupt(what));
+                }
+                term = record.term;
+                let entry = decode_entry(record.payload).map_err(|error| corrupt(error.into()))?;
+                entries.push((record.seq, entry));
+                let more = record.seq < standing.head.last;
+                Ok(if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+            }))?;
+            recovered.term = term;
+            recovered.entries += entries.len() as u64;
+            entries.drain(..).for_each(|(seq, entry)| replay.entry(seq, entry));
+            if next == begun {
+                let (from, to) = (next, standing.head.last);
+                return Err(JournalError::Gap { folder: name, from, to });
+            }
+        }
+        recovered.last = standing.head.last;
+        self.publisher.commit(recovered.last);
+        Ok(recovered)
     }
 
     /// Tells the others which checkpoint this master holds.
@@ -243,47 +297,22 @@ impl JournalStore for EtcdJournal {
             let needs = "a journal that is not appended to";
             return Err(JournalError::OutOfOrder { call: "load", needs });
         }
-        let mut recovered = Recovered::default();
-        recovered.checkpoint =
-            self.view().load_checkpoint(replay, &mut recovered.damaged_checkpoints)?;
-        let after = recovered.checkpoint.as_ref().map_or(JournalSeq(0), |found| found.at);
-        let standing = self.wait(self.remote.standing())?;
-        if standing.head.last < after {
-            let (last, checkpoint) = (standing.head.last, after);
-            return Err(JournalError::SetBack { last, checkpoint });
-        }
-        self.see(&standing);
-        let name = self.remote.name();
-        let mut entries = Vec::new();
-        let mut next = after.next();
-        // Decoded here, applied below: `replay` need not be able to change threads.
-        while next <= standing.head.last {
-            let page = self.wait(self.remote.page(next))?;
-            let begun = next;
-            let mut term = recovered.term;
-            next = self.wait(collect(&self.remote, &page, next, &mut |record| {
-                let corrupt =
-                    |what| JournalError::Corrupt { file: name.clone(), offset: record.seq.0, what };
-                if record.term < term {
-                    let what = Damage::Term { found: record.term, newest: term };
-                    return Err(corrupt(what));
-                }
-                term = record.term;
-                let entry = decode_entry(record.payload).map_err(|error| corrupt(error.into()))?;
-                entries.push((record.seq, entry));
-                let more = record.seq < standing.head.last;
-                Ok(if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-            }))?;
-            recovered.term = term;
-            recovered.entries += entries.len() as u64;
-            entries.drain(..).for_each(|(seq, entry)| replay.entry(seq, entry));
-            if next == begun {
-                let (from, to) = (next, standing.head.last);
-                return Err(JournalError::Gap { folder: name, from, to });
+        let mut damaged = Vec::new();
+        let loaded = self.load_all(replay, &mut damaged);
+        let mut all_damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        all_damaged.extend(damaged.iter().map(|(at, _)| *at));
+        let recovered = match loaded {
+            // What is gone from etcd is in the damaged file only: that is what has to be told.
+            Err(JournalError::CheckpointNeeded { .. }) if !damaged.is_empty() => {
+                return Err(damaged.remove(0).1);
             }
-        }
-        recovered.last = standing.head.last;
-        self.publisher.commit(recovered.last);
+            loaded => loaded?,
+        };
+        // One of another master may have taken the name of a damaged one.
+        let used = recovered.checkpoint.as_ref().map(|used| used.at);
+        self.folder.set_aside(all_damaged.iter().filter(|at| Some(**at) != used));
+        all_damaged.clear();
+        drop(all_damaged);
         if let Err(error) = self.announce() {
             tracing::warn!(%error, "the others do not know this master's checkpoint yet");
         }

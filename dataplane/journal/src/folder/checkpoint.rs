@@ -10,7 +10,7 @@
 //!
 //! A chunk is checked before a record of it is handed out; the trailer proves that all are there.
 
-use super::layout::{FORMAT_VERSION, Folder, FormatFacts, at};
+use super::layout::{FORMAT_VERSION, Folder, FormatFacts, at, growing};
 use crate::error::Damage;
 use crate::record::{crc32c, u32_at, u64_at};
 use crate::{CheckpointInfo, CheckpointSink, JournalError, Observer, Replay, StateDigest};
@@ -96,7 +96,7 @@ impl Writer {
         let mut header = HEADER_MAGIC.to_vec();
         header.extend_from_slice(&crc32c(&rest).to_le_bytes());
         header.extend_from_slice(&rest);
-        file.write_all_at(&header, 0).map_err(at("write", &temporary))?;
+        file.write_all_at(&header, 0).map_err(growing("write", &temporary))?;
         Ok(Writer {
             began: folder.host.clock.monotonic(),
             folder,
@@ -117,7 +117,7 @@ impl Writer {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
-        self.file.write_all_at(bytes, self.offset).map_err(at("write", &self.temporary))?;
+        self.file.write_all_at(bytes, self.offset).map_err(growing("write", &self.temporary))?;
         self.offset += bytes.len() as u64;
         Ok(())
     }
@@ -172,7 +172,7 @@ impl CheckpointSink for Writer {
         self.end_chunk()?;
         let trailer = self.trailer(state_hash);
         self.write(&trailer)?;
-        self.file.sync_data().map_err(at("sync", &self.temporary))?;
+        self.file.sync_data().map_err(growing("sync", &self.temporary))?;
         match self.beside {
             true => self.folder.publish_secondary(&self.path)?,
             false => self.folder.publish(&self.path)?,
@@ -199,6 +199,9 @@ impl Drop for Writer {
         }
     }
 }
+
+/// Gets a chunk, its header included, and its offset; `false` ends the walk.
+type Visit<'a> = dyn FnMut(&[u8], u64) -> Result<bool, JournalError> + 'a;
 
 /// A checkpoint file whose header and trailer are sound.
 struct Reader {
@@ -283,10 +286,15 @@ impl Reader {
         &self,
         sink: &mut dyn FnMut(Vec<CheckpointRecord>) -> bool,
     ) -> Result<(), JournalError> {
+        self.walk(&mut |chunk, offset| Ok(sink(self.decode(chunk, offset)?)))
+    }
+
+    /// Hands chunks with sound checksums, and where they begin, to `visit` until it returns `false`.
+    fn walk(&self, visit: &mut Visit<'_>) -> Result<(), JournalError> {
         let end = self.info.length_bytes - TRAILER_BYTES as u64;
         let (mut offset, mut records) = (HEADER_BYTES as u64, 0);
         let mut crcs = Vec::new();
-        let mut payload = Vec::new();
+        let mut chunk = Vec::new();
         for index in 0..self.chunks {
             let bad = || self.corrupt(offset, Damage::Checkpoint);
             let mut header = [0; CHUNK_HEADER_BYTES];
@@ -299,22 +307,18 @@ impl Reader {
             if length > CHUNK_BYTES_MAX || stop > end || u32_at(&header, 8) != index {
                 return Err(bad());
             }
-            payload.clear();
-            payload.extend_from_slice(&header);
-            payload.resize(CHUNK_HEADER_BYTES + length, 0);
-            self.file
-                .read_exact_at(
-                    &mut payload[CHUNK_HEADER_BYTES..],
-                    offset + CHUNK_HEADER_BYTES as u64,
-                )
-                .map_err(at("read", &self.path))?;
-            if crc32c(&payload[4..]) != u32_at(&header, 0) {
+            chunk.clear();
+            chunk.extend_from_slice(&header);
+            chunk.resize(CHUNK_HEADER_BYTES + length, 0);
+            let (payload, from) =
+                (&mut chunk[CHUNK_HEADER_BYTES..], offset + CHUNK_HEADER_BYTES as u64);
+            self.file.read_exact_at(payload, from).map_err(at("read", &self.path))?;
+            if crc32c(&chunk[4..]) != u32_at(&header, 0) {
                 return Err(bad());
             }
             crcs.extend_from_slice(&header[..4]);
-            let decoded = self.decode(&payload, offset)?;
-            records += decoded.len() as u64;
-            if !sink(decoded) {
+            records += u64::from(u32_at(&header, 12));
+            if !visit(&chunk, offset)? {
                 return Ok(());
             }
             offset = stop;
@@ -386,15 +390,16 @@ pub(crate) fn info(
     Ok(open(folder, cluster, seq)?.info)
 }
 
-/// A checkpoint file whose header and trailer are sound, as bytes.
+/// A sound checkpoint file as bytes: all checksums are compared, and nothing is decoded.
 ///
-/// **Errors**: as [`info`].
+/// **Errors**: `Corrupt`, `Foreign`, `Io`.
 pub(crate) fn open_file(
     folder: &Folder,
     cluster: &FormatFacts,
     seq: JournalSeq,
 ) -> Result<(CheckpointInfo, Box<dyn DiskFile>), JournalError> {
     let reader = open(folder, cluster, seq)?;
+    reader.walk(&mut |_, _| Ok(true))?;
     Ok((reader.info, reader.file))
 }
 

@@ -3,7 +3,9 @@
 //! **Shape**: `VERSION` (whose journal this is), `LOCK` (held by the master that uses it), `SECONDARY`
 //! (held by the secondary master that reads along),
 //! `segment-<position of its first entry>`, `checkpoint-<position it covers>`, both with 20 digits,
-//! and `*.tmp` for what is not finished (`*.secondary.tmp` for what a secondary master has not).
+//! and `*.tmp` for what is not finished (`*.secondary.tmp` for what a secondary master has not). A checkpoint
+//! that was found damaged while another one took its place is kept as `damaged-checkpoint-…` for
+//! whoever wants to look at it.
 
 use super::segment::SegmentWriter;
 use crate::JournalError;
@@ -18,6 +20,8 @@ pub(crate) const FORMAT_VERSION: u32 = 1;
 pub(crate) const VERSION_FILE: &str = "VERSION";
 pub(crate) const LOCK_FILE: &str = "LOCK";
 const SECONDARY_FILE: &str = "SECONDARY";
+/// Beginning of the name of a checkpoint that was found damaged.
+const SET_ASIDE: &str = "damaged-checkpoint-";
 /// Ending of what a secondary master has not finished: a primary must not take it for its own.
 const SECONDARY_TMP: &str = ".secondary.tmp";
 const MAGIC_LINE: &str = "alluxio-journal";
@@ -80,6 +84,8 @@ pub(crate) enum Name {
     Lock,
     Segment(JournalSeq),
     Checkpoint(JournalSeq),
+    /// A checkpoint that was found damaged.
+    SetAside,
     Temporary,
     /// A temporary file of a secondary master.
     SecondaryTemporary,
@@ -99,6 +105,7 @@ impl Name {
             _ if name.strip_suffix(SECONDARY_TMP).is_some_and(Name::is_ours) => {
                 Name::SecondaryTemporary
             }
+            _ if number(SET_ASIDE).is_some() => Name::SetAside,
             _ => match (number("segment-"), number("checkpoint-"), name.strip_suffix(".tmp")) {
                 (Some(first), _, _) => Name::Segment(first),
                 (_, Some(at), _) => Name::Checkpoint(at),
@@ -127,6 +134,7 @@ pub(crate) struct Folder {
 pub(crate) struct Inventory {
     pub(crate) segments: Vec<JournalSeq>,
     pub(crate) checkpoints: Vec<JournalSeq>,
+    pub(crate) set_aside: Vec<String>,
     pub(crate) temporary: Vec<String>,
     pub(crate) secondary_temporary: Vec<String>,
     /// The first name that is not a journal's.
@@ -150,6 +158,17 @@ impl Folder {
         self.file(&format!("checkpoint-{:020}", at.0))
     }
 
+    /// Takes checkpoints that were found damaged out of those that count. The caller holds the lock.
+    pub(crate) fn set_aside<'a>(&self, damaged: impl Iterator<Item = &'a JournalSeq>) {
+        for seq in damaged {
+            let aside = self.file(&format!("{SET_ASIDE}{:020}", seq.0));
+            if let Err(error) = self.disk().rename(&self.checkpoint(*seq), &aside) {
+                // It is found damaged again at the next start.
+                tracing::warn!(%error, at = seq.0, "a damaged checkpoint keeps its name");
+            }
+        }
+    }
+
     pub(crate) fn inventory(&self) -> Result<Inventory, JournalError> {
         let names = self.disk().list(&self.path).map_err(at("list", &self.path))?;
         let mut found = Inventory::default();
@@ -158,6 +177,7 @@ impl Folder {
             match Name::of(&name) {
                 Name::Segment(first) => found.segments.push(first),
                 Name::Checkpoint(at) => found.checkpoints.push(at),
+                Name::SetAside => found.set_aside.push(name),
                 Name::Temporary => found.temporary.push(name),
                 Name::SecondaryTemporary => found.secondary_temporary.push(name),
                 Name::Foreign => found.foreign = found.foreign.or(Some(name)),
@@ -334,7 +354,8 @@ pub fn format(host: &Host, folder: &Path, cluster_id: &str) -> Result<FormatFact
     for at in found.checkpoints {
         folder.remove(&folder.checkpoint(at))?;
     }
-    for name in found.temporary.iter().chain(&found.secondary_temporary) {
+    let unfinished = found.temporary.iter().chain(&found.secondary_temporary);
+    for name in unfinished.chain(&found.set_aside) {
         folder.remove(&folder.file(name))?;
     }
     folder.sync()?;

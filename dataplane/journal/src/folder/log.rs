@@ -77,7 +77,9 @@ impl FolderLog {
         }
         let mut recovered = Recovered::default();
         let view = FolderView { folder: &self.folder, cluster: &self.cluster };
-        recovered.checkpoint = view.load_checkpoint(replay, &mut recovered.damaged_checkpoints)?;
+        let mut damaged = Vec::new();
+        recovered.checkpoint = view.load_start(replay, &mut damaged)?;
+        recovered.damaged_checkpoints = damaged.len() as u32;
         let after = recovered.checkpoint.as_ref().map_or(JournalSeq(0), |found| found.at);
         let segments = view.segments_after(after)?;
         let mut loaded = None;
@@ -112,6 +114,7 @@ impl FolderLog {
         let next = expected.unwrap_or_default().max(after.next());
         recovered.last = JournalSeq(next.0 - 1);
         (self.loaded, self.next, self.term) = (loaded, next, recovered.term);
+        self.folder.set_aside(damaged.iter().map(|(at, _)| at));
         Ok(recovered)
     }
 
@@ -212,29 +215,40 @@ pub(crate) struct FolderView<'a> {
 impl FolderView<'_> {
     /// Hands the newest sound checkpoint to `replay`; `None` when there is none, and the log starts
     /// at the first entry.
+    ///
+    /// **Errors**: `Corrupt` when the log does not start there and the checkpoints are damaged.
+    pub(crate) fn load_start(
+        &self,
+        replay: &mut dyn Replay,
+        damaged: &mut Vec<(JournalSeq, JournalError)>,
+    ) -> Result<Option<CheckpointInfo>, JournalError> {
+        let found = self.load_checkpoint(replay, damaged)?;
+        let is_lost = found.is_none() && self.segments()?.first() != Some(&JournalSeq(1));
+        match (is_lost, damaged.is_empty()) {
+            (true, false) => Err(damaged.remove(0).1),
+            _ => Ok(found),
+        }
+    }
+
+    /// Hands the newest sound checkpoint to `replay`, if there is one; newer ones go to `damaged`.
     pub(crate) fn load_checkpoint(
         &self,
         replay: &mut dyn Replay,
-        damaged: &mut u32,
+        damaged: &mut Vec<(JournalSeq, JournalError)>,
     ) -> Result<Option<CheckpointInfo>, JournalError> {
         replay.restart();
-        let mut newest_error = None;
         for &at in self.folder.inventory()?.checkpoints.iter().rev() {
             match checkpoint::load(self.folder, self.cluster, at, replay) {
                 Ok(info) => return Ok(Some(info)),
                 Err(error @ JournalError::Corrupt { .. }) => {
                     tracing::error!(%error, "checkpoint is damaged, trying an older one");
-                    *damaged += 1;
-                    newest_error = newest_error.or(Some(error));
+                    damaged.push((at, error));
                     replay.restart();
                 }
                 Err(error) => return Err(error),
             }
         }
-        match newest_error {
-            Some(error) if self.segments()?.first() != Some(&JournalSeq(1)) => Err(error),
-            _ => Ok(None),
-        }
+        Ok(None)
     }
 
     fn segments(&self) -> Result<Vec<JournalSeq>, JournalError> {

@@ -104,7 +104,7 @@ impl FolderTail {
 
     /// From the newest checkpoint on.
     fn anew(&self, replay: &mut dyn Replay) -> Result<(JournalSeq, Tailed), JournalError> {
-        let found = self.view().load_checkpoint(replay, &mut 0)?;
+        let found = self.view().load_start(replay, &mut Vec::new())?;
         let after = found.as_ref().map_or(JournalSeq(0), |found| found.at);
         let (next, tailed) = self.entries(after.next(), replay)?;
         Ok((next, Tailed { checkpoint: found, ..tailed }))

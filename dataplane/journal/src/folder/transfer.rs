@@ -16,24 +16,34 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Opens the newest checkpoint whose header and trailer are sound; `None` when there is none.
+    /// Opens the newest sound checkpoint; `None` when there is none.
     pub(crate) fn newest(
         folder: &Folder,
         cluster: &FormatFacts,
     ) -> Result<Option<Self>, JournalError> {
-        for seq in folder.inventory()?.checkpoints.into_iter().rev() {
-            match checkpoint::open_file(folder, cluster, seq) {
-                Ok((info, file)) => {
-                    return Ok(Some(Source { info, file, path: folder.checkpoint(seq) }));
-                }
-                Err(error @ JournalError::Corrupt { .. }) => {
-                    tracing::error!(%error, "checkpoint is damaged, trying an older one");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(None)
+        let found = newest_that(folder, |seq| checkpoint::open_file(folder, cluster, seq))?;
+        Ok(found.map(|(info, file)| {
+            let path = folder.checkpoint(info.at);
+            Source { info, file, path }
+        }))
     }
+}
+
+/// What `open` gives of the newest checkpoint that it does not find damaged.
+fn newest_that<T>(
+    folder: &Folder,
+    open: impl Fn(JournalSeq) -> Result<T, JournalError>,
+) -> Result<Option<T>, JournalError> {
+    for seq in folder.inventory()?.checkpoints.into_iter().rev() {
+        match open(seq) {
+            Ok(found) => return Ok(Some(found)),
+            Err(error @ JournalError::Corrupt { .. }) => {
+                tracing::error!(%error, "checkpoint is damaged, trying an older one");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 impl CheckpointSource for Source {
@@ -113,12 +123,12 @@ impl Drop for Install {
     }
 }
 
-/// The newest checkpoint's facts.
+/// What header and trailer of the newest checkpoint say.
 pub(crate) fn newest(
     folder: &Folder,
     cluster: &FormatFacts,
 ) -> Result<Option<CheckpointInfo>, JournalError> {
-    Ok(Source::newest(folder, cluster)?.map(|source| source.info))
+    newest_that(folder, |seq| checkpoint::info(folder, cluster, seq))
 }
 
 /// Positions of all checkpoints, oldest first.

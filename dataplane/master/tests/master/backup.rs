@@ -348,8 +348,10 @@ async fn every_checkpoint_has_the_hash_of_its_state_and_one_of_another_state_is_
     write_wrong_checkpoint(dir.path()).await;
     let (tree, recovered) = recover(&open(dir.path()), &Foundation::default()).unwrap();
     assert_eq!((recovered.damaged_checkpoints, recovered.entries), (1, 1));
-    // Then both do: a refusal that says which file it is, and what does not fit.
+    // Then the older one is gone too: a refusal that says which file it is, and what does not fit.
     write_wrong_checkpoint(dir.path()).await;
+    let used = recovered.checkpoint.unwrap().at;
+    fs::remove_file(dir.path().join(format!("journal/checkpoint-{:020}", used.0))).unwrap();
     let at = recovered.last.next();
     let refused = start(dir.path(), &[]).await.err().unwrap().to_string();
     let file = format!("journal/checkpoint-{:020} is damaged at byte ", at.0);

@@ -6,5 +6,6 @@ mod support;
 
 mod backup;
 mod failover;
+mod on_etcd;
 mod serving;
 mod shared_journal;
