@@ -4,8 +4,10 @@ use crate::backup::Backup;
 use crate::connect::Session;
 use crate::error::CliError;
 use crate::fs::mounts;
+use crate::journal::Journal;
+use crate::missing::{Anything, Missing, unimplemented};
 use crate::screen::Screen;
-use crate::view::{cluster, json};
+use crate::view::{self, cluster, json};
 use alluxio_client::ClientError;
 use alluxio_types::{WorkerInfo, WorkerState};
 use serde_json::json as object;
@@ -30,6 +32,9 @@ pub enum AdminCommand {
         /// Id of the block
         id: u64,
     },
+    /// What Alluxio has besides
+    #[command(flatten)]
+    Missing(Missing),
 }
 
 /// What to report.
@@ -52,14 +57,14 @@ pub enum Report {
     },
     /// Mounted under stores
     Ufs,
-}
-
-/// Journal commands.
-#[derive(Debug, Clone, clap::Subcommand)]
-#[command(rename_all = "camelCase")]
-pub enum Journal {
-    /// Write a checkpoint now
-    Checkpoint,
+    /// What the primary master counts
+    Metrics,
+    /// Jobs
+    #[command(hide = true)]
+    Jobservice(Anything),
+    /// Proxies
+    #[command(hide = true)]
+    Proxy(Anything),
 }
 
 fn failed(error: ClientError) -> CliError {
@@ -83,17 +88,17 @@ impl AdminCommand {
                 }
                 mounts::list(session, screen).await
             }
-            AdminCommand::Journal(Journal::Checkpoint) => {
-                let (seq, host) =
-                    session.fs()?.checkpoint().await.map_err(|error| {
-                        CliError::cluster("the checkpoint was not written", &error)
-                    })?;
-                screen.either(
-                    || object!({"op": "checkpoint", "master": host, "sequence": seq}),
-                    || format!("Successfully took a checkpoint on master {host}"),
-                )
+            AdminCommand::Report { what: Some(Report::Metrics) } => metrics(session, screen).await,
+            AdminCommand::Report { what: Some(Report::Jobservice(_)) } => Err(unimplemented(
+                "fsadmin report jobservice",
+                "there is no job service; masters and workers do its work",
+            )),
+            AdminCommand::Report { what: Some(Report::Proxy(_)) } => {
+                Err(unimplemented("fsadmin report proxy", "proxies do not register"))
             }
+            AdminCommand::Journal(journal) => journal.run(session, screen).await,
             AdminCommand::Backup(backup) => backup.run(session, screen).await,
+            AdminCommand::Missing(missing) => Err(missing.refuse()),
             AdminCommand::GetBlockInfo { id } => block_info(session, screen, *id).await,
         }
     }
@@ -113,6 +118,14 @@ async fn summary(session: &Session, screen: &Screen) -> Result<(), CliError> {
         return screen.value(&value);
     }
     screen.lines(cluster::summary(&master, &workers, &session.dates()?))
+}
+
+async fn metrics(session: &Session, screen: &Screen) -> Result<(), CliError> {
+    let metrics = session.fs()?.metrics().await.map_err(failed)?;
+    if screen.json {
+        return metrics.iter().try_for_each(|metric| screen.value(&view::metrics::json(metric)));
+    }
+    screen.lines(view::metrics::lines(&metrics))
 }
 
 /// Whose capacity is reported.

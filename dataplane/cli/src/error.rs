@@ -84,6 +84,12 @@ pub enum CliError {
     /// A command that ends with a code of its own after it said everything.
     #[error("exit code {0}")]
     Code(u8),
+    /// A command of Alluxio that is not there.
+    #[error("{message}")]
+    Unimplemented {
+        /// Which, and what to do instead.
+        message: String,
+    },
     /// Something of this binary is missing, such as an embedded cluster.
     #[error("{0}")]
     Unavailable(String),
@@ -122,6 +128,7 @@ impl Coded for CliError {
             CliError::Local { .. } | CliError::Output(_) => Code::FailedPrecondition,
             CliError::Several { .. } | CliError::Code(_) => Code::Aborted,
             CliError::Unavailable(_) => Code::Unavailable,
+            CliError::Unimplemented { .. } => Code::Unimplemented,
             _ => Code::InvalidArgument,
         }
     }

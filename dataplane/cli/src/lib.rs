@@ -8,7 +8,7 @@
 //! streams come in with an [`Invocation`]. No code here ends the process; [`run`](run()) returns the
 //! exit code.
 //!
-//! Reading order: [`run`](mod@run), [`connect`], [`target`] (path arguments), [`fs`], [`admin`],
+//! Reading order: [`run`](mod@run), [`connect`], [`target`] (path arguments), [`fs`], [`admin`], [`journal`],
 //! [`conf`], [`view`] (pure), [`error`] (exit codes).
 
 pub mod admin;
@@ -17,6 +17,8 @@ pub mod conf;
 pub mod connect;
 pub mod error;
 pub mod fs;
+pub mod journal;
+pub mod missing;
 mod read_journal;
 pub mod run;
 mod run_tests;

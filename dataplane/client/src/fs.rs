@@ -1,5 +1,6 @@
 //! The file system: metadata operations, and the way to readers and writers.
 
+use crate::cluster::{MasterAnswer, MetricValue};
 use crate::control::Control;
 use crate::error::ClientError;
 use crate::master::{Listing, Master, NewFile};
@@ -17,6 +18,7 @@ use alluxio_types::{
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// A client of one cluster. Cheap to clone; clones share connections and caches.
 ///
@@ -452,8 +454,63 @@ impl FileSystem {
         self.inner.master.checkpoint().await
     }
 
+    /// What every master says of itself, of the others and of etcd: asked one by one, whether there is a
+    /// primary or not. In the order of the configuration, then those that were only heard of.
+    pub async fn quorum(&self) -> Vec<MasterAnswer> {
+        let master = &self.inner.master;
+        let mut asked: Vec<HostPort> = master.primary().addresses().to_vec();
+        let mut answers = ask_all(master, &asked).await;
+        let heard_of = |answer: &MasterAnswer| -> Vec<String> {
+            let Ok(view) = &answer.view else { return Vec::new() };
+            let masters = view.states.iter().map(|state| state.address.to_string());
+            std::iter::once(view.leader.clone()).chain(masters).collect()
+        };
+        let more: Vec<String> = answers.iter().flat_map(heard_of).collect();
+        // A master may be configured under another name than its own.
+        let known: Vec<String> = answers
+            .iter()
+            .filter_map(|answer| answer.view.as_ref().ok()?.itself.as_ref())
+            .map(|itself| itself.address.to_string())
+            .collect();
+        let mut unknown = Vec::new();
+        for address in more.iter().filter_map(|text| HostPort::parse(text).ok()) {
+            if !asked.contains(&address) && !known.contains(&address.to_string()) {
+                asked.push(address.clone());
+                unknown.push(address);
+            }
+        }
+        answers.extend(ask_all(master, &unknown).await);
+        answers
+    }
+
+    /// Lets the primary hand its office to a standby, named by `host:port` or by its id.
+    ///
+    /// **Errors**: `NotFound` with the standbys that there are.
+    pub async fn transfer(&self, master: &str) -> Result<(), ClientError> {
+        self.inner.master.transfer(master).await
+    }
+
+    /// What the primary master counts.
+    pub async fn metrics(&self) -> Result<Vec<MetricValue>, ClientError> {
+        self.inner.master.metrics().await
+    }
+
     /// The configuration of the primary master.
     pub async fn configuration(&self) -> Result<Vec<ConfigProperty>, ClientError> {
         self.inner.master.configuration().await
     }
+}
+
+/// How long one master may take to say how the quorum is: it asks etcd meanwhile.
+const QUORUM_LIMIT: Duration = Duration::from_secs(4);
+
+async fn ask_all(master: &Master, addresses: &[HostPort]) -> Vec<MasterAnswer> {
+    let ask = |address: &HostPort| {
+        let address = address.clone();
+        async move {
+            let view = master.quorum(&address, QUORUM_LIMIT).await;
+            MasterAnswer { address: address.to_string(), view }
+        }
+    };
+    futures::future::join_all(addresses.iter().map(ask)).await
 }

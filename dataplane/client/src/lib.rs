@@ -3,10 +3,11 @@
 //! It must not know: how a UFS is reached (clients hold no credentials), what a frame looks like,
 //! how the primary master is found.
 //!
-//! Reading order: [`FileSystem`] (`fs`), [`options`], `layout` and `route` and `policy` (pure: which
+//! Reading order: [`FileSystem`] (`fs`), [`options`], [`cluster`], `layout` and `route` and `policy` (pure: which
 //! block, whom to ask), [`FileReader`], [`FileWriter`], [`blocking`], [`error`].
 
 pub mod blocking;
+pub mod cluster;
 mod contact;
 mod control;
 pub mod error;
@@ -23,6 +24,7 @@ mod route;
 mod workers;
 mod writer;
 
+pub use cluster::*;
 pub use error::ClientError;
 pub use fs::FileSystem;
 pub use master::Listing;

@@ -10,15 +10,11 @@ use alluxio_proto::v1::block::block_master_client_client::BlockMasterClientClien
 use alluxio_proto::v1::block::{GetBlockInfoRequest, GetWorkersRequest};
 use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
-use alluxio_proto::v1::meta::meta_master_client::MetaMasterClient;
-use alluxio_proto::v1::meta::{
-    self as meta, CheckpointRequest, GetConfigurationRequest, GetMasterInfoRequest,
-};
 use alluxio_rpc::primary::CallerChannel;
 use alluxio_rpc::{MESSAGE_BYTES_MAX, Primary, Repeat, RpcError};
 use alluxio_types::{
     Access, AlluxioPath, BlockId, BlockInfo, Code, FileStatus, Fingerprint, InodeId, Mode,
-    UnixMillis, WorkerId, WorkerInfo, WriteType,
+    WorkerId, WorkerInfo, WriteType,
 };
 use std::time::Duration;
 use tonic::{Response, Streaming};
@@ -39,10 +35,6 @@ fn blocks(channel: CallerChannel) -> BlockMasterClientClient<CallerChannel> {
     BlockMasterClientClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
-fn metas(channel: CallerChannel) -> MetaMasterClient<CallerChannel> {
-    MetaMasterClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
-}
-
 /// One call: a fresh client, a fresh request, per try.
 macro_rules! call {
     ($self:ident, $repeat:ident, $client:ident, $method:ident, $request:expr) => {{
@@ -56,6 +48,8 @@ macro_rules! call {
             .await?
     }};
 }
+
+mod meta;
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
@@ -433,93 +427,6 @@ impl Master {
         let response = call!(self, Harmless, blocks, get_block_info, request);
         let missing = alluxio_proto::convert::ConvertError::Missing { field: "info" };
         Ok((response.info.ok_or(missing)?.try_into()?, response.path))
-    }
-
-    pub(crate) async fn master_info(&self) -> Result<MasterInfo, ClientError> {
-        let info = call!(self, Harmless, metas, get_master_info, GetMasterInfoRequest {});
-        let current = self.primary.current();
-        let fallback =
-            MasterAddress { host: current.host.clone(), rpc_port: current.port, web_port: 0 };
-        Ok(MasterInfo {
-            leader: info.leader.map_or(fallback, master_address),
-            masters: info.masters.into_iter().map(master_address).collect(),
-            started: UnixMillis(info.started_ms),
-            now: UnixMillis(info.now_ms),
-            version: info.version,
-            safe_mode: info.safe_mode,
-            cluster_id: info.cluster_id,
-            journal_type: info.journal_type,
-            journal_seq: info.journal_seq,
-            checkpoint_seq: info.checkpoint_seq,
-            inode_count: info.inode_count,
-            inode_bytes: info.inode_bytes,
-        })
-    }
-
-    pub(crate) async fn checkpoint(&self) -> Result<(u64, String), ClientError> {
-        let response = call!(self, Harmless, metas, checkpoint, CheckpointRequest {});
-        Ok((response.seq, response.master_host))
-    }
-
-    pub(crate) async fn backup(&self, place: &BackupPlace) -> Result<BackupStatus, ClientError> {
-        let request = meta::BackupRequest {
-            directory: place.directory.clone(),
-            local: place.local,
-            allow_leader: place.allow_leader,
-            bypass_delegation: place.bypass_delegation,
-        };
-        // Repeated, it would be a second backup.
-        Ok(backup_status(call!(self, Harmful, metas, backup, request)))
-    }
-
-    pub(crate) async fn backup_status(&self, id: &str) -> Result<BackupStatus, ClientError> {
-        let request = meta::GetBackupStatusRequest { id: id.to_owned() };
-        Ok(backup_status(call!(self, Harmless, metas, get_backup_status, request)))
-    }
-
-    pub(crate) async fn configuration(&self) -> Result<Vec<ConfigProperty>, ClientError> {
-        let request = GetConfigurationRequest {};
-        let response = call!(self, Harmless, metas, get_configuration, request);
-        let properties = response.properties.into_iter();
-        Ok(properties
-            .map(|meta::ConfigProperty { key, value, source }| ConfigProperty {
-                key,
-                value,
-                source,
-            })
-            .collect())
-    }
-}
-
-fn backup_status(status: meta::BackupStatus) -> BackupStatus {
-    let state = match status.state() {
-        meta::BackupState::None => BackupState::None,
-        meta::BackupState::Initiating => BackupState::Initiating,
-        meta::BackupState::Transitioning => BackupState::Transitioning,
-        meta::BackupState::Running => BackupState::Running,
-        meta::BackupState::Completed => BackupState::Completed,
-        meta::BackupState::Failed => BackupState::Failed,
-    };
-    BackupStatus {
-        state,
-        id: status.id,
-        host: status.host,
-        uri: status.uri,
-        entries: status.entries,
-        started: UnixMillis(status.started_ms),
-        duration: Duration::from_millis(status.duration_ms),
-        error: Some(status.error).filter(|error| !error.is_empty()),
-        sequence: status.sequence,
-        state_hash: status.state_hash,
-    }
-}
-
-fn master_address(address: meta::MasterAddress) -> MasterAddress {
-    let port = |port: u32| u16::try_from(port).unwrap_or(0);
-    MasterAddress {
-        rpc_port: port(address.rpc_port),
-        web_port: port(address.web_port),
-        host: address.host,
     }
 }
 

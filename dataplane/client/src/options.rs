@@ -1,5 +1,6 @@
 //! Options of the operations. `None` always means "as configured"; [`Default`] is all of that.
 
+use crate::cluster::MasterState;
 use alluxio_types::{BlockLocation, Mode, ReadType, TtlAction, UnixMillis, WriteType};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -243,6 +244,16 @@ pub struct MasterAddress {
     pub web_port: u16,
 }
 
+/// `host:port` of its RPC.
+impl std::fmt::Display for MasterAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.rpc_port),
+            false => write!(f, "{}:{}", self.host, self.rpc_port),
+        }
+    }
+}
+
 /// What the primary master says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MasterInfo {
@@ -270,6 +281,10 @@ pub struct MasterInfo {
     pub inode_count: u64,
     /// Memory that they take, in bytes.
     pub inode_bytes: u64,
+    /// The primary's term.
+    pub term: u64,
+    /// Every master that the primary knows, itself first.
+    pub states: Vec<MasterState>,
 }
 
 /// A configuration value of the master.

@@ -1,6 +1,7 @@
 //! What a master asks of an election.
 
 use crate::{ElectionError, Tenure};
+use alluxio_etcd::MemberFacts;
 use alluxio_types::Term;
 use async_trait::async_trait;
 use std::time::Duration;
@@ -63,4 +64,9 @@ pub trait Elector: Send + Sync + 'static {
     ///
     /// **Errors**: `Unreachable`: the tenure is lost here, and ends in the store by itself.
     async fn resign(&self, tenure: &Tenure) -> Result<(), ElectionError>;
+
+    /// The servers that keep the election, and how they are; none where no server does.
+    async fn keepers(&self) -> Vec<MemberFacts> {
+        Vec::new()
+    }
 }

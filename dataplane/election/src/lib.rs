@@ -24,3 +24,6 @@ pub use etcd::{EtcdElector, EtcdElectorOptions};
 pub use fixed::FixedElector;
 pub use shared::{SharedElection, SharedElector};
 pub use tenure::{Hold, Tenure, TenureKeeper};
+
+/// A server that keeps an election.
+pub use alluxio_etcd::{MemberFacts, MemberHealth};

@@ -101,11 +101,20 @@ impl Etcd {
         &self.keys
     }
 
+    /// The configured addresses, in order.
+    pub fn endpoints(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|member| member.endpoint.as_str())
+    }
+
+    pub(crate) fn options(&self) -> &ConnectOptions {
+        &self.options
+    }
+
     fn preferred(&self) -> usize {
         self.preferred.load(Ordering::Relaxed) % self.members.len()
     }
 
-    async fn client(&self, index: usize) -> Result<Client, EtcdError> {
+    pub(crate) async fn client(&self, index: usize) -> Result<Client, EtcdError> {
         let member = &self.members[index];
         let mut client = member.client.lock().await;
         if let Some(client) = &*client {

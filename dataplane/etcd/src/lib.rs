@@ -5,16 +5,18 @@
 //!
 //! Main types: [`EtcdSettings`] say where and as whom; [`Etcd`] asks; [`Keys`] name.
 //!
-//! Reading order: [`settings`], [`keys`], [`error`], [`connection`].
+//! Reading order: [`settings`], [`keys`], [`error`], [`connection`], [`members`].
 
 pub mod connection;
 pub mod error;
 pub mod keys;
+pub mod members;
 pub mod settings;
 
 pub use connection::{Etcd, MESSAGE_BYTES_MAX, WRITE_LIMIT};
 pub use error::EtcdError;
 pub use keys::Keys;
+pub use members::{MemberFacts, MemberHealth};
 pub use settings::{EtcdSettings, Secret, TlsFiles};
 
 /// The words of the protocol.

@@ -29,6 +29,7 @@ pub mod identity;
 mod link;
 mod metastore;
 pub mod metrics;
+mod newest;
 mod ops;
 mod peers;
 mod primary;

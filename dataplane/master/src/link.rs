@@ -124,7 +124,7 @@ async fn stay(
             }
             _ = due.tick() => {
                 // A report that finds no room is followed by a newer one.
-                let _ = reports.try_send(report(station, standby));
+                let _ = reports.try_send(report(station, standby).await);
                 continue;
             }
         };
@@ -159,19 +159,25 @@ async fn join(station: &Station, standby: &Standby, leader: &Leader) -> Result<B
     let mut client = MasterPeerClient::new(InterceptedService::new(channel, caller));
     let (reports, stream) = mpsc::channel(4);
     // There is room: the channel is new.
-    let _ = reports.try_send(report(station, standby));
+    let _ = reports.try_send(report(station, standby).await);
     let beats = client.join(ReceiverStream::new(stream)).await?.into_inner();
     Ok((beats, reports))
 }
 
-fn report(station: &Station, standby: &Standby) -> pb::StandbyState {
+async fn report(station: &Station, standby: &Standby) -> pb::StandbyState {
+    let at = standby.checkpoint_at.load(Ordering::Acquire);
+    let checkpoint = station.newest_checkpoint(&standby.journal, at).await;
     pb::StandbyState {
         id: station.itself.id.clone(),
         host: station.config.hostname.clone(),
         rpc_port: station.rpc_port.into(),
         web_port: station.web_port.into(),
         applied_seq: standby.namespace.applied().0,
-        checkpoint_seq: standby.checkpoint_at.load(Ordering::Acquire),
+        checkpoint_seq: at,
+        checkpoint_ms: checkpoint.created_ms,
+        checkpoint_bytes: checkpoint.length_bytes,
+        term: standby.term().0,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
 

@@ -21,6 +21,10 @@ pub(crate) struct StandbyFacts {
     pub(crate) web_port: u16,
     pub(crate) applied: u64,
     pub(crate) checkpoint: u64,
+    pub(crate) checkpoint_ms: u64,
+    pub(crate) checkpoint_bytes: u64,
+    pub(crate) term: u64,
+    pub(crate) version: String,
 }
 
 /// The standbys.

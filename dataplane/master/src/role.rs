@@ -11,6 +11,7 @@ use crate::core::{Core, Property};
 use crate::error::StartError;
 use crate::identity::Identities;
 use crate::metrics::MasterMetrics;
+use crate::newest::NewestMemory;
 use crate::standby::Standby;
 use alluxio_config::MasterConfig;
 use alluxio_election::{Candidate, Elector, Leader};
@@ -18,6 +19,7 @@ use alluxio_host::Host;
 use alluxio_journal::{JournalError, JournalStore};
 use alluxio_namespace::{Namespace, Policy};
 use alluxio_rpc::not_primary;
+use alluxio_telemetry::Metrics;
 use alluxio_ufs::{UfsSettings, UnderFsRegistry};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -50,6 +52,9 @@ pub(crate) struct Station {
     pub(crate) user: String,
     pub(crate) rpc_port: u16,
     pub(crate) web_port: u16,
+    pub(crate) newest: NewestMemory,
+    /// What it counts, for those who ask.
+    pub(crate) registry: Metrics,
 }
 
 impl Station {

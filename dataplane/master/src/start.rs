@@ -5,6 +5,7 @@ use crate::cycle;
 use crate::error::{MasterError, StartError};
 use crate::identity::Identities;
 use crate::metrics::MasterMetrics;
+use crate::newest::NewestMemory;
 use crate::role::{OpenJournal, Role, Slot, Station};
 use crate::services::{
     block::BlockService, fs::FsService, meta::MetaService, peer::PeerService, worker::WorkerService,
@@ -86,6 +87,7 @@ pub async fn start(listener: Box<dyn Listener>, deps: Deps) -> Result<Handle, St
     let server_metrics = ServerMetrics::register("master", deps.metrics.registry())?;
     let metrics = MasterMetrics::register(deps.metrics.registry())?;
     let readiness = Readiness::waiting_for(&[TAKES_PART]);
+    let registry = deps.metrics.clone();
     let admin = AdminServer { metrics: deps.metrics, readiness: readiness.clone(), log: deps.log };
     let config = deps.config;
     let (host, port) = (&config.web_bind_host, config.web_port);
@@ -102,6 +104,8 @@ pub async fn start(listener: Box<dyn Listener>, deps: Deps) -> Result<Handle, St
         user: deps.user,
         rpc_port: listener.address().port(),
         web_port: web.address().port(),
+        newest: NewestMemory::default(),
+        registry,
         host: deps.host,
         config: config.clone(),
     });

@@ -8,6 +8,7 @@
 
 pub mod auth;
 pub mod error;
+mod every;
 pub mod metrics;
 pub mod peer;
 pub mod primary;

@@ -90,7 +90,7 @@ where
 
 /// The method's name if it is one of ours: a stranger cannot make new label values.
 fn op_name(path: &str) -> &'static str {
-    const OPS: [&str; 27] = [
+    const OPS: [&str; 34] = [
         "GetStatus",
         "GetStatuses",
         "ListStatus",
@@ -116,6 +116,13 @@ fn op_name(path: &str) -> &'static str {
         "GetMasterInfo",
         "Checkpoint",
         "GetConfiguration",
+        "Backup",
+        "GetBackupStatus",
+        "Transfer",
+        "GetQuorum",
+        "GetMetrics",
+        "Join",
+        "FetchCheckpoint",
         "Cache",
         "Persist",
     ];

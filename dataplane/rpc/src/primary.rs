@@ -199,18 +199,23 @@ impl Primary {
     }
 
     fn channel(&self) -> Result<(HostPort, Channel), RpcError> {
+        let address = self.current();
+        let channel = self.channel_to(&address)?;
+        Ok((address, channel))
+    }
+
+    pub(crate) fn channel_to(&self, address: &HostPort) -> Result<Channel, RpcError> {
         let mut known = self.known();
-        let address = known.current.clone();
-        if let Some(channel) = known.channels.get(&address) {
-            return Ok((address, channel.clone()));
+        if let Some(channel) = known.channels.get(address) {
+            return Ok(channel.clone());
         }
-        let fresh = master_channel(&self.host.net, &address)?;
+        let fresh = master_channel(&self.host.net, address)?;
         // Masters move seldom: what is left of old addresses is let go now and then.
         if known.channels.len() >= CHANNELS_MAX {
             known.channels.clear();
         }
         known.channels.insert(address.clone(), fresh.clone());
-        Ok((address, fresh))
+        Ok(fresh)
     }
 
     fn search(&self) -> Search {

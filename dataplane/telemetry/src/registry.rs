@@ -2,6 +2,7 @@
 
 use crate::names::{self, BadName};
 use crate::process::ProcessCollector;
+use prometheus::proto::MetricType;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
@@ -15,6 +16,32 @@ use prometheus::{
 pub struct Metrics {
     registry: Registry,
     role: &'static str,
+}
+
+/// How a metric behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleKind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+/// A metric at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Its full name.
+    pub name: String,
+    /// `label=value`, joined by commas.
+    pub labels: String,
+    /// How it behaves.
+    pub kind: SampleKind,
+    /// Its value; the sum of a distribution.
+    pub value: f64,
+    /// Number of observations of a distribution; 0 for the others.
+    pub count: u64,
 }
 
 /// Seconds, from 50 µs to 13 s in steps of 4: a call over loopback to a call that gives up.
@@ -113,6 +140,38 @@ impl Metrics {
         // Encoding into memory fails only for a family without metrics, and gather drops those.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut out);
         String::from_utf8(out).unwrap_or_default()
+    }
+
+    /// Everything as values, in order of name and labels.
+    pub fn samples(&self) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        for family in self.registry.gather() {
+            let kind = match family.get_field_type() {
+                MetricType::COUNTER => SampleKind::Counter,
+                MetricType::HISTOGRAM | MetricType::SUMMARY => SampleKind::Histogram,
+                MetricType::GAUGE | MetricType::UNTYPED => SampleKind::Gauge,
+            };
+            for metric in family.get_metric() {
+                let labels = metric.get_label().iter();
+                let labels = labels.map(|label| format!("{}={}", label.name(), label.value()));
+                let histogram = metric.get_histogram();
+                let (value, count) = match kind {
+                    SampleKind::Counter => (metric.get_counter().get_value(), 0),
+                    SampleKind::Gauge => (metric.get_gauge().get_value(), 0),
+                    SampleKind::Histogram => {
+                        (histogram.get_sample_sum(), histogram.get_sample_count())
+                    }
+                };
+                samples.push(Sample {
+                    name: family.name().to_owned(),
+                    labels: labels.collect::<Vec<_>>().join(","),
+                    kind,
+                    value,
+                    count,
+                });
+            }
+        }
+        samples
     }
 
     /// What breaks the naming rules. Each role's tests assert that there is nothing; families whose

@@ -40,5 +40,5 @@ pub(crate) async fn master_info(session: &Session, screen: &Screen) -> Result<()
     if screen.json {
         return screen.value(&view::cluster::master_json(&info));
     }
-    screen.lines(view::cluster::master_info(&info))
+    screen.lines(view::cluster::master_info(&info, &session.dates()?))
 }

@@ -1,7 +1,7 @@
 //! Views of the cluster: `fsadmin report`, `masterInfo`.
 
 use super::date::DateFormat;
-use super::{percent, size, table};
+use super::{percent, quorum, size, table};
 use alluxio_client::{MasterAddress, MasterInfo};
 use alluxio_types::{ByteSize, UnixMillis, WorkerInfo, WorkerState};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ fn live(workers: &[WorkerInfo]) -> Vec<&WorkerInfo> {
 pub fn summary(master: &MasterInfo, workers: &[WorkerInfo], date: &DateFormat) -> Vec<String> {
     let mut lines = vec!["Alluxio cluster summary:".to_owned()];
     let mut put = |name: &str, value: String| lines.push(format!("    {name}: {value}"));
-    put("Master Address", address(&master.leader));
+    put("Master Address", master.leader.to_string());
     put("Web Port", master.leader.web_port.to_string());
     put("Rpc Port", master.leader.rpc_port.to_string());
     put("Started", date.text(master.started));
@@ -52,7 +52,13 @@ pub fn summary(master: &MasterInfo, workers: &[WorkerInfo], date: &DateFormat) -
     put("Zookeeper Enabled", "false".to_owned());
     put("Raft-based Journal", "false".to_owned());
     put("Journal Type", master.journal_type.clone());
+    put("Term", master.term.to_string());
+    put("Last Checkpoint", last_checkpoint(master, date));
     put("Inodes", format!("{} ({})", master.inode_count, ByteSize(master.inode_bytes)));
+    if master.states.len() > 1 {
+        lines.extend(quorum::states(&master.states, date).iter().map(|row| format!("    {row}")));
+    }
+    let mut put = |name: &str, value: String| lines.push(format!("    {name}: {value}"));
     let live = live(workers);
     put("Live Workers", live.len().to_string());
     put("Lost Workers", (workers.len() - live.len()).to_string());
@@ -72,12 +78,16 @@ pub fn summary(master: &MasterInfo, workers: &[WorkerInfo], date: &DateFormat) -
     lines
 }
 
-fn address(master: &MasterAddress) -> String {
-    format!("{}:{}", master.host, master.rpc_port)
+/// The newest one that the primary holds, and how many entries came after it.
+fn last_checkpoint(master: &MasterInfo, date: &DateFormat) -> String {
+    let checkpoint = master.states.first().and_then(|state| state.checkpoint);
+    let since =
+        master.journal_seq.saturating_sub(checkpoint.map_or(0, |checkpoint| checkpoint.seq));
+    format!("{}; {since} entries since", quorum::checkpoint(checkpoint, date))
 }
 
 fn addresses(masters: &[MasterAddress]) -> Vec<String> {
-    masters.iter().map(address).collect()
+    masters.iter().map(MasterAddress::to_string).collect()
 }
 
 fn tier_name(tier: &(String, u64, u64)) -> &str {
@@ -147,17 +157,19 @@ fn used_cell(used: u64, capacity: u64) -> String {
 }
 
 /// The lines of `masterInfo`.
-pub fn master_info(master: &MasterInfo) -> [String; 2] {
-    [
-        format!("Current leader master: {}", address(&master.leader)),
+pub fn master_info(master: &MasterInfo, date: &DateFormat) -> Vec<String> {
+    let mut lines = vec![
+        format!("Current leader master: {}", master.leader),
         format!("All masters: [{}]", addresses(&master.masters).join(", ")),
-    ]
+    ];
+    lines.extend(quorum::states(&master.states, date));
+    lines
 }
 
 /// The master for machines.
 pub fn master_json(master: &MasterInfo) -> Value {
     json!({
-        "leader": address(&master.leader),
+        "leader": master.leader.to_string(),
         "masters": addresses(&master.masters),
         "rpcPort": master.leader.rpc_port,
         "webPort": master.leader.web_port,
@@ -171,12 +183,15 @@ pub fn master_json(master: &MasterInfo) -> Value {
         "checkpointSequence": master.checkpoint_seq,
         "inodeCount": master.inode_count,
         "inodeBytes": master.inode_bytes,
+        "term": master.term,
+        "states": master.states.iter().map(quorum::state_json).collect::<Vec<_>>(),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alluxio_client::{CheckpointFacts, MasterRole, MasterState};
     use alluxio_types::{TierAlias, TierUsage, WorkerAddress, WorkerId};
 
     fn worker(host: &str, state: WorkerState) -> WorkerInfo {
@@ -202,6 +217,17 @@ mod tests {
     #[test]
     fn the_summary_adds_up_live_workers_only() {
         let leader = MasterAddress { host: "m".into(), rpc_port: 19998, web_port: 19999 };
+        let created = UnixMillis(1_795_244_709_042);
+        let checkpoint = CheckpointFacts { seq: 7, created, length_bytes: 2048 };
+        let primary = MasterState {
+            address: leader.clone(),
+            role: MasterRole::Primary,
+            term: 4,
+            applied_seq: 9,
+            lag: 0,
+            checkpoint: Some(checkpoint),
+            version: "0.1.0".into(),
+        };
         let master = MasterInfo {
             leader: leader.clone(),
             masters: vec![leader],
@@ -215,6 +241,8 @@ mod tests {
             checkpoint_seq: 0,
             inode_count: 3,
             inode_bytes: 300,
+            term: 4,
+            states: vec![primary],
         };
         let workers = [worker("w1", WorkerState::Live), worker("w2", WorkerState::Lost)];
         let date = DateFormat::utc("MM-dd-yyyy HH:mm:ss:SSS");
@@ -222,16 +250,28 @@ mod tests {
                     Rpc Port: 19998\n    Started: 11-21-2026 07:05:09:042\n    \
                     Uptime: 0 day(s), 1 hour(s), 2 minute(s), and 5 second(s)\n    \
                     Version: 0.1.0\n    Safe Mode: false\n    Zookeeper Enabled: false\n    \
-                    Raft-based Journal: false\n    Journal Type: UFS\n    Inodes: 3 (300B)\n    \
+                    Raft-based Journal: false\n    Journal Type: UFS\n    Term: 4\n    \
+                    Last Checkpoint: entry 7, 11-21-2026 07:05:09:042, 2.00KB; 2 entries since\n    \
+                    Inodes: 3 (300B)\n    \
                     Live Workers: 1\n    Lost Workers: 1\n    Total Capacity: 12.00GB\n        \
                     Tier: MEM  Size: 4.00GB\n        Tier: SSD  Size: 8.00GB\n    \
                     Used Capacity: 1.00GB\n        Tier: MEM  Size: 1.00GB\n        \
                     Tier: SSD  Size: 0B\n    Free Capacity: 11.00GB";
         assert_eq!(summary(&master, &workers, &date).join("\n"), want);
+        let mut want =
+            vec!["Current leader master: m:19998".to_owned(), "All masters: [m:19998]".to_owned()];
+        want.extend(quorum::states(&master.states, &date));
+        assert_eq!(master_info(&master, &date), want);
         assert_eq!(
-            master_info(&master),
-            ["Current leader master: m:19998", "All masters: [m:19998]"]
+            want[2..],
+            [
+                "Master Address  State    Version  Term  Lag  Last Checkpoint",
+                "m:19998         PRIMARY  0.1.0    4     0    entry 7, 11-21-2026 07:05:09:042, 2.00KB",
+            ]
         );
+        let two = MasterInfo { states: vec![master.states[0].clone(); 2], ..master };
+        let lines = summary(&two, &workers, &date);
+        assert!(lines.contains(&format!("    {}", want[3])), "{lines:?}");
     }
 
     #[test]

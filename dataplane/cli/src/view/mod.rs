@@ -6,7 +6,9 @@ pub mod date;
 pub mod entry;
 pub mod file;
 pub mod json;
+pub mod metrics;
 pub mod mount;
+pub mod quorum;
 pub mod table;
 
 use alluxio_types::ByteSize;

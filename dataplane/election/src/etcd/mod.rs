@@ -14,7 +14,7 @@ mod observer;
 mod store;
 
 use crate::{Candidate, ElectionError, Elector, Hold, Leader, READ_TENURE, Tenure, TenureKeeper};
-use alluxio_etcd::Etcd;
+use alluxio_etcd::{Etcd, MemberFacts};
 use alluxio_host::Clock;
 use alluxio_types::Term;
 use async_trait::async_trait;
@@ -157,6 +157,10 @@ impl Elector for EtcdElector {
             }
         };
         task.await.unwrap_or(Err(ElectionError::Closed))
+    }
+
+    async fn keepers(&self) -> Vec<MemberFacts> {
+        self.core.store.etcd.members().await
     }
 }
 

@@ -1,6 +1,6 @@
 //! The master about itself.
 
-use super::user;
+use super::{quorum, user};
 use crate::backup::{BackupRequest, BackupState, BackupStatus};
 use crate::core::Core;
 use crate::error::MasterError;
@@ -9,7 +9,6 @@ use crate::role::{Slot, Station};
 use alluxio_namespace::Context;
 use alluxio_proto::v1::meta as pb;
 use alluxio_proto::v1::meta::meta_master_server::MetaMaster;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tonic::{Request, Response, Status};
@@ -25,56 +24,6 @@ impl MetaService {
     pub(crate) fn new(slot: Arc<Slot>, station: Arc<Station>) -> Self {
         MetaService { slot, station }
     }
-
-    fn address(&self) -> pb::MasterAddress {
-        pb::MasterAddress {
-            host: self.station.config.hostname.clone(),
-            rpc_port: self.station.rpc_port.into(),
-            web_port: self.station.web_port.into(),
-        }
-    }
-
-    /// This master, the standbys that stay with it, and those that are configured and not here.
-    fn states(&self, core: &Core) -> Vec<pb::MasterState> {
-        let itself = pb::MasterState {
-            address: Some(self.address()),
-            role: pb::MasterRole::Primary.into(),
-            id: self.station.itself.id.clone(),
-            applied_seq: core.namespace.applied().0,
-            checkpoint_seq: core.checkpoint_at.load(Ordering::Acquire),
-        };
-        let standbys = core.standbys.list();
-        let mut here: BTreeSet<(String, u16)> =
-            standbys.iter().map(|standby| (standby.host.clone(), standby.rpc_port)).collect();
-        here.insert((self.station.config.hostname.clone(), self.station.rpc_port));
-        let configured = self.station.config.rpc_addresses.iter();
-        let lost = configured
-            .filter(|address| !here.contains(&(address.host.clone(), address.port)))
-            .map(|address| pb::MasterState {
-                address: Some(pb::MasterAddress {
-                    host: address.host.clone(),
-                    rpc_port: address.port.into(),
-                    web_port: 0,
-                }),
-                role: pb::MasterRole::Lost.into(),
-                ..Default::default()
-            });
-        std::iter::once(itself).chain(standbys.iter().map(standby_state)).chain(lost).collect()
-    }
-}
-
-fn standby_state(standby: &StandbyFacts) -> pb::MasterState {
-    pb::MasterState {
-        address: Some(pb::MasterAddress {
-            host: standby.host.clone(),
-            rpc_port: standby.rpc_port.into(),
-            web_port: standby.web_port.into(),
-        }),
-        role: pb::MasterRole::Standby.into(),
-        id: standby.id.clone(),
-        applied_seq: standby.applied,
-        checkpoint_seq: standby.checkpoint,
-    }
 }
 
 #[tonic::async_trait]
@@ -86,11 +35,11 @@ impl MetaMaster for MetaService {
         user(&request)?;
         let core = self.slot.primary()?;
         let stats = core.namespace.stats();
-        let states = self.states(&core);
+        let states = self.station.states(&core).await;
         // Nobody but the primary may say who the primary is.
         core.gate.pass(core.gate.committed()).await?;
         Ok(Response::new(pb::GetMasterInfoResponse {
-            leader: Some(self.address()),
+            leader: Some(self.station.address()),
             masters: states.iter().filter_map(|state| state.address.clone()).collect(),
             started_ms: core.started.0,
             now_ms: core.host.clock.now().0,
@@ -135,8 +84,8 @@ impl MetaMaster for MetaService {
         &self,
         request: Request<pb::TransferRequest>,
     ) -> Result<Response<pb::TransferResponse>, Status> {
-        user(&request)?;
         let core = self.slot.primary()?;
+        only_superuser(&core, &user(&request)?, "hand the primacy over")?;
         let master = request.into_inner().master;
         let standbys = core.standbys.list();
         let is_it = |standby: &&StandbyFacts| {
@@ -150,12 +99,30 @@ impl MetaMaster for MetaService {
         Ok(Response::new(pb::TransferResponse {}))
     }
 
+    async fn get_quorum(
+        &self,
+        request: Request<pb::GetQuorumRequest>,
+    ) -> Result<Response<pb::GetQuorumResponse>, Status> {
+        user(&request)?;
+        Ok(Response::new(self.station.quorum(&self.slot).await))
+    }
+
+    async fn get_metrics(
+        &self,
+        request: Request<pb::GetMetricsRequest>,
+    ) -> Result<Response<pb::GetMetricsResponse>, Status> {
+        user(&request)?;
+        let samples = self.station.registry.samples();
+        let metrics = samples.into_iter().map(quorum::metric).collect();
+        Ok(Response::new(pb::GetMetricsResponse { metrics }))
+    }
+
     async fn backup(
         &self,
         request: Request<pb::BackupRequest>,
     ) -> Result<Response<pb::BackupStatus>, Status> {
         let core = self.slot.primary()?;
-        only_superuser(&core, &user(&request)?)?;
+        only_superuser(&core, &user(&request)?, "back up")?;
         let request = request.into_inner();
         let request = BackupRequest { directory: request.directory, local: request.local };
         let status = core.start_backup(&request).await?;
@@ -167,7 +134,7 @@ impl MetaMaster for MetaService {
         request: Request<pb::GetBackupStatusRequest>,
     ) -> Result<Response<pb::BackupStatus>, Status> {
         let core = self.slot.primary()?;
-        only_superuser(&core, &user(&request)?)?;
+        only_superuser(&core, &user(&request)?, "back up")?;
         let id = request.into_inner().id;
         let now = core.host.clock.monotonic();
         match core.backups.status(&id, now) {
@@ -178,11 +145,12 @@ impl MetaMaster for MetaService {
     }
 }
 
-/// A backup holds all names and credentials, and is written where the caller says.
-fn only_superuser(core: &Core, user: &str) -> Result<(), MasterError> {
+/// A backup holds all names and credentials and is written where the caller says; the primacy is the
+/// operator's to give.
+fn only_superuser(core: &Core, user: &str, what: &'static str) -> Result<(), MasterError> {
     let who = core.identities.of(user);
     let context = Context { now: core.host.clock.now(), who: &who, policy: &core.policy };
-    Ok(core.namespace.require_superuser(&context, "back up")?)
+    Ok(core.namespace.require_superuser(&context, what)?)
 }
 
 fn backup_status(core: &Core, status: BackupStatus) -> pb::BackupStatus {

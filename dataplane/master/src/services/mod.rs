@@ -4,6 +4,7 @@ pub mod block;
 pub mod fs;
 pub mod meta;
 pub mod peer;
+pub(crate) mod quorum;
 pub mod worker;
 
 use crate::error::MasterError;

@@ -176,6 +176,10 @@ fn facts(report: pb::StandbyState) -> StandbyFacts {
         web_port: port(report.web_port),
         applied: report.applied_seq,
         checkpoint: report.checkpoint_seq,
+        checkpoint_ms: report.checkpoint_ms,
+        checkpoint_bytes: report.checkpoint_bytes,
+        term: report.term,
+        version: report.version,
         id: report.id,
         host: report.host,
     }
