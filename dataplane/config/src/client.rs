@@ -1,5 +1,6 @@
 //! Keys and section of clients: the library, the command line, gateways.
 
+use crate::etcd::{self, EtcdConfig};
 use crate::general::{self, GeneralConfig, HostPort};
 use crate::reader::Reader;
 use crate::security::{self, SecurityConfig};
@@ -163,8 +164,10 @@ pub struct ClientConfig {
     pub general: GeneralConfig,
     /// Identity; `login_user` is the caller's name, `umask` that of new files.
     pub security: SecurityConfig,
-    /// Masters; never empty. More than one means: find the primary.
+    /// Masters; more than one means: find the primary. Empty only where `etcd` tells it.
     pub masters: Vec<HostPort>,
+    /// The etcd that knows the primary.
+    pub etcd: Option<EtcdConfig>,
     /// Name of this machine, compared with those of workers.
     pub hostname: String,
     /// User to act for, if not the login user.
@@ -328,6 +331,7 @@ pub(crate) fn section(r: &mut Reader<'_>) -> ClientConfig {
         general: general::section(r),
         security: security::section(r),
         masters: masters(r),
+        etcd: etcd::section(r),
         impersonation_user: r
             .set_text(&security::IMPERSONATION_USERNAME)
             .filter(|name| !matches!(name.as_str(), "_HDFS_USER_" | "_NONE_" | "")),
@@ -381,7 +385,7 @@ fn own_hostname(r: &Reader<'_>) -> String {
     r.text_or(&USER_HOSTNAME, |machine| loopback.clone().unwrap_or(machine.hostname.clone()))
 }
 
-/// Where the masters are: `rpc.addresses`, else `hostname:rpc.port`.
+/// Where the masters are: `rpc.addresses`, else `hostname:rpc.port`, else what etcd says.
 pub(crate) fn masters(r: &mut Reader<'_>) -> Vec<HostPort> {
     let addresses = r.addresses(&master::RPC_ADDRESSES);
     if !addresses.is_empty() {
@@ -390,10 +394,12 @@ pub(crate) fn masters(r: &mut Reader<'_>) -> Vec<HostPort> {
     let port = r.port(&master::RPC_PORT);
     match r.set_text(&master::HOSTNAME).filter(|host| !host.is_empty()) {
         Some(host) => vec![HostPort { host, port }],
+        None if !r.list(&etcd::ENDPOINTS).is_empty() => Vec::new(),
         None => {
             let way_out = format!(
                 "say where the master is in {}, the environment (ALLUXIO_MASTER_HOSTNAME) or with \
-                 -D{}=HOST; `alluxio local start` makes a cluster and a configuration for it",
+                 -D{}=HOST; several masters are found by alluxio.master.rpc.addresses or \
+                 alluxio.etcd.endpoints; `alluxio local start` makes a cluster and a configuration for it",
                 r.site_hint(),
                 master::HOSTNAME.name
             );

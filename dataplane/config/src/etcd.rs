@@ -8,26 +8,27 @@ use std::path::PathBuf;
 const MASTER: Roles = Roles::MASTER;
 
 keys! {
-    /// Addresses of etcd, for master election and the shared journal.
+    /// Addresses of etcd, for master election and the shared journal. Clients and workers that are given
+    /// them find the primary there, too.
     ENDPOINTS = "alluxio.etcd.endpoints", Kind::List;
     /// Name of this cluster: all that it keeps in etcd lies below `/<name>/`.
     CLUSTER_NAME = "alluxio.cluster.name", Kind::Text, default: Some("DefaultAlluxioCluster");
     /// User of etcd; none when its authentication is off.
-    USERNAME = "alluxio.etcd.username", Kind::Text, roles: MASTER;
+    USERNAME = "alluxio.etcd.username", Kind::Text;
     /// Password of that user.
-    PASSWORD = "alluxio.etcd.password", Kind::Text, roles: MASTER, credential: true;
+    PASSWORD = "alluxio.etcd.password", Kind::Text, credential: true;
     /// File whose content is the password of that user, without the line's end.
-    PASSWORD_FILE = "alluxio.etcd.password.file", Kind::Text, roles: MASTER;
+    PASSWORD_FILE = "alluxio.etcd.password.file", Kind::Text;
     /// Whether etcd is spoken to over TLS.
-    TLS_ENABLED = "alluxio.etcd.tls.enabled", Kind::Bool, default: Some("false"), roles: MASTER;
+    TLS_ENABLED = "alluxio.etcd.tls.enabled", Kind::Bool, default: Some("false");
     /// PEM file of the authorities that may sign etcd's certificate; the machine's list without it.
-    TLS_CA = "alluxio.etcd.tls.ca.cert", Kind::Text, roles: MASTER;
+    TLS_CA = "alluxio.etcd.tls.ca.cert", Kind::Text;
     /// PEM file of the certificate that is shown to etcd, if it asks for one.
-    TLS_CERT = "alluxio.etcd.tls.client.cert", Kind::Text, roles: MASTER;
+    TLS_CERT = "alluxio.etcd.tls.client.cert", Kind::Text;
     /// PEM file of that certificate's key.
-    TLS_KEY = "alluxio.etcd.tls.client.key", Kind::Text, roles: MASTER;
+    TLS_KEY = "alluxio.etcd.tls.client.key", Kind::Text;
     /// Name that must stand in etcd's certificate, when it is not the endpoint's host.
-    TLS_SERVER_NAME = "alluxio.etcd.tls.server.name", Kind::Text, roles: MASTER;
+    TLS_SERVER_NAME = "alluxio.etcd.tls.server.name", Kind::Text;
     /// How long the primary stays elected in etcd after its last sign of life. Standbys end it earlier
     /// when they see it fail; this is the last resort.
     LEASE = "alluxio.etcd.leader.lease", Kind::time(2_000), default: Some("5s"), roles: MASTER;

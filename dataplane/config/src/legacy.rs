@@ -160,6 +160,8 @@ const MASTER: &[&str] = &[
     "alluxio.master.file.access.time.updater.shutdown.timeout",
     "alluxio.master.filesystem.liststatus.results.per.message",
     "alluxio.master.filesystem.merge.inode.journals",
+    "alluxio.master.filesystem.operation.retry.cache.enabled",
+    "alluxio.master.filesystem.operation.retry.cache.size",
     "alluxio.master.format.file.prefix",
     "alluxio.master.grpc.<rest>",
     "alluxio.master.heartbeat.interval",

@@ -115,12 +115,6 @@ keys! {
     LIST_MESSAGE_ENTRIES = "alluxio.master.filesystem.liststatus.result.message.length",
         Kind::int(1, 1_000_000), aliases: &["alluxio.master.filesystem.liststatus.result.size"],
         default: Some("10000"), roles: MASTER;
-    /// Whether a repeated change gets the answer of the first one.
-    RETRY_CACHE_ENABLED = "alluxio.master.filesystem.operation.retry.cache.enabled", Kind::Bool,
-        default: Some("true"), roles: MASTER;
-    /// Changes whose answers are remembered.
-    RETRY_CACHE_SIZE = "alluxio.master.filesystem.operation.retry.cache.size",
-        Kind::int(1, 100_000_000), default: Some("100000"), roles: MASTER;
     /// Directories that one metadata sync works on at once.
     SYNC_CONCURRENCY = "alluxio.master.metadata.sync.concurrency.level", Kind::int(1, 1024),
         default: Some("6"), roles: MASTER;
@@ -186,8 +180,6 @@ pub struct MasterConfig {
     pub access_time_precision: Option<Duration>,
     /// Entries of one message of a listing.
     pub list_message_entries: usize,
-    /// Answers that are remembered for repeated calls; 0 = none.
-    pub retry_cache_entries: usize,
     /// Where the tree lies.
     pub metastore: MetastoreConfig,
     /// Metadata sync.
@@ -329,11 +321,6 @@ pub(crate) fn section(r: &mut Reader<'_>) -> MasterConfig {
         block_integrity_interval: r.duration_or_off(&BLOCK_INTEGRITY_INTERVAL),
         access_time_precision: r.bool(&ACCESS_TIME_ENABLED).then_some(access),
         list_message_entries: r.count(&LIST_MESSAGE_ENTRIES),
-        retry_cache_entries: if r.bool(&RETRY_CACHE_ENABLED) {
-            r.count(&RETRY_CACHE_SIZE)
-        } else {
-            0
-        },
         metastore: metastore::section(r),
         metadata_sync: MetadataSyncConfig {
             concurrency: r.count(&SYNC_CONCURRENCY),

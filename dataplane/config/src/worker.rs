@@ -1,6 +1,7 @@
 //! Keys and section of the worker.
 
 use crate::client;
+use crate::etcd::{self, EtcdConfig};
 use crate::general::{self, GeneralConfig, HostPort};
 use crate::reader::Reader;
 use crate::security::{self, SecurityConfig};
@@ -146,8 +147,10 @@ pub struct WorkerConfig {
     pub general: GeneralConfig,
     /// Identity.
     pub security: SecurityConfig,
-    /// Masters to register with; never empty.
+    /// Masters to register with. Empty only where `etcd` tells which one is the primary.
     pub masters: Vec<HostPort>,
+    /// The etcd that knows the primary.
+    pub etcd: Option<EtcdConfig>,
     /// Name under which others reach this worker.
     pub hostname: String,
     /// Address to listen on.
@@ -274,6 +277,7 @@ pub(crate) fn section(r: &mut Reader<'_>) -> WorkerConfig {
         general: general::section(r),
         security: security::section(r),
         masters: client::masters(r),
+        etcd: etcd::section(r),
         hostname: r.text_or(&HOSTNAME, |machine| machine.hostname.clone()),
         bind_host: r.text(&BIND_HOST),
         rpc_port: r.port(&RPC_PORT),
