@@ -54,6 +54,29 @@ impl MetaMaster for Empty {
     ) -> Result<Response<pb::TransferResponse>, Status> {
         Ok(Response::new(pb::TransferResponse::default()))
     }
+
+    async fn get_quorum(
+        &self,
+        _: Request<pb::GetQuorumRequest>,
+    ) -> Result<Response<pb::GetQuorumResponse>, Status> {
+        Ok(Response::new(pb::GetQuorumResponse::default()))
+    }
+
+    type WatchPrimaryStream = tokio_stream::Empty<Result<pb::PrimarySighting, Status>>;
+
+    async fn watch_primary(
+        &self,
+        _: Request<pb::WatchPrimaryRequest>,
+    ) -> Result<Response<Self::WatchPrimaryStream>, Status> {
+        Ok(Response::new(tokio_stream::empty()))
+    }
+
+    async fn get_metrics(
+        &self,
+        _: Request<pb::GetMetricsRequest>,
+    ) -> Result<Response<pb::GetMetricsResponse>, Status> {
+        Ok(Response::new(pb::GetMetricsResponse::default()))
+    }
 }
 
 /// Serves until the process is ended; prints its address first.

@@ -48,6 +48,8 @@ impl Session {
         };
         if !self.masters.is_empty() {
             config.masters = self.masters.clone();
+            // The configured etcd knows another cluster.
+            config.etcd = None;
         }
         if self.config.get(DURATION).is_none_or(|setting| !setting.is_set()) {
             config.rpc_retry.total = PATIENCE;

@@ -8,6 +8,11 @@ use std::path::PathBuf;
 const SCHEME: &str = "alluxio://";
 const FILE_SCHEME: &str = "file://";
 
+/// What to write in place of `zk@…` and `ebj@…`.
+const NO_LOGICAL_NAMES: &str = "masters are not found through ZooKeeper or by logical names; write \
+    alluxio://HOST1:19998,HOST2:19998/PATH, or only /PATH and set alluxio.master.rpc.addresses or \
+    alluxio.etcd.endpoints";
+
 /// A path in the namespace, perhaps with wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -28,7 +33,8 @@ pub enum Place {
 
 /// Reads `/path` or `alluxio://authority/path`.
 ///
-/// **Errors**: `BadUri` for other schemes and for an authority that is not `host:port`; `BadPath`.
+/// **Errors**: `BadUri` for other schemes and for an authority that is not `host:port`; `Refused` for
+/// ZooKeeper's; `BadPath`.
 pub fn parse(text: &str) -> Result<Target, CliError> {
     let Some(rest) = text.strip_prefix(SCHEME) else {
         if text.contains("://") {
@@ -37,6 +43,9 @@ pub fn parse(text: &str) -> Result<Target, CliError> {
         return Ok(Target { masters: Vec::new(), path: path(text)? });
     };
     let (authority, rest) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    if authority.starts_with("zk@") || authority.starts_with("ebj@") {
+        return Err(CliError::Refused { message: format!("{text:?}: {NO_LOGICAL_NAMES}") });
+    }
     let masters = authority
         .split([',', ';', '+'])
         .filter(|part| !part.is_empty())
@@ -140,6 +149,14 @@ mod tests {
             assert!(message.contains(text), "{message}");
         }
         assert!(parse("a/b").unwrap_err().to_string().contains("a/b"));
+    }
+
+    #[test]
+    fn uris_of_zookeeper_say_what_to_write_instead() {
+        for text in ["alluxio://zk@z1:2181,z2:2181/a", "alluxio://ebj@cluster/a"] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains("alluxio://HOST1:19998,HOST2:19998/PATH"), "{message}");
+        }
     }
 
     #[test]

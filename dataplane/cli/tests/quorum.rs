@@ -13,6 +13,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+/// Who runs the masters, and the commands.
+const USER: &str = "root";
+
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
 
@@ -45,6 +48,7 @@ fn config(dir: &Path, etcd: &Etcd, number: usize) -> Config {
         ("alluxio.etcd.endpoints", etcd.endpoints().join(",")),
         ("alluxio.cluster.name", "quorum".to_owned()),
         ("alluxio.master.mount.table.root.ufs", show("ufs")),
+        ("alluxio.security.login.username", USER.to_owned()),
         ("alluxio.master.hostname", "127.0.0.1".to_owned()),
         ("alluxio.master.bind.host", "127.0.0.1".to_owned()),
         ("alluxio.master.web.bind.host", "127.0.0.1".to_owned()),
@@ -99,7 +103,10 @@ async fn alluxio(masters: &[String], line: &str) -> (u8, String, String) {
     let (out, err) = (Captured::default(), Captured::default());
     let nowhere = tempfile::tempdir().unwrap();
     let mut arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
-    arguments.push(format!("-Dalluxio.master.rpc.addresses={}", masters.join(",")));
+    arguments.push(format!("-Dalluxio.security.login.username={USER}"));
+    if !masters.is_empty() {
+        arguments.push(format!("-Dalluxio.master.rpc.addresses={}", masters.join(",")));
+    }
     let code = run(Invocation {
         arguments,
         environment: vec![("ALLUXIO_CONF_DIR".into(), nowhere.path().display().to_string())],
@@ -209,11 +216,14 @@ async fn without_a_majority_of_etcd_the_picture_is_still_there() {
     until(&all, |info| in_role(info, "STANDBY").len() == 2).await;
     cluster.etcd.kill(0);
     cluster.etcd.kill(1);
-    let dark = until(&all, |info| !in_role(info, "SUSPENDED").is_empty()).await;
+    // The member that is left needs a moment to see that it is alone.
+    let dark = until(&all, |info| {
+        let mut etcd = info["etcd"].as_array().unwrap().iter();
+        !in_role(info, "SUSPENDED").is_empty() && etcd.all(|member| member["state"] != "AVAILABLE")
+    })
+    .await;
     assert_eq!(dark["leader"], Value::Null);
     assert_eq!(dark["masters"].as_array().unwrap().len(), 3);
-    let etcd = dark["etcd"].as_array().unwrap();
-    assert!(etcd.iter().all(|member| member["state"] != "AVAILABLE"), "{etcd:?}");
     let text = ok(&all, "fsadmin journal quorum info").await;
     assert!(text.contains("(does not serve)"), "{text}");
     cluster.etcd.restart(0);
@@ -229,7 +239,7 @@ async fn metrics_are_reported_and_missing_commands_say_so() {
     let master = vec![cluster.roles().master_addresses().0.to_string()];
     let text = ok(&master, "fsadmin report metrics").await;
     assert!(
-        text.contains("alluxio_master_inodes") && text.contains("(Type: GAUGE, Value: "),
+        text.contains("alluxio_master_elections_total") && text.contains("(Type: GAUGE, Value: "),
         "{text}"
     );
     let text = ok(&master, "fsadmin journal quorum info").await;
@@ -241,4 +251,51 @@ async fn metrics_are_reported_and_missing_commands_say_so() {
         assert!(code == 255 && err.contains(" is not implemented: "), "{line}: {err}");
     }
     cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_primary_is_found_in_etcd_and_behind_an_address_that_never_answers() {
+    let cluster = Masters::start().await;
+    let all = cluster.addresses();
+    // Nothing but etcd is configured.
+    let etcd = cluster.etcd.endpoints().join(",");
+    let found = ["alluxio.etcd.endpoints", "alluxio.cluster.name"];
+    let options = format!("-D{}={etcd} -D{}=quorum", found[0], found[1]);
+    let (code, out, err) = alluxio(&[], &format!("fs mkdir /found {options}")).await;
+    assert_eq!((code, out.as_str()), (0, "Successfully created directory /found\n"), "{err}");
+    let wrong = options.replace("=quorum", "=nobody");
+    let began = Instant::now();
+    let (code, _, err) = alluxio(&[], &format!("fs mkdir /lost {wrong}")).await;
+    assert!(code == 255 && err.contains(&etcd) && err.contains("does not tell"), "{err}");
+    assert!(began.elapsed() < Duration::from_secs(20));
+
+    // A master that is stopped takes connections and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut addresses = vec![silent.local_addr().unwrap().to_string()];
+    addresses.extend(all);
+    let began = Instant::now();
+    ok(&addresses, "fs test -d /found").await;
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    let uri = format!("alluxio://{}/found", addresses.join(","));
+    let (code, _, err) = alluxio(&[], &format!("fs test -d {uri}")).await;
+    assert_eq!(code, 0, "{err}");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_starts_before_etcd_waits_for_it() {
+    let mut etcd = tokio::task::spawn_blocking(|| Etcd::start(1)).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::embedded(config(dir.path(), &etcd, 0));
+    let first = process.clone();
+    tokio::task::spawn_blocking(move || format_master(&first)).await.unwrap().unwrap();
+    etcd.kill(0);
+    let mut starting = tokio::spawn(async move { start_master(&process).await });
+    let early = tokio::time::timeout(Duration::from_secs(3), &mut starting).await;
+    assert!(early.is_err(), "it neither serves nor fails while etcd is down");
+    etcd.restart(0);
+    let master = starting.await.unwrap().unwrap();
+    let address = vec![master.rpc_address().to_string()];
+    ok(&address, "fs mkdir /served").await;
+    master.stop(Duration::from_secs(5)).await;
 }

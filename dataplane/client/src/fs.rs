@@ -9,10 +9,11 @@ use crate::options::*;
 use crate::reader::FileReader;
 use crate::workers::WorkerList;
 use crate::writer::FileWriter;
-use alluxio_config::ClientConfig;
+use alluxio_config::{ClientConfig, EtcdConfig};
 use alluxio_datapath::client::{ClientOptions, DataClient};
 use alluxio_host::Host;
-use alluxio_rpc::{Caller, HostPort, Primary, RetryPolicy};
+use alluxio_rpc::etcd::EtcdDirectory;
+use alluxio_rpc::{Caller, Directory, HostPort, Primary, RetryPolicy, RpcError};
 use alluxio_types::{
     Access, AlluxioPath, BlockId, BlockInfo, Code, Coded, FileStatus, Mode, WorkerInfo, WriteType,
 };
@@ -84,7 +85,15 @@ impl FileSystem {
         let retry = config.rpc_retry;
         let policy = RetryPolicy { base: retry.base, max: retry.max, total: retry.total };
         let control = Control::new(host.net.clone(), caller.clone());
-        let primary = Primary::new(addresses, caller, policy, host.clone())?;
+        let directory = match &config.etcd {
+            Some(etcd) => Some(directory(etcd)?),
+            None => None,
+        };
+        let host_of_calls = host.clone();
+        let primary = match directory {
+            None => Primary::new(addresses, caller, policy, host_of_calls)?,
+            some => Primary::with_directory(addresses, some, caller, policy, host_of_calls),
+        };
         let data = DataClient::new(ClientOptions {
             user: user.clone(),
             connect: config.connect_timeout,
@@ -499,6 +508,13 @@ impl FileSystem {
     pub async fn configuration(&self) -> Result<Vec<ConfigProperty>, ClientError> {
         self.inner.master.configuration().await
     }
+}
+
+/// etcd, which tells where the primary is.
+fn directory(config: &EtcdConfig) -> Result<Arc<dyn Directory>, ClientError> {
+    let etcd = alluxio_rpc::etcd::connect(config)
+        .map_err(|error| RpcError::BadDirectory { code: error.code(), why: error.to_string() })?;
+    Ok(Arc::new(EtcdDirectory::new(etcd)))
 }
 
 /// How long one master may take to say how the quorum is: it asks etcd meanwhile.

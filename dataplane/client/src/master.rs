@@ -162,7 +162,8 @@ impl Master {
             };
             let response = call!(self, Harmless, fs, get_statuses, request);
             if response.results.len() != some.len() {
-                let target = self.primary.current().to_string();
+                let current = self.primary.current();
+                let target = current.map(|current| current.to_string()).unwrap_or_default();
                 let why = "the count of statuses is not that of paths".to_owned();
                 return Err(RpcError::BadReply { target, why }.into());
             }

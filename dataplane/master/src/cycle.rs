@@ -4,8 +4,9 @@ use crate::error::StartError;
 use crate::link;
 use crate::primary::{End, NotRisen, Primary};
 use crate::role::{Role, Slot, Station};
-use crate::standby::{Ended, Standby};
+use crate::standby::{Ended, Standby, is_passing};
 use alluxio_election::{ElectionError, Tenure};
+use alluxio_journal::JournalError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,6 +17,8 @@ const REBUILD_PAUSE: Duration = Duration::from_millis(200);
 /// How long a master keeps back after it handed the primacy over, so that the heir is elected and no
 /// other. Should the heir be gone, the others wait no longer than this.
 pub(crate) const HAND_OVER: Duration = Duration::from_secs(3);
+/// A start that waits says so once in so many looks, a second each.
+const WAITS_PER_WORD: u32 = 10;
 /// How often the gauges of a standby are set.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -30,13 +33,22 @@ enum Outcome {
 /// Runs until told to stop, or until nothing helps any more.
 pub(crate) async fn run(station: Arc<Station>, slot: Arc<Slot>, mut stop: watch::Receiver<bool>) {
     let mut keep_back = Duration::ZERO;
-    let mut first = true;
+    let (mut first, mut waited) = (true, 0);
     loop {
         let standby = tokio::select! {
             biased;
             () = told(&mut stop) => break,
             loaded = Standby::load(&station, first) => match loaded {
                 Ok(standby) => Arc::new(standby),
+                Err(StartError::Journal(error @ JournalError::Etcd(_)))
+                    if first && is_passing(&error) =>
+                {
+                    wait_for_etcd(&station, &error, &mut waited);
+                    tokio::select! {
+                        () = told(&mut stop) => break,
+                        () = tokio::time::sleep(5 * REBUILD_PAUSE) => continue,
+                    }
+                }
                 Err(error) if first => return fail(&slot, error),
                 Err(error) => {
                     // The journal was fine before: it may be so again.
@@ -68,6 +80,15 @@ pub(crate) async fn run(station: Arc<Station>, slot: Arc<Slot>, mut stop: watch:
         slot.set(Role::Starting);
     }
     slot.set(Role::Starting);
+}
+
+/// Says now and then what a start waits for: there is no telling how long.
+fn wait_for_etcd(station: &Station, error: &JournalError, waited: &mut u32) {
+    if waited.is_multiple_of(WAITS_PER_WORD) {
+        let endpoints = station.config.etcd.as_ref().map(|etcd| etcd.endpoints.join(","));
+        tracing::warn!(endpoints, %error, "the start waits for etcd (alluxio.etcd.endpoints)");
+    }
+    *waited += 1;
 }
 
 /// Ends when the flag is set, or when nobody is left who could.

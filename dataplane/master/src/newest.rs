@@ -31,7 +31,7 @@ impl Station {
             return if at == 0 { NewestCheckpoint::default() } else { known };
         }
         let journal = journal.clone();
-        let looked = tokio::task::spawn_blocking(move || journal.open_checkpoint()).await;
+        let looked = self.host.threads.blocking(move || journal.open_checkpoint()).await;
         let Ok(Ok(Some(source))) = looked else {
             // A report is no place to fail: the position is known all the same.
             return NewestCheckpoint { seq: at, ..NewestCheckpoint::default() };

@@ -87,12 +87,15 @@ pub struct Slot {
     role: watch::Sender<Role>,
     leader: watch::Receiver<Option<Leader>>,
     id: String,
+    /// Set when the process stops: streams that would last for ever end.
+    closed: watch::Sender<bool>,
 }
 
 impl Slot {
     pub(crate) fn new(elector: &dyn Elector, itself: &Candidate) -> Self {
         let role = watch::Sender::new(Role::Starting);
-        Slot { role, leader: elector.leader(), id: itself.id.clone() }
+        let closed = watch::Sender::new(false);
+        Slot { role, leader: elector.leader(), id: itself.id.clone(), closed }
     }
 
     pub(crate) fn set(&self, role: Role) {
@@ -130,6 +133,15 @@ impl Slot {
             ),
             None => not_primary("this master is not the primary", None),
         }
+    }
+
+    /// Ends the streams that tell of primaries.
+    pub(crate) fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    pub(crate) fn closed(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
     }
 
     pub(crate) fn leader(&self) -> watch::Receiver<Option<Leader>> {

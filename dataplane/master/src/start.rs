@@ -217,6 +217,7 @@ impl Handle {
     pub async fn stop(mut self, deadline: Duration) {
         self.readiness.not_ready(TAKES_PART, "the master is stopping");
         self.stop.send_replace(true);
+        self.slot.close();
         if let Err(error) = (&mut self.cycle).await {
             tracing::error!(%error, "the master's roles ended badly");
         }

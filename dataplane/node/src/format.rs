@@ -20,7 +20,7 @@ pub fn format_master(process: &Process) -> Result<Option<PathBuf>, NodeError> {
     let cluster_id = new_cluster_id(&process.host);
     match (config.journal.kind, &config.etcd) {
         (JournalKind::Etcd, Some(settings)) => {
-            let etcd = crate::etcd::connect(settings)?;
+            let etcd = alluxio_rpc::etcd::connect(settings)?;
             wait(etcd::format(&etcd, &process.host, path.clone(), &cluster_id))?;
         }
         _ => {
@@ -45,7 +45,7 @@ pub(crate) fn format_master_if_new(process: &Process) -> Result<bool, NodeError>
     }
     let found = match (config.journal.kind, &config.etcd) {
         (JournalKind::Etcd, Some(settings)) => {
-            wait(etcd::inspect(&*crate::etcd::connect(settings)?))
+            wait(etcd::inspect(&*alluxio_rpc::etcd::connect(settings)?))
         }
         _ => folder::inspect(&process.host, &journal_folder(&config.journal)?),
     };

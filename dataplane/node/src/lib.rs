@@ -13,7 +13,6 @@
 
 pub mod command;
 pub mod error;
-mod etcd;
 pub mod format;
 mod journal_metrics;
 pub mod local;

@@ -20,7 +20,7 @@ pub async fn start_master(process: &Process) -> Result<Handle, NodeError> {
     let config = process.config.master()?;
     let metrics = Metrics::new("master");
     let etcd = match (config.journal.kind, &config.etcd) {
-        (JournalKind::Etcd, Some(settings)) => Some(crate::etcd::connect(settings)?),
+        (JournalKind::Etcd, Some(settings)) => Some(alluxio_rpc::etcd::connect(settings)?),
         _ => None,
     };
     let properties = process
@@ -145,12 +145,21 @@ fn journal_of_its_own(
 pub async fn run(process: &Process) -> Result<(), NodeError> {
     let patience = process.general()?.shutdown_timeout;
     let stop = signals::stop_requested()?;
-    let master = start_master(process).await?;
+    tokio::pin!(stop);
+    // A start may wait for etcd as long as it takes.
+    let master = tokio::select! {
+        biased;
+        signal = &mut stop => {
+            tracing::info!(signal, "the master stops before it took part");
+            return Ok(());
+        }
+        started = start_master(process) => started?,
+    };
     tracing::info!(rpc = %master.rpc_address(), web = %master.web_address(), "master is ready");
     let outcome = tokio::select! {
         biased;
         reason = master.failed() => Err(NodeError::JournalFailed { reason }),
-        signal = stop => {
+        signal = &mut stop => {
             tracing::info!(signal, "master stops");
             Ok(())
         }

@@ -38,6 +38,14 @@ pub enum RpcError {
         /// What was given.
         address: String,
     },
+    /// What would tell where the primary is cannot be used.
+    #[error("{why}")]
+    BadDirectory {
+        /// Kind of refusal.
+        code: Code,
+        /// What is wrong.
+        why: String,
+    },
     /// A reply that makes no sense.
     #[error("reply of {target} makes no sense: {why}")]
     BadReply {
@@ -58,7 +66,7 @@ impl RpcError {
 impl Coded for RpcError {
     fn code(&self) -> Code {
         match self {
-            RpcError::Refused { code, .. } => *code,
+            RpcError::Refused { code, .. } | RpcError::BadDirectory { code, .. } => *code,
             RpcError::Unreachable { .. } | RpcError::OutcomeUnknown { .. } => Code::Unavailable,
             RpcError::BadAddress { .. } => Code::InvalidArgument,
             RpcError::BadReply { .. } => Code::Internal,

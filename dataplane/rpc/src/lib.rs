@@ -4,23 +4,27 @@
 //! It must not know: what the calls mean. Retry lives here and in `ufs` only; whoever calls above
 //! never loops.
 //!
-//! Reading order: [`error`], [`auth`], [`retry`], [`primary`], [`peer`], [`server`].
+//! Reading order: [`error`], [`auth`], [`retry`], [`primary`], [`scout`], [`etcd`], [`peer`], [`server`].
 
 pub mod auth;
 pub mod error;
+pub mod etcd;
 mod every;
 pub mod metrics;
 pub mod peer;
 pub mod primary;
 pub mod retry;
+pub mod scout;
 pub mod server;
+mod verdict;
 
 pub use auth::{Caller, UserName};
 pub use error::RpcError;
 pub use metrics::ServerMetrics;
 pub use peer::Peers;
-pub use primary::{Directory, HostPort, Primary, not_primary};
+pub use primary::{HostPort, Primary, not_primary};
 pub use retry::{Repeat, RetryPolicy};
+pub use scout::{Directory, Scout, Sighting};
 pub use server::{RpcServer, serve};
 
 /// Largest message that either side accepts, in bytes. Lists and block reports are cut into

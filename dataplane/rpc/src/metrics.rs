@@ -90,7 +90,7 @@ where
 
 /// The method's name if it is one of ours: a stranger cannot make new label values.
 fn op_name(path: &str) -> &'static str {
-    const OPS: [&str; 34] = [
+    const OPS: [&str; 35] = [
         "GetStatus",
         "GetStatuses",
         "ListStatus",
@@ -120,6 +120,7 @@ fn op_name(path: &str) -> &'static str {
         "GetBackupStatus",
         "Transfer",
         "GetQuorum",
+        "WatchPrimary",
         "GetMetrics",
         "Join",
         "FetchCheckpoint",

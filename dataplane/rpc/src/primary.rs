@@ -3,18 +3,20 @@
 use crate::auth::Caller;
 use crate::error::RpcError;
 use crate::retry::{Repeat, RetryPolicy};
+use crate::scout::{Directory, Scout, Sighting};
+use crate::verdict::{Verdict, verdict};
 use alluxio_host::{Host, Net};
-use alluxio_proto::status::{code_of, status};
-use alluxio_types::{Code, OperationId};
+use alluxio_types::OperationId;
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tonic::metadata::MetadataValue;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
+
+pub use crate::verdict::{PRIMARY_KEY, not_primary, primary_of};
 
 /// A channel that says who calls.
 pub type CallerChannel = InterceptedService<Channel, Caller>;
@@ -23,13 +25,14 @@ pub type CallerChannel = InterceptedService<Channel, Caller>;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same for masters, where the next address may be the primary.
 const MASTER_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Metadata key in which a master that is not the primary names it, as `HOST:PORT`, or `-`.
-pub const PRIMARY_KEY: &str = "alluxio-primary";
 /// Channels to masters kept, among them to some that are gone.
 const CHANNELS_MAX: usize = 64;
 /// For so long after a call began, a new primary is expected any moment, and looked for at least
 /// every [`FAILOVER_PAUSE_MAX`]. A standby answers such a call in microseconds.
 const FAILOVER: Duration = Duration::from_secs(10);
+/// A call that was not answered for so long may have gone to a primary that is no more: others are asked,
+/// and as soon as one tells of a newer primary, the call goes there. Most calls take a hundredth of it.
+const SILENT_AFTER: Duration = Duration::from_millis(400);
 /// See [`FAILOVER`].
 const FAILOVER_PAUSE_MAX: Duration = Duration::from_millis(100);
 
@@ -114,12 +117,6 @@ pub fn master_channel(net: &Arc<dyn Net>, address: &HostPort) -> Result<Channel,
     connect(net, address, MASTER_CONNECT_TIMEOUT, liveness)
 }
 
-/// Knows the primary without asking the masters, as etcd does.
-pub trait Directory: Send + Sync + 'static {
-    /// Where the primary is, as far as is known now.
-    fn primary(&self) -> Option<HostPort>;
-}
-
 /// The primary master: found among the configured addresses, by what other masters say, or in a
 /// [`Directory`], and kept until it stops answering.
 pub struct Primary {
@@ -132,11 +129,13 @@ pub struct Primary {
 }
 
 struct Known {
-    /// Answered last, or will be asked next.
-    current: HostPort,
+    /// Answered last, or will be asked next; `None` until the directory tells of one.
+    current: Option<HostPort>,
     /// The configured address that is asked next when nobody knows better.
     turn: usize,
     channels: HashMap<HostPort, Channel>,
+    /// The scout that calls share while any of them needs one.
+    scout: Weak<Scout>,
 }
 
 /// One call's way to the primary.
@@ -146,6 +145,10 @@ struct Search {
     /// Hints that may still be followed before there is a pause: two masters that name each other
     /// must not keep a call going round.
     hints: usize,
+    /// Begun when the first pause is due, or when the call is not answered.
+    scout: Option<Arc<Scout>>,
+    /// The newest term that this call went after, so that it goes after each only once.
+    chased: u64,
 }
 
 impl Primary {
@@ -158,20 +161,28 @@ impl Primary {
         policy: RetryPolicy,
         host: Host,
     ) -> Result<Self, RpcError> {
-        let Some(first) = addresses.first().cloned() else {
+        if addresses.is_empty() {
             return Err(RpcError::BadAddress { address: String::new() });
-        };
-        let known = Mutex::new(Known { current: first, turn: 0, channels: HashMap::new() });
-        Ok(Primary { addresses, directory: None, caller, policy, host, known })
+        }
+        Ok(Self::with_directory(addresses, None, caller, policy, host))
     }
 
-    /// The same, asking `directory` first wherever a primary is looked for.
-    #[must_use]
-    pub fn with_directory(self, directory: Arc<dyn Directory>) -> Self {
-        if let Some(primary) = directory.primary() {
-            self.known().current = primary;
-        }
-        Primary { directory: Some(directory), ..self }
+    /// The same with a directory, which is asked where addresses do not help; there may be none of
+    /// them.
+    pub fn with_directory(
+        addresses: Vec<HostPort>,
+        directory: Option<Arc<dyn Directory>>,
+        caller: Caller,
+        policy: RetryPolicy,
+        host: Host,
+    ) -> Self {
+        let known = Known {
+            current: addresses.first().cloned(),
+            turn: 0,
+            channels: HashMap::new(),
+            scout: Weak::new(),
+        };
+        Primary { addresses, directory, caller, policy, host, known: Mutex::new(known) }
     }
 
     /// The configured addresses.
@@ -179,8 +190,8 @@ impl Primary {
         &self.addresses
     }
 
-    /// The address that answered last, or will be tried first.
-    pub fn current(&self) -> HostPort {
+    /// The address that answered last, or will be tried first; `None` until the directory knows one.
+    pub fn current(&self) -> Option<HostPort> {
         self.known().current.clone()
     }
 
@@ -198,14 +209,11 @@ impl Primary {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn channel(&self) -> Result<(HostPort, Channel), RpcError> {
-        let address = self.current();
-        let channel = self.channel_to(&address)?;
-        Ok((address, channel))
+    pub(crate) fn channel_to(&self, address: &HostPort) -> Result<Channel, RpcError> {
+        self.channel_in(&mut self.known(), address)
     }
 
-    pub(crate) fn channel_to(&self, address: &HostPort) -> Result<Channel, RpcError> {
-        let mut known = self.known();
+    fn channel_in(&self, known: &mut Known, address: &HostPort) -> Result<Channel, RpcError> {
         if let Some(channel) = known.channels.get(address) {
             return Ok(channel.clone());
         }
@@ -218,32 +226,123 @@ impl Primary {
         Ok(fresh)
     }
 
+    /// Whether there is anybody who could know of another primary.
+    fn has_others(&self) -> bool {
+        self.addresses.len() > 1 || self.directory.is_some()
+    }
+
+    /// Listens to all masters and to the directory for news of a primary, as long as it is held; shared
+    /// with others who do. `None` when there is nobody to listen to. Called within a tokio runtime.
+    pub fn scout(&self) -> Option<Arc<Scout>> {
+        if !self.has_others() {
+            return None;
+        }
+        let mut known = self.known();
+        if let Some(scout) = known.scout.upgrade() {
+            return Some(scout);
+        }
+        let mut all = self.addresses.clone();
+        all.extend(known.current.clone().filter(|current| !self.addresses.contains(current)));
+        let channels = all.into_iter().filter_map(|address| {
+            let channel = self.channel_in(&mut known, &address).ok()?;
+            Some((address, channel))
+        });
+        let channels = channels.collect();
+        let scout = Arc::new(Scout::start(channels, &self.caller, self.directory.as_deref()));
+        known.scout = Arc::downgrade(&scout);
+        Some(scout)
+    }
+
+    /// Goes to the primary that was sighted with the next call.
+    pub fn turn_to(&self, sighting: &Sighting) {
+        self.known().current = Some(sighting.address.clone());
+    }
+
     fn search(&self) -> Search {
-        Search { left: self.addresses.len(), hints: 2 }
+        Search { left: self.addresses.len(), hints: 2, scout: None, chased: 0 }
     }
 
     /// Chooses whom to ask after `failed`; whether to ask at once.
-    fn look_on(&self, failed: &HostPort, hint: Option<HostPort>, search: &mut Search) -> bool {
+    fn look_on(&self, failed: &HostPort, refusal: &Status, search: &mut Search) -> bool {
+        let (hint, answered) = (primary_of(refusal), refusal.metadata().contains_key(PRIMARY_KEY));
+        let sighted = search.scout.as_ref().and_then(|scout| scout.newest());
         let mut known = self.known();
-        if known.current != *failed {
+        if known.current.as_ref() != Some(failed) {
             // Another call went on already.
         } else if let Some(hint) = hint.filter(|hint| hint != failed && search.hints > 0) {
             search.hints -= 1;
-            known.current = hint;
+            known.current = Some(hint);
             return true;
-        } else if let Some(primary) =
-            self.directory.as_ref().and_then(|d| d.primary()).filter(|primary| primary != failed)
-        {
-            known.current = primary;
-        } else {
-            known.turn = (known.turn + 1) % self.addresses.len();
-            if self.addresses[known.turn] == *failed {
-                known.turn = (known.turn + 1) % self.addresses.len();
-            }
-            known.current = self.addresses[known.turn].clone();
+        } else if answered && sighted.as_ref().is_some_and(|s| s.address == *failed) {
+            // It was elected and is not ready yet.
+            return false;
+        } else if let Some(sighted) = sighted.filter(|sighted| sighted.term > search.chased) {
+            search.chased = sighted.term;
+            known.current = Some(sighted.address);
+        } else if let Some(next) = self.next_address(&mut known.turn, failed) {
+            known.current = Some(next);
         }
         search.left = search.left.saturating_sub(1);
         search.left > 0
+    }
+
+    fn next_address(&self, turn: &mut usize, failed: &HostPort) -> Option<HostPort> {
+        for _ in 0..2 {
+            *turn = (*turn + 1) % self.addresses.len().max(1);
+            if self.addresses.get(*turn) != Some(failed) {
+                break;
+            }
+        }
+        self.addresses.get(*turn).cloned()
+    }
+
+    /// Ends when somebody tells of a primary that is newer than the silent one at `called`, and turns to
+    /// it. `chased` is the term that the call goes after.
+    async fn overtaken(&self, called: &HostPort, search: &mut Search) {
+        if !self.has_others() {
+            return std::future::pending().await;
+        }
+        tokio::time::sleep(SILENT_AFTER).await;
+        if search.scout.is_none() {
+            search.scout = self.scout();
+        }
+        let Some(scout) = &search.scout else { return std::future::pending().await };
+        let mut news = scout.news();
+        let sighted = news.wait_for(|sighted| {
+            sighted.as_ref().is_some_and(|s| s.address != *called && s.term > search.chased)
+        });
+        let Ok(Some(sighted)) = sighted.await.map(|sighted| sighted.clone()) else {
+            return std::future::pending().await;
+        };
+        search.chased = sighted.term;
+        let mut known = self.known();
+        if known.current.as_ref() == Some(called) {
+            known.current = Some(sighted.address);
+        }
+    }
+
+    /// Whom to call; waits for the directory where nobody is known.
+    async fn whom(&self, search: &mut Search) -> Result<HostPort, RpcError> {
+        if let Some(current) = self.current() {
+            return Ok(current);
+        }
+        let nobody = || RpcError::Unreachable {
+            target: self.target(),
+            seconds: self.policy.total.as_secs(),
+            last: "it does not tell who is the primary".to_owned(),
+        };
+        search.scout = self.scout();
+        let mut news = search.scout.as_ref().ok_or_else(nobody)?.news();
+        let sighted = news.wait_for(Option::is_some);
+        match tokio::time::timeout(self.policy.total, sighted).await {
+            Ok(Ok(sighted)) => {
+                let sighted = sighted.clone().ok_or_else(nobody)?;
+                search.chased = sighted.term;
+                self.turn_to(&sighted);
+                Ok(sighted.address)
+            }
+            _ => Err(nobody()),
+        }
     }
 
     /// Makes a call until it is answered, refused for good, or time is up.
@@ -268,9 +367,18 @@ impl Primary {
         };
         let (mut attempt, mut search, mut doubtful) = (0, self.search(), false);
         loop {
-            let (address, channel) = self.channel()?;
-            let channel = InterceptedService::new(channel, caller.clone());
-            let status = match call(channel).await {
+            let address = self.whom(&mut search).await?;
+            let channel = InterceptedService::new(self.channel_to(&address)?, caller.clone());
+            let answer = tokio::select! {
+                biased;
+                answer = call(channel) => answer,
+                () = self.overtaken(&address, &mut search) => {
+                    tracing::debug!(silent = %address, "a newer primary is asked instead");
+                    doubtful |= repeat == Repeat::Harmful;
+                    continue;
+                }
+            };
+            let status = match answer {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) => status,
             };
@@ -280,14 +388,15 @@ impl Primary {
             let at_once = match verdict {
                 Verdict::Final => return Err(RpcError::from_status(&status)),
                 Verdict::Same => false,
-                Verdict::Next | Verdict::CutOff => {
-                    self.look_on(&address, primary_of(&status), &mut search)
-                }
+                Verdict::Next | Verdict::CutOff => self.look_on(&address, &status, &mut search),
             };
             if at_once {
                 continue;
             }
-            search = self.search();
+            if search.scout.is_none() && verdict != Verdict::Same {
+                search.scout = self.scout();
+            }
+            (search.left, search.hints) = (self.addresses.len(), 2);
             attempt += 1;
             let jitter = self.host.entropy.below(1000) as f64 / 1000.0;
             let spent = self.host.clock.monotonic().saturating_sub(started);
@@ -308,73 +417,15 @@ impl Primary {
     }
 
     fn target(&self) -> String {
-        self.addresses.iter().map(HostPort::to_string).collect::<Vec<_>>().join(",")
+        let directory = self.directory.iter().map(|directory| directory.name());
+        let all = self.addresses.iter().map(HostPort::to_string).chain(directory);
+        all.collect::<Vec<_>>().join(",")
     }
 
     fn new_operation(&self) -> OperationId {
         let half = || u128::from(self.host.entropy.next_u64());
         OperationId(half() << 64 | half())
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// An answer.
-    Final,
-    /// Not now; the same master may take it later.
-    Same,
-    /// Not carried out; another master may take it.
-    Next,
-    /// Perhaps carried out; another master may know.
-    CutOff,
-}
-
-/// What a failed try means for the next one.
-fn verdict(status: &Status) -> Verdict {
-    let from_server = status.metadata().contains_key(alluxio_proto::status::CODE_KEY);
-    match code_of(status) {
-        // A standby, which carried nothing out.
-        Code::NotPrimary if status.metadata().contains_key(PRIMARY_KEY) => Verdict::Next,
-        // A primary that lost its term: what it had begun may have come through.
-        Code::NotPrimary => Verdict::CutOff,
-        // The server shed the call before it looked at it.
-        Code::Busy if from_server => Verdict::Same,
-        Code::Aborted if from_server => Verdict::Same,
-        // It stops, or its journal failed.
-        Code::Unavailable if from_server => Verdict::CutOff,
-        _ if from_server => Verdict::Final,
-        _ if never_sent(status) => Verdict::Next,
-        Code::Unavailable | Code::Internal | Code::Cancelled => Verdict::CutOff,
-        _ => Verdict::Final,
-    }
-}
-
-/// Whether the request cannot have reached a server: there was no connection.
-fn never_sent(status: &Status) -> bool {
-    let mut source = std::error::Error::source(status);
-    while let Some(error) = source {
-        if error.is::<tonic::ConnectError>() {
-            return true;
-        }
-        source = error.source();
-    }
-    false
-}
-
-/// The refusal of a master that is not the primary and did not look at the call, naming who is the
-/// primary, if it knows.
-pub fn not_primary(message: impl Into<String>, primary: Option<&str>) -> Status {
-    let mut refusal = status(Code::NotPrimary, message);
-    let nobody = || MetadataValue::from_static("-");
-    let primary = primary.and_then(|address| address.parse().ok()).unwrap_or_else(nobody);
-    refusal.metadata_mut().insert(PRIMARY_KEY, primary);
-    refusal
-}
-
-/// Whom a [`not_primary`] names.
-pub fn primary_of(status: &Status) -> Option<HostPort> {
-    let address = status.metadata().get(PRIMARY_KEY)?.to_str().ok()?;
-    HostPort::parse(address).ok()
 }
 
 #[cfg(test)]

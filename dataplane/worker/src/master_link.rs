@@ -14,11 +14,12 @@ use crate::error::{Stopped, WorkerError};
 use alluxio_blockstore::Delta;
 use alluxio_proto::v1::block as pb;
 use alluxio_proto::v1::block::block_master_worker_client::BlockMasterWorkerClient;
-use alluxio_rpc::{MESSAGE_BYTES_MAX, Primary, Repeat, RpcError};
+use alluxio_rpc::{MESSAGE_BYTES_MAX, Primary, Repeat, RpcError, Sighting};
 use alluxio_types::{BlockId, Code, Coded, InodeId};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// News are told after this long, so that a burst of commits makes one heartbeat.
 const NEWS_PAUSE: Duration = Duration::from_millis(50);
@@ -32,6 +33,10 @@ pub(crate) async fn run(
     master: Arc<Primary>,
     registered: impl Fn() + Send,
 ) -> Stopped {
+    // Held for as long as the worker runs: the word of a new primary comes at once, even while the old
+    // one only is silent.
+    let scout = master.scout();
+    let mut news = scout.as_ref().map(|scout| scout.news());
     let mut link = Link { core, master, session: None };
     let mut heard = link.core.host.clock.monotonic();
     loop {
@@ -60,19 +65,37 @@ pub(crate) async fn run(
         }
         if link.session.is_some() {
             registered();
-            next_event(&link.core).await;
+            if let Some(sighting) = next_event(&link.core, news.as_mut()).await {
+                tracing::info!(primary = %sighting.address, term = sighting.term, "a primary is elected");
+                link.master.turn_to(&sighting);
+            }
         }
     }
 }
 
-/// Waits until it is time for a heartbeat, or until there is news.
+/// Waits until it is time for a heartbeat, until there is news, or until a primary is elected.
 ///
 /// **Cancel safety**: news that were taken notice of are still in the store's delta.
-async fn next_event(core: &Core) {
+async fn next_event(
+    core: &Core,
+    primaries: Option<&mut watch::Receiver<Option<Sighting>>>,
+) -> Option<Sighting> {
+    let elected = async {
+        if let Some(primaries) = primaries
+            && primaries.changed().await.is_ok()
+        {
+            return primaries.borrow_and_update().clone();
+        }
+        std::future::pending().await
+    };
     tokio::select! {
         biased;
-        () = core.news.notified() => tokio::time::sleep(NEWS_PAUSE).await,
-        () = tokio::time::sleep(core.config.heartbeat_interval) => {}
+        sighting = elected => sighting,
+        () = core.news.notified() => {
+            tokio::time::sleep(NEWS_PAUSE).await;
+            None
+        }
+        () = tokio::time::sleep(core.config.heartbeat_interval) => None,
     }
 }
 
@@ -123,7 +146,7 @@ impl Link {
         self.core.metrics.registrations.inc();
         tracing::info!(
             worker = self.core.store.identity().worker.0,
-            master = %self.master.current(),
+            master = self.master.current().map(|master| master.to_string()),
             "registered with the master"
         );
         Ok(())

@@ -1,10 +1,13 @@
 //! From the worker's section of the configuration to what its parts are made with.
 
 use alluxio_blockstore as store;
-use alluxio_config::{Allocator, Annotator, WorkerConfig};
+use alluxio_config::{Allocator, Annotator, EtcdConfig, WorkerConfig};
 use alluxio_datapath::server::ServerOptions;
-use alluxio_rpc::{HostPort, RetryPolicy};
+use alluxio_rpc::etcd::EtcdDirectory;
+use alluxio_rpc::{Directory, HostPort, RetryPolicy, RpcError};
+use alluxio_types::Coded;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The watermarks that stand in the configuration when nobody set any.
@@ -76,6 +79,13 @@ pub(crate) fn server_options(config: &WorkerConfig) -> ServerOptions {
 pub(crate) fn masters(config: &WorkerConfig) -> Vec<HostPort> {
     let address = |m: &alluxio_config::HostPort| HostPort { host: m.host.clone(), port: m.port };
     config.masters.iter().map(address).collect()
+}
+
+/// etcd, which tells where the primary is.
+pub(crate) fn directory(config: &EtcdConfig) -> Result<Arc<dyn Directory>, RpcError> {
+    let etcd = alluxio_rpc::etcd::connect(config)
+        .map_err(|error| RpcError::BadDirectory { code: error.code(), why: error.to_string() })?;
+    Ok(Arc::new(EtcdDirectory::new(etcd)))
 }
 
 /// One call to the master tries for at most a heartbeat's patience; the loop around it goes on.

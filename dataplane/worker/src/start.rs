@@ -146,7 +146,14 @@ fn master(config: &WorkerConfig, host: &Host) -> Result<(Caller, Arc<Primary>), 
     let user = config.security.login_user.clone();
     let caller = Caller::new(&user).ok_or(StartError::BadUser { user })?;
     let (masters, retry) = (settings::masters(config), settings::retry_policy(config));
-    let master = Primary::new(masters, caller.clone(), retry, host.clone())?;
+    let directory = match &config.etcd {
+        Some(etcd) => Some(settings::directory(etcd)?),
+        None => None,
+    };
+    let master = match directory {
+        None => Primary::new(masters, caller.clone(), retry, host.clone())?,
+        some => Primary::with_directory(masters, some, caller.clone(), retry, host.clone()),
+    };
     Ok((caller, Arc::new(master)))
 }
 

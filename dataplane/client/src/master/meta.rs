@@ -20,11 +20,9 @@ fn metas(channel: CallerChannel) -> MetaMasterClient<CallerChannel> {
 impl Master {
     pub(crate) async fn master_info(&self) -> Result<MasterInfo, ClientError> {
         let info = call!(self, Harmless, metas, get_master_info, pb::GetMasterInfoRequest {});
-        let current = self.primary.current();
-        let fallback =
-            MasterAddress { host: current.host.clone(), rpc_port: current.port, web_port: 0 };
+        let missing = alluxio_proto::convert::ConvertError::Missing { field: "leader" };
         Ok(MasterInfo {
-            leader: info.leader.map_or(fallback, master_address),
+            leader: info.leader.map(master_address).ok_or(missing)?,
             masters: info.masters.into_iter().map(master_address).collect(),
             started: UnixMillis(info.started_ms),
             now: UnixMillis(info.now_ms),

@@ -49,6 +49,14 @@ impl Default for EtcdElectorOptions {
     }
 }
 
+/// Who is the primary, for those who take no part in the election; observed until nobody listens any
+/// more. Needs a tokio runtime.
+pub fn watch_leader(etcd: Arc<Etcd>) -> watch::Receiver<Option<Leader>> {
+    let (sender, leader) = watch::channel(None);
+    tokio::spawn(observer::observe(Store::new(etcd), sender));
+    leader
+}
+
 /// One master's side of the election in etcd. Needs a tokio runtime. Dropping it is as good as a crash:
 /// the tenure is lost here at once, and in etcd when it is challenged or its lease ends.
 pub struct EtcdElector {

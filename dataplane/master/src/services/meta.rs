@@ -6,12 +6,18 @@ use crate::core::Core;
 use crate::error::MasterError;
 use crate::peers::StandbyFacts;
 use crate::role::{Slot, Station};
+use alluxio_election::Leader;
 use alluxio_namespace::Context;
 use alluxio_proto::v1::meta as pb;
 use alluxio_proto::v1::meta::meta_master_server::MetaMaster;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
+
+/// Words that wait for a slow listener; the newest follows.
+const SIGHTINGS_IN_FLIGHT: usize = 2;
 
 /// The service.
 pub struct MetaService {
@@ -107,6 +113,18 @@ impl MetaMaster for MetaService {
         Ok(Response::new(self.station.quorum(&self.slot).await))
     }
 
+    type WatchPrimaryStream = ReceiverStream<Result<pb::PrimarySighting, Status>>;
+
+    async fn watch_primary(
+        &self,
+        request: Request<pb::WatchPrimaryRequest>,
+    ) -> Result<Response<Self::WatchPrimaryStream>, Status> {
+        user(&request)?;
+        let (words, stream) = mpsc::channel(SIGHTINGS_IN_FLIGHT);
+        tokio::spawn(tell_of_primaries(self.slot.leader(), self.slot.closed(), words));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
     async fn get_metrics(
         &self,
         request: Request<pb::GetMetricsRequest>,
@@ -141,6 +159,29 @@ impl MetaMaster for MetaService {
             Some(status) => Ok(Response::new(backup_status(&core, status))),
             None if id.is_empty() => Ok(Response::new(pb::BackupStatus::default())),
             None => Err(MasterError::NoSuchBackup { id }.into()),
+        }
+    }
+}
+
+/// Tells who is elected until the listener goes or the process stops.
+async fn tell_of_primaries(
+    mut leaders: watch::Receiver<Option<Leader>>,
+    mut closed: watch::Receiver<bool>,
+    words: mpsc::Sender<Result<pb::PrimarySighting, Status>>,
+) {
+    loop {
+        let leader = leaders.borrow_and_update().clone();
+        let word = leader.map_or_else(pb::PrimarySighting::default, |leader| pb::PrimarySighting {
+            primary: leader.rpc_address,
+            term: leader.term.0,
+        });
+        if words.send(Ok(word)).await.is_err() {
+            return;
+        }
+        tokio::select! {
+            changed = leaders.changed() => if changed.is_err() { return },
+            () = words.closed() => return,
+            () = crate::cycle::told(&mut closed) => return,
         }
     }
 }

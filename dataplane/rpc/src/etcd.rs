@@ -1,0 +1,90 @@
+//! The primary as etcd knows it.
+
+use crate::primary::HostPort;
+use crate::scout::{Directory, Sighting};
+use alluxio_config::{EtcdConfig, EtcdPassword};
+use alluxio_election::{Leader, watch_leader};
+use alluxio_etcd::{Etcd, EtcdError, EtcdSettings, Secret, TlsFiles};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::watch;
+
+/// A connection to the configured etcd, made when it is needed.
+///
+/// **Errors**: `File` for a password or certificate that cannot be read; `Settings`.
+pub fn connect(config: &EtcdConfig) -> Result<Arc<Etcd>, EtcdError> {
+    let user = match &config.user {
+        Some((name, password)) => Some((name.clone(), secret(password)?)),
+        None => None,
+    };
+    let tls = config.tls.as_ref().map(|tls| TlsFiles {
+        ca: tls.ca.clone(),
+        identity: tls.identity.clone(),
+        server_name: tls.server_name.clone(),
+    });
+    let settings = EtcdSettings {
+        endpoints: config.endpoints.clone(),
+        cluster_name: config.cluster_name.clone(),
+        user,
+        tls,
+    };
+    Ok(Arc::new(Etcd::new(&settings)?))
+}
+
+fn secret(password: &EtcdPassword) -> Result<Secret, EtcdError> {
+    match password {
+        EtcdPassword::Text(text) => Ok(Secret::new(text.as_str())),
+        EtcdPassword::File(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+            Ok(Secret::new(text.trim_end_matches(['\n', '\r'])))
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> EtcdError {
+    EtcdError::File { path: path.to_owned(), reason: error.to_string() }
+}
+
+/// Watches the leader key, from the first question on.
+pub struct EtcdDirectory {
+    etcd: Arc<Etcd>,
+    sightings: OnceLock<watch::Receiver<Option<Sighting>>>,
+}
+
+impl EtcdDirectory {
+    /// Nothing is connected yet.
+    pub fn new(etcd: Arc<Etcd>) -> Self {
+        EtcdDirectory { etcd, sightings: OnceLock::new() }
+    }
+}
+
+impl Directory for EtcdDirectory {
+    fn name(&self) -> String {
+        format!("etcd {}", self.etcd.endpoints().collect::<Vec<_>>().join(","))
+    }
+
+    fn sightings(&self) -> watch::Receiver<Option<Sighting>> {
+        self.sightings.get_or_init(|| in_our_words(watch_leader(self.etcd.clone()))).clone()
+    }
+}
+
+fn in_our_words(mut leaders: watch::Receiver<Option<Leader>>) -> watch::Receiver<Option<Sighting>> {
+    let (sender, sightings) = watch::channel(None);
+    tokio::spawn(async move {
+        loop {
+            let leader = leaders.borrow_and_update().clone();
+            sender.send_replace(leader.and_then(sighting));
+            tokio::select! {
+                changed = leaders.changed() => if changed.is_err() { return },
+                // The last one who wanted to know is gone.
+                () = sender.closed() => return,
+            }
+        }
+    });
+    sightings
+}
+
+fn sighting(leader: Leader) -> Option<Sighting> {
+    let address = HostPort::parse(&leader.rpc_address).ok()?;
+    Some(Sighting { address, term: leader.term.0 })
+}
