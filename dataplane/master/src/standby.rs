@@ -9,14 +9,14 @@ use crate::recover::{recover, write_checkpoint};
 use crate::role::{OpenedJournal, Station};
 use alluxio_host::Host;
 use alluxio_journal::{Followed, JournalError, JournalStore, Records};
-use alluxio_namespace::Namespace;
+use alluxio_namespace::{Checkpoint, Namespace, Refusal};
 use alluxio_proto::convert::journal::decode_entry;
 use alluxio_types::{Code, Coded, Term};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 /// Pause after a failed look at the journal.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -34,7 +34,13 @@ pub(crate) struct Standby {
     /// Last durable position, as the primary says.
     pub(crate) committed: AtomicU64,
     checkpoint_wanted: Notify,
+    /// Those who wait for the tree to be held between two changes.
+    holders: Mutex<Vec<Holder>>,
+    hold_wanted: Notify,
 }
+
+/// Gets a held tree.
+type Holder = oneshot::Sender<Result<Checkpoint, Refusal>>;
 
 /// Why the reading along ended.
 #[derive(Debug)]
@@ -100,6 +106,8 @@ impl Standby {
             term: AtomicU64::new(recovered.term.0),
             committed: AtomicU64::new(recovered.last.0),
             checkpoint_wanted: Notify::new(),
+            holders: Mutex::default(),
+            hold_wanted: Notify::new(),
         })
     }
 
@@ -119,6 +127,16 @@ impl Standby {
         self.checkpoint_wanted.notify_one();
     }
 
+    /// Holds the tree as it is between two changes. Ends only while the journal is followed.
+    ///
+    /// **Errors**: `CheckpointRunning`; `Stopping` when this is no standby any more.
+    pub(crate) async fn hold(&self) -> Result<Checkpoint, MasterError> {
+        let (holder, held) = oneshot::channel();
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner).push(holder);
+        self.hold_wanted.notify_one();
+        Ok(held.await.map_err(|_| MasterError::Stopping)??)
+    }
+
     /// Applies what is appended until `stop` says so.
     pub(crate) async fn follow(self: Arc<Self>, mut stop: watch::Receiver<bool>) -> Ended {
         let mut follower = self.journal.clone().follow(self.namespace.applied());
@@ -127,6 +145,10 @@ impl Standby {
             let next = tokio::select! {
                 biased;
                 () = crate::cycle::told(&mut stop) => return Ended::Stopped,
+                () = self.hold_wanted.notified() => {
+                    self.serve_holders();
+                    continue;
+                }
                 () = self.checkpoint_wanted.notified() => {
                     self.begin_checkpoint();
                     continue;
@@ -188,6 +210,16 @@ impl Standby {
         self.term.fetch_max(record.term.0, Ordering::AcqRel);
         self.committed.fetch_max(record.seq.0, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// Holds the tree for those who wait for it.
+    fn serve_holders(&self) {
+        let holders =
+            std::mem::take(&mut *self.holders.lock().unwrap_or_else(PoisonError::into_inner));
+        for holder in holders {
+            // Gone meanwhile: then the tree is let go at once.
+            let _ = holder.send(self.namespace.begin_checkpoint());
+        }
     }
 
     /// Begins a checkpoint between two changes and writes it beside them.

@@ -24,6 +24,8 @@ const PACKAGES: &[&str] = &[
 const SIMULATIONS: u64 = 500;
 /// Kills of the master in one round.
 const KILLS: u64 = 200;
+/// Files of the namespace that is backed up under load.
+const BACKUP_FILES: u64 = 1_000_000;
 /// The file that is read while workers are killed.
 const FILE_BYTES: u64 = 2 << 30;
 
@@ -58,6 +60,7 @@ fn number(args: &mut Vec<String>, name: &str) -> Result<Option<u64>> {
 fn round(seed: u64) -> Result<()> {
     let mut properties = cargo();
     properties.env("PROPTEST_RNG_SEED", seed.to_string()).args(["test", "--quiet"]);
+    properties.env("ALLUXIO_TEST_BACKUP_FILES", BACKUP_FILES.to_string());
     for package in PACKAGES {
         properties.args(["--package", &format!("alluxio-{package}")]);
     }

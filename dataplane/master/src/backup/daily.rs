@@ -27,7 +27,10 @@ pub(crate) async fn keep(core: Arc<Core>) {
             continue;
         }
         due = next_after(now, daily.at);
-        match core.backup(&BackupRequest::default()).await {
+        // Files on a machine's own disk are kept, and counted, on the primary's.
+        let bypass_delegation = core.config.backup.directory.starts_with("file://");
+        let request = BackupRequest { bypass_delegation, ..BackupRequest::default() };
+        match core.backup(&request).await {
             Ok(place) => match retain(&place, daily).await {
                 Ok(0) => {}
                 Ok(removed) => tracing::info!(removed, "old backups are removed"),

@@ -5,9 +5,11 @@
 //! the final name before all is there. The master holds one part of the file in memory, and records that
 //! change before they were copied.
 //!
-//! Reading order: this file (what the master knows of its backups), [`run`], [`daily`], [`restore`].
+//! Reading order: this file (what the master knows of its backups), [`run`], [`delegate`], [`daily`],
+//! [`restore`].
 
 pub(crate) mod daily;
+pub(crate) mod delegate;
 pub mod restore;
 pub(crate) mod run;
 
@@ -21,8 +23,10 @@ use std::time::Duration;
 pub(crate) struct BackupRequest {
     /// Empty: the configured one.
     pub(crate) directory: String,
-    /// Whether the directory is one of this machine.
+    /// Whether the directory is one of the machine of the master that writes it.
     pub(crate) local: bool,
+    /// Whether the primary writes it although there is a standby.
+    pub(crate) bypass_delegation: bool,
 }
 
 /// How far a backup is.
@@ -44,6 +48,8 @@ pub(crate) struct BackupStatus {
     /// Its name among the backups of this master.
     pub(crate) id: String,
     pub(crate) state: BackupState,
+    /// The master that writes it.
+    pub(crate) host: String,
     /// The file.
     pub(crate) uri: String,
     /// Items written so far.

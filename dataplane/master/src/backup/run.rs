@@ -1,11 +1,13 @@
 //! Taking a backup.
 
-use super::{BackupRequest, BackupState, BackupStatus};
+use super::{BackupRequest, BackupState, BackupStatus, delegate};
 use crate::core::Core;
 use crate::error::MasterError;
 use crate::recover::copy_records;
+use crate::ufs_table::UfsTable;
 use alluxio_journal::backup::{BackupWriter, file_name};
-use alluxio_namespace::{Checkpoint, Error};
+use alluxio_namespace::{Checkpoint, Error, Namespace};
+use alluxio_proto::v1::meta as pb;
 use alluxio_types::mount::join_uri;
 use alluxio_types::{AlluxioPath, JournalSeq, Mode, MountOptions, UnixMillis};
 use alluxio_ufs::{CreateOptions, MkdirOptions, UfsAttributes, UnderFs};
@@ -38,6 +40,54 @@ pub(crate) struct Place {
     pub(crate) directory: String,
 }
 
+/// Opens the directory of a request: a path of this machine, a URI, or a path in the root under store of
+/// `namespace`.
+///
+/// **Errors**: `BackupDirectory` and `Ufs` for a place that cannot be opened.
+pub(crate) fn place(
+    namespace: &Namespace,
+    ufs: &UfsTable,
+    directory: &str,
+    local: bool,
+) -> Result<Place, MasterError> {
+    let is_uri = directory.contains("://");
+    let refused = |why| MasterError::BackupDirectory { directory: directory.to_owned(), why };
+    if !is_uri && !directory.starts_with('/') {
+        return Err(refused("it must be an absolute path, or a URI"));
+    }
+    if is_uri && local {
+        return Err(refused("--local takes a path of the master's machine"));
+    }
+    if is_uri || local {
+        let ufs = ufs.try_open(directory, &MountOptions::default())?;
+        return Ok(Place { directory: ufs.root().to_owned(), ufs });
+    }
+    let root = namespace.mount_of(&AlluxioPath::root());
+    let root = root.ok_or_else(|| refused("there is no root mount"))?;
+    if root.read_only {
+        return Err(refused("the root mount is read-only: name another URI, or use --local"));
+    }
+    let directory = join_uri(&root.ufs_uri, directory.trim_matches('/'));
+    Ok(Place { ufs: ufs.of(&root)?, directory })
+}
+
+/// What became of a standby's part.
+enum Delegated {
+    Written(Written),
+    /// There is none, or it shall not.
+    NotAsked,
+    Failed,
+}
+
+/// A backup that has its turn.
+struct Begun {
+    request: BackupRequest,
+    place: Place,
+    file: String,
+    entries: Arc<AtomicU64>,
+    status: BackupStatus,
+}
+
 impl Core {
     /// Begins a backup in the background and says which. It outlives the call.
     ///
@@ -46,14 +96,14 @@ impl Core {
         self: &Arc<Self>,
         request: &BackupRequest,
     ) -> Result<BackupStatus, MasterError> {
-        let place = self.backup_place(request)?;
-        let (uri, status) = self.begin_backup(&place)?;
+        let begun = self.begin_backup(request)?;
+        let status = begun.status.clone();
         let core = self.clone();
         tokio::spawn(async move {
             // The outcome is in the status, and in the log.
-            let _ = core.write_backup(&place, &uri, status.1).await;
+            let _ = core.write_backup(&begun).await;
         });
-        Ok(status.0)
+        Ok(status)
     }
 
     /// Takes a backup and returns when it is there.
@@ -63,50 +113,25 @@ impl Core {
         self: &Arc<Self>,
         request: &BackupRequest,
     ) -> Result<Place, MasterError> {
-        let place = self.backup_place(request)?;
-        let (uri, (_, entries)) = self.begin_backup(&place)?;
-        self.write_backup(&place, &uri, entries).await?;
-        Ok(place)
+        let begun = self.begin_backup(request)?;
+        self.write_backup(&begun).await?;
+        Ok(begun.place)
     }
 
-    /// Opens the directory: a path of this machine, a URI, or a path in the root under store.
-    fn backup_place(&self, request: &BackupRequest) -> Result<Place, MasterError> {
+    fn begin_backup(&self, request: &BackupRequest) -> Result<Begun, MasterError> {
         let directory = match request.directory.trim_end_matches('/') {
-            "" if request.directory.is_empty() => &self.config.backup.directory,
-            "" => "/",
-            given => given,
+            "" if request.directory.is_empty() => self.config.backup.directory.clone(),
+            "" => "/".to_owned(),
+            given => given.to_owned(),
         };
-        let is_uri = directory.contains("://");
-        let refused = |why| MasterError::BackupDirectory { directory: directory.to_owned(), why };
-        if !is_uri && !directory.starts_with('/') {
-            return Err(refused("it must be an absolute path, or a URI"));
-        }
-        if is_uri && request.local {
-            return Err(refused("--local takes a path of the master's machine"));
-        }
-        if is_uri || request.local {
-            let ufs = self.ufs.try_open(directory, &MountOptions::default())?;
-            return Ok(Place { directory: ufs.root().to_owned(), ufs });
-        }
-        let root = self.namespace.mount_of(&AlluxioPath::root());
-        let root = root.ok_or_else(|| refused("there is no root mount"))?;
-        if root.read_only {
-            return Err(refused("the root mount is read-only: name another URI, or use --local"));
-        }
-        let directory = join_uri(&root.ufs_uri, directory.trim_matches('/'));
-        Ok(Place { ufs: self.ufs.of(&root)?, directory })
-    }
-
-    fn begin_backup(
-        &self,
-        place: &Place,
-    ) -> Result<(String, (BackupStatus, Arc<AtomicU64>)), MasterError> {
+        let place = place(&self.namespace, &self.ufs, &directory, request.local)?;
         let (started, began) = (self.host.clock.now(), self.host.clock.monotonic());
-        let uri = join_uri(&place.directory, &file_name(started));
+        let file = file_name(started);
         let status = BackupStatus {
             id: format!("{:016x}", self.host.entropy.next_u64()),
             state: BackupState::Initiating,
-            uri: uri.clone(),
+            host: self.config.hostname.clone(),
+            uri: join_uri(&place.directory, &file),
             entries: 0,
             started,
             duration: Duration::ZERO,
@@ -115,19 +140,29 @@ impl Core {
             state_hash: 0,
         };
         match self.backups.begin(status.clone(), began) {
-            Ok(entries) => Ok((uri, (status, entries))),
+            Ok(entries) => {
+                let request = BackupRequest { directory, ..request.clone() };
+                Ok(Begun { request, place, file, entries, status })
+            }
             Err(running) => Err(MasterError::BackupRunning { uri: running }),
         }
     }
 
-    async fn write_backup(
-        &self,
-        place: &Place,
-        uri: &str,
-        entries: Arc<AtomicU64>,
-    ) -> Result<Written, MasterError> {
+    async fn write_backup(&self, begun: &Begun) -> Result<Written, MasterError> {
         let began = self.host.clock.monotonic();
-        let result = self.copy_tree(place, uri, entries).await;
+        let result = match self.delegate_backup(begun).await {
+            Delegated::Written(written) => Ok(written),
+            Delegated::NotAsked => self.copy_tree(begun, &begun.status.uri).await,
+            Delegated::Failed => {
+                // Another name: a standby that is cut off may still finish the first one.
+                let file = file_name(self.host.clock.now());
+                let uri = join_uri(&begun.place.directory, &file);
+                begun.entries.store(0, Ordering::Relaxed);
+                let host = self.config.hostname.clone();
+                self.backups.update(|status| (status.host, status.uri) = (host, uri.clone()));
+                self.copy_tree(begun, &uri).await
+            }
+        };
         let duration = self.host.clock.monotonic().saturating_sub(began);
         self.backups.update(|status| {
             status.duration = duration;
@@ -145,21 +180,59 @@ impl Core {
         let ms = duration.as_millis() as u64;
         match &result {
             Ok(Written { sequence, items, .. }) => {
-                tracing::info!(uri, items, seq = sequence.0, ms, "backup is written");
+                tracing::info!(
+                    id = begun.status.id,
+                    items,
+                    seq = sequence.0,
+                    ms,
+                    "backup is written"
+                );
             }
-            Err(error) => tracing::error!(uri, %error, ms, "the backup failed"),
+            Err(error) => tracing::error!(uri = begun.status.uri, %error, ms, "the backup failed"),
         }
         result
     }
 
-    async fn copy_tree(
-        &self,
-        place: &Place,
-        uri: &str,
-        entries: Arc<AtomicU64>,
-    ) -> Result<Written, MasterError> {
+    /// Lets the standby write it that is the furthest.
+    async fn delegate_backup(&self, begun: &Begun) -> Delegated {
+        let standby = self.standbys.list().into_iter().max_by_key(|standby| standby.applied);
+        let Some(standby) = standby.filter(|_| !begun.request.bypass_delegation) else {
+            return Delegated::NotAsked;
+        };
+        let order = pb::WriteBackupRequest {
+            directory: begun.request.directory.clone(),
+            local: begun.request.local,
+            file: begun.file.clone(),
+            at_least_seq: self.gate.committed().0,
+        };
+        self.backups.update(|status| status.host = standby.host.clone());
+        let told = |progress: &pb::BackupProgress| {
+            begun.entries.store(progress.entries, Ordering::Relaxed);
+            self.backups.update(|status| {
+                status.state = BackupState::Running;
+                status.uri = progress.uri.clone();
+                status.sequence = JournalSeq(progress.sequence);
+            });
+        };
+        let address = format!("{}:{}", standby.host, standby.rpc_port);
+        match delegate::order(&self.host, &self.itself.user, &address, order, told).await {
+            Ok(written) => Delegated::Written(written),
+            Err(why) => {
+                tracing::warn!(standby = address, %why, "the standby wrote no backup, I do");
+                Delegated::Failed
+            }
+        }
+    }
+
+    async fn copy_tree(&self, begun: &Begun, uri: &str) -> Result<Written, MasterError> {
+        let place = &begun.place;
         place.ufs.mkdir(&place.directory, MkdirOptions::recursive()).await?;
-        let checkpoint = self.hold_tree().await?;
+        let checkpoint = loop {
+            let held = self.writer.begin_checkpoint().await;
+            if !is_busy(&held).await {
+                break held?;
+            }
+        };
         // What the backup says must not be taken back by a crash.
         self.gate.pass(checkpoint.seq()).await?;
         self.backups.update(|status| {
@@ -170,20 +243,17 @@ impl Core {
             cluster_id: self.namespace.cluster_id().unwrap_or_default(),
             created: self.host.clock.now(),
         };
-        write(checkpoint, facts, &*place.ufs, uri, entries).await
+        write(checkpoint, facts, &*place.ufs, uri, begun.entries.clone()).await
     }
+}
 
-    /// Waits while a checkpoint is written: the tree can be held once.
-    async fn hold_tree(&self) -> Result<Checkpoint, MasterError> {
-        loop {
-            match self.writer.begin_checkpoint().await {
-                Err(MasterError::Refused(refusal)) if refusal.error == Error::CheckpointRunning => {
-                    tokio::time::sleep(CHECKPOINT_PAUSE).await;
-                }
-                other => return other,
-            }
-        }
+/// Whether the tree is held by somebody else; then it is worth another attempt when this returns.
+pub(crate) async fn is_busy(held: &Result<Checkpoint, MasterError>) -> bool {
+    let busy = matches!(held, Err(MasterError::Refused(r)) if r.error == Error::CheckpointRunning);
+    if busy {
+        tokio::time::sleep(CHECKPOINT_PAUSE).await;
     }
+    busy
 }
 
 /// What the head of a backup says besides the position.

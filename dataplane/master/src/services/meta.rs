@@ -142,9 +142,10 @@ impl MetaMaster for MetaService {
         let core = self.slot.primary()?;
         only_superuser(&core, &user(&request)?, "back up")?;
         let request = request.into_inner();
-        let request = BackupRequest { directory: request.directory, local: request.local };
+        let pb::BackupRequest { directory, local, bypass_delegation, .. } = request;
+        let request = BackupRequest { directory, local, bypass_delegation };
         let status = core.start_backup(&request).await?;
-        Ok(Response::new(backup_status(&core, status)))
+        Ok(Response::new(backup_status(status)))
     }
 
     async fn get_backup_status(
@@ -156,7 +157,7 @@ impl MetaMaster for MetaService {
         let id = request.into_inner().id;
         let now = core.host.clock.monotonic();
         match core.backups.status(&id, now) {
-            Some(status) => Ok(Response::new(backup_status(&core, status))),
+            Some(status) => Ok(Response::new(backup_status(status))),
             None if id.is_empty() => Ok(Response::new(pb::BackupStatus::default())),
             None => Err(MasterError::NoSuchBackup { id }.into()),
         }
@@ -194,7 +195,7 @@ fn only_superuser(core: &Core, user: &str, what: &'static str) -> Result<(), Mas
     Ok(core.namespace.require_superuser(&context, what)?)
 }
 
-fn backup_status(core: &Core, status: BackupStatus) -> pb::BackupStatus {
+fn backup_status(status: BackupStatus) -> pb::BackupStatus {
     let state = match status.state {
         BackupState::Initiating => pb::BackupState::Initiating,
         BackupState::Running => pb::BackupState::Running,
@@ -204,7 +205,7 @@ fn backup_status(core: &Core, status: BackupStatus) -> pb::BackupStatus {
     pb::BackupStatus {
         id: status.id,
         state: state.into(),
-        host: core.config.hostname.clone(),
+        host: status.host,
         uri: status.uri,
         entries: status.entries,
         started_ms: status.started.0,

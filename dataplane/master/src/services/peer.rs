@@ -1,13 +1,14 @@
 //! What other masters ask.
 
 use super::user;
+use crate::backup::delegate;
 use crate::core::Core;
 use crate::error::MasterError;
 use crate::link::BEAT;
 use crate::peers::StandbyFacts;
 use crate::role::{Role, Slot, Station};
 use alluxio_journal::{JournalError, JournalStore};
-use alluxio_namespace::Context;
+use alluxio_namespace::{Context, Namespace};
 use alluxio_proto::status::status;
 use alluxio_proto::v1::meta as pb;
 use alluxio_proto::v1::meta::master_peer_server::MasterPeer;
@@ -37,6 +38,19 @@ impl PeerService {
     /// Answers as the role of the moment allows.
     pub(crate) fn new(slot: Arc<Slot>, station: Arc<Station>) -> Self {
         PeerService { slot, station }
+    }
+
+    fn only_superuser(
+        &self,
+        namespace: &Namespace,
+        user: &str,
+        what: &'static str,
+    ) -> Result<(), Status> {
+        let station = &self.station;
+        let who = station.identities.of(user);
+        let context = Context { now: station.host.clock.now(), who: &who, policy: &station.policy };
+        let allowed = namespace.require_superuser(&context, what);
+        allowed.map_err(|refusal| MasterError::from(refusal).into())
     }
 }
 
@@ -68,13 +82,9 @@ impl MasterPeer for PeerService {
             status(Code::Unavailable, "this master reads its journal; ask another one")
         })?;
         // A checkpoint holds all names, and the credentials of mounts.
-        let station = &self.station;
-        let who = station.identities.of(&user(&request)?);
-        let context = Context { now: station.host.clock.now(), who: &who, policy: &station.policy };
-        let allowed = namespace.require_superuser(&context, "fetch a checkpoint of");
-        allowed.map_err(|refusal| Status::from(MasterError::from(refusal)))?;
+        self.only_superuser(&namespace, &user(&request)?, "fetch a checkpoint of")?;
         let (parts, stream) = mpsc::channel(PARTS_IN_FLIGHT);
-        let (threads, runtime) = (station.host.threads.clone(), Handle::current());
+        let (threads, runtime) = (self.station.host.threads.clone(), Handle::current());
         let send = move || {
             let send = |part| threads.wait_for(&runtime, parts.send(part)).is_ok();
             if let Err(error) = send_checkpoint(&*journal, &send) {
@@ -82,10 +92,28 @@ impl MasterPeer for PeerService {
                 send(Err(MasterError::from(error).into()));
             }
         };
-        drop(station.host.blocking(send));
+        drop(self.station.host.blocking(send));
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    type WriteBackupStream = Sent<pb::BackupProgress>;
+
+    async fn write_backup(
+        &self,
+        request: Request<pb::WriteBackupRequest>,
+    ) -> Result<Response<Self::WriteBackupStream>, Status> {
+        let Role::Standby(standby) = self.slot.role() else {
+            return Err(status(Code::FailedPrecondition, "this master is no standby"));
+        };
+        self.only_superuser(&standby.namespace, &user(&request)?, "back up")?;
+        let (words, stream) = mpsc::channel(WORDS_IN_FLIGHT);
+        tokio::spawn(delegate::obey(self.station.clone(), standby, request.into_inner(), words));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 }
+
+/// Words of a backup that wait for a slow primary.
+const WORDS_IN_FLIGHT: usize = 4;
 
 /// Reads the newest checkpoint and sends it part by part, as fast as it is taken. Blocking; `send` says
 /// whether somebody still takes parts.

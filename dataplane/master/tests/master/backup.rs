@@ -1,6 +1,6 @@
 //! Backups of a master that serves, journals filled from them, and checkpoints of a secondary master.
 
-use crate::support::{SUPERUSER, as_user, file, format_in, start};
+use crate::support::{SUPERUSER, as_user, eventually, file, format_in, populate, start};
 use alluxio_host::Host;
 use alluxio_journal::backup::{BackupError, BackupHeader, BackupTrailer, read_backup};
 use alluxio_journal::folder::FolderReader;
@@ -115,9 +115,10 @@ fn replayed(dir: &Path, last: JournalSeq) -> Namespace {
     prefix.tree
 }
 
-/// A master with some hundred files, under load; its backup; and all of it stopped.
-async fn backed_up(dir: &Path) -> (PathBuf, meta_pb::BackupStatus) {
+/// A master with so many files and some hundred more, under load; its backup; and all of it stopped.
+async fn backed_up(dir: &Path, files: u64) -> (PathBuf, meta_pb::BackupStatus) {
     format_in(dir);
+    populate(dir, files).await;
     let master = start(dir, &[]).await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     for number in 0..300 {
@@ -145,7 +146,8 @@ async fn backed_up(dir: &Path) -> (PathBuf, meta_pb::BackupStatus) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_under_load_is_the_state_at_one_position_and_is_restored_elsewhere() {
     let dir = tempfile::tempdir().unwrap();
-    let (file, status) = backed_up(dir.path()).await;
+    let files = std::env::var("ALLUXIO_TEST_BACKUP_FILES").map_or(50_000, |n| n.parse().unwrap());
+    let (file, status) = backed_up(dir.path(), files).await;
     let name = file.file_name().unwrap().to_str().unwrap();
     assert!(alluxio_journal::backup::begun_at(name).is_some(), "{name}");
     let (header, trailer, records) = read(&file);
@@ -186,7 +188,7 @@ async fn a_backup_under_load_is_the_state_at_one_position_and_is_restored_elsewh
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_a_cut_and_a_foreign_backup_leave_the_journal_empty() {
     let dir = tempfile::tempdir().unwrap();
-    let (file, _) = backed_up(dir.path()).await;
+    let (file, _) = backed_up(dir.path(), 0).await;
     let good = fs::read(&file).unwrap();
     let mut damaged = good.clone();
     let middle = good.len() / 2;
@@ -359,4 +361,59 @@ async fn every_checkpoint_has_the_hash_of_its_state_and_one_of_another_state_is_
     let (found, expected) = (tree.state_hash(), tree.state_hash() ^ 1);
     let hashes = format!("(hash {found:016x}, not {expected:016x})");
     assert!(refused.contains(&file) && refused.contains(&hashes), "{refused}");
+}
+
+/// Set in a process that is there to be killed: the directory of its master.
+const TO_BE_KILLED: &str = "ALLUXIO_TEST_TO_BE_KILLED";
+
+/// Not a test of its own: what the process does that the next test kills.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_takes_backups_until_it_is_killed() {
+    let Some(dir) = std::env::var_os(TO_BE_KILLED) else { return };
+    let dir = PathBuf::from(dir);
+    let master = start(&dir, &[]).await.unwrap();
+    loop {
+        backup(&as_user(&master, SUPERUSER), dir.join("backups").to_str().unwrap()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_killed_in_the_middle_of_a_backup_leaves_nothing_under_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    format_in(dir.path());
+    populate(dir.path(), 60_000).await;
+    let backups = dir.path().join("backups");
+    let names = || -> Vec<String> {
+        let Ok(found) = fs::read_dir(&backups) else { return Vec::new() };
+        found.map(|item| item.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let is_whole = |name: &String| alluxio_journal::backup::begun_at(name).is_some();
+    for round in 0..3 {
+        let before: Vec<_> = names().into_iter().filter(is_whole).collect();
+        let mut process = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "backup::a_process_that_takes_backups_until_it_is_killed"])
+            .env(TO_BE_KILLED, dir.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // Once a backup has begun, or, in later rounds, some are whole and another has begun.
+        eventually("a backup is being written", async || {
+            assert!(process.try_wait().unwrap().is_none(), "it ended by itself");
+            let (whole, begun): (Vec<_>, Vec<_>) = names().into_iter().partition(&is_whole);
+            whole.len() >= before.len() + round && !begun.is_empty()
+        })
+        .await;
+        process.kill().unwrap();
+        process.wait().unwrap();
+        for name in names().iter().filter(|name| is_whole(name)) {
+            let (_, trailer, records) = read(&backups.join(name));
+            assert_eq!(trailer.items, records.len() as u64, "{name} is whole");
+        }
+    }
+    let master = start(dir.path(), &[]).await.unwrap();
+    let status = backup(&as_user(&master, SUPERUSER), backups.to_str().unwrap()).await;
+    assert_eq!(status.state(), meta_pb::BackupState::Completed, "{}", status.error);
+    assert!(read(Path::new(&status.uri)).2.len() > 60_000);
+    master.stop(Duration::from_secs(5)).await;
 }

@@ -286,10 +286,64 @@ async fn a_journal_of_another_cluster_is_refused() {
     assert!(error.contains("belongs to another cluster") && named, "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_writes_the_backup_and_the_primary_when_there_is_none() {
+    let cluster = Cluster::format(1, 1_000_000).await;
+    let one = cluster.start("a").await;
+    // Its name tells who wrote a backup.
+    let name = [("alluxio.master.hostname", "localhost".to_owned())];
+    let two = cluster.start_with("b", Host::real(), &name).await.unwrap();
+    let client = client([&one]);
+    create_many(&client, "/d", 200).await;
+    let states = async || {
+        let request = meta_pb::GetMasterInfoRequest {};
+        ask!(client, MetaMasterClient, get_master_info, request).unwrap().states
+    };
+    eventually("the standby is known", async || states().await.len() == 2).await;
+    let target = cluster.dir.path().join("backups").to_str().unwrap().to_owned();
+    let status = back_up(&client, &target).await;
+    let tree = one.namespace().unwrap();
+    assert_eq!(status.host, "localhost");
+    assert_eq!((status.sequence, status.state_hash), (tree.applied().0, tree.state_hash()));
+    assert!(Path::new(&status.uri).starts_with(&target));
+    assert!(status.entries > 200);
+
+    // Under load too it holds what was acknowledged before, and is restored elsewhere.
+    let writing = tokio::spawn({
+        let client = as_user(&one, SUPERUSER);
+        async move { create_many(&client, "/load", 400).await }
+    });
+    let acknowledged = tree.applied().0;
+    let status = back_up(&client, &target).await;
+    assert_eq!(status.host, "localhost");
+    assert!(status.sequence >= acknowledged);
+    writing.await.unwrap();
+    let other = Cluster::format(1, 1_000_000).await;
+    let restore = [("alluxio.master.journal.init.from.backup", status.uri.clone())];
+    let restored = other.start_with("a", Host::real(), &restore).await.unwrap();
+    assert_eq!(restored.namespace().unwrap().applied().0, status.sequence + 1);
+    stop([restored]).await;
+
+    // The primary may be told to do it, and does it when the standby cannot.
+    let (directory, local) = (target.clone(), true);
+    let request =
+        meta_pb::BackupRequest { directory, local, bypass_delegation: true, ..Default::default() };
+    assert_eq!(finished(&client, request.clone()).await.host, "127.0.0.1");
+    stop([two]).await;
+    eventually("the standby is forgotten", async || states().await.len() == 1).await;
+    let request = meta_pb::BackupRequest { bypass_delegation: false, ..request };
+    let status = finished(&client, request).await;
+    assert_eq!((status.host.as_str(), status.state_hash), ("127.0.0.1", tree.state_hash()));
+    stop([one]).await;
+}
+
 /// Takes a backup into a directory of this machine.
 async fn back_up(primary: &Primary, directory: &str) -> meta_pb::BackupStatus {
     let (directory, local) = (directory.to_owned(), true);
-    let request = meta_pb::BackupRequest { directory, local, ..Default::default() };
+    finished(primary, meta_pb::BackupRequest { directory, local, ..Default::default() }).await
+}
+
+async fn finished(primary: &Primary, request: meta_pb::BackupRequest) -> meta_pb::BackupStatus {
     let mut status = ask!(primary, MetaMasterClient, backup, request.clone()).unwrap();
     eventually("the backup ends", async || {
         let request = meta_pb::GetBackupStatusRequest { id: status.id.clone() };

@@ -3,14 +3,19 @@
 use alluxio_config::{Config, MasterConfig};
 use alluxio_election::{Candidate, Elector, FixedElector};
 use alluxio_host::Host;
-use alluxio_journal::{FolderJournal, FolderOptions};
+use alluxio_journal::{EntryBatch, FolderJournal, FolderOptions, JournalStore};
+use alluxio_master::recover::recover;
 use alluxio_master::{Deps, Handle, OpenJournal, OpenedJournal, StartError};
+use alluxio_namespace::Foundation;
 use alluxio_proto::v1::common::WriteType;
 use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
 use alluxio_rpc::primary::{CallerChannel, channel};
 use alluxio_rpc::{Caller, HostPort, Primary, RetryPolicy};
-use alluxio_types::OperationId;
+use alluxio_types::{
+    Entry, FileKind, Fingerprint, InodeId, InodeRecord, Mode, OperationId, PersistenceState, Term,
+    TtlAction, UnixMillis,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,4 +151,63 @@ pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
         }
     };
     tokio::time::timeout(PATIENCE, waited).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// Fills the journal in `dir`, which is formatted, with so many files, without asking a master for each.
+pub(crate) async fn populate(dir: &Path, files: u64) {
+    start(dir, &[]).await.unwrap().stop(Duration::from_secs(5)).await;
+    let options = FolderOptions::new(dir.join("journal"));
+    let journal = FolderJournal::open(options, &Host::real(), Arc::new(())).unwrap();
+    let (_, recovered) = recover(&journal, &Foundation::default()).unwrap();
+    let term = Term(recovered.term.0 + 1);
+    journal.fence(term).unwrap();
+    let id = |number: u64| InodeId(((1 << 20) + number) << 24 | 0xFF_FFFF);
+    let mut batch = EntryBatch::new(recovered.last.next());
+    let (mut directory, mut made) = (InodeId::ROOT, 0);
+    for number in 0..files {
+        if number % FILES_IN_DIRECTORY == 0 {
+            directory = id(made);
+            batch.push(&inode(directory, InodeId::ROOT, format!("bulk-{number}"), true));
+            made += 1;
+        }
+        batch.push(&inode(id(made), directory, format!("file-{number:012}"), false));
+        made += 1;
+        if batch.len() > 2000 || number + 1 == files {
+            batch.push(&Entry::ReserveContainers { next: (1 << 20) + made });
+            let last = batch.last();
+            let full = std::mem::replace(&mut batch, EntryBatch::new(last.next()));
+            journal.append(term, full).await.unwrap();
+        }
+    }
+    journal.close().unwrap();
+}
+
+/// Files in each directory that [`populate`] makes.
+const FILES_IN_DIRECTORY: u64 = 1000;
+
+fn inode(id: InodeId, parent: InodeId, name: String, is_directory: bool) -> Entry {
+    let at = UnixMillis(1_750_000_000_000);
+    Entry::Create(Box::new(InodeRecord {
+        id,
+        parent,
+        name,
+        kind: if is_directory { FileKind::Directory } else { FileKind::File },
+        owner: SUPERUSER.into(),
+        group: SUPERUSER.into(),
+        mode: Mode(0o755),
+        created: at,
+        modified: at,
+        accessed: at,
+        length: if is_directory { 0 } else { 1 << 20 },
+        block_size_bytes: if is_directory { 0 } else { 64 << 20 },
+        completed: true,
+        pinned: false,
+        persistence: PersistenceState::NotPersisted,
+        fingerprint: Fingerprint::default(),
+        ttl_ms: None,
+        ttl_action: TtlAction::Free,
+        replication_min: 0,
+        replication_max: None,
+        children_loaded: is_directory,
+    }))
 }
