@@ -119,7 +119,10 @@ pub async fn run(invocation: Invocation) -> u8 {
     // Dropping the command undoes what is half done on this machine; servers see the session end.
     let result = tokio::select! {
         result = dispatch(invocation) => result,
-        Ok(()) = tokio::signal::ctrl_c() => Err(CliError::Code(EXIT_INTERRUPTED)),
+        Ok(()) = tokio::signal::ctrl_c() => {
+            screen.note("Interrupted: what was under way is given up, what was done stays done");
+            Err(CliError::Code(EXIT_INTERRUPTED))
+        }
     };
     let flushed = screen.flush();
     match result.and(flushed) {

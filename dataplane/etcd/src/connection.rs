@@ -1,5 +1,6 @@
 //! Asks the members of an etcd, whichever of them answers.
 
+use crate::advice::{Ourselves, advice};
 use crate::{EtcdError, EtcdSettings, Keys, TlsFiles};
 use etcd_client::{Certificate, Channel, Client, ConnectOptions, Identity, TlsOptions};
 use futures::StreamExt;
@@ -28,6 +29,7 @@ pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// A connection to each member of an etcd.
 pub struct Etcd {
     keys: Keys,
+    ourselves: Ourselves,
     options: ConnectOptions,
     members: Vec<Member>,
     /// Makes connections in place of TCP.
@@ -78,6 +80,11 @@ impl Etcd {
             client: Mutex::new(None),
         };
         Ok(Etcd {
+            ourselves: Ourselves {
+                user: settings.user.as_ref().map(|(name, _)| name.clone()),
+                tls: settings.tls.is_some(),
+                prefix: Keys::of(&settings.cluster_name).prefix(),
+            },
             keys: Keys::of(&settings.cluster_name),
             options,
             members: settings.endpoints.iter().map(member).collect(),
@@ -106,8 +113,13 @@ impl Etcd {
         self.members.iter().map(|member| member.endpoint.as_str())
     }
 
-    pub(crate) fn options(&self) -> &ConnectOptions {
-        &self.options
+    /// Without a user this only prepares; with one it asks for a token.
+    pub(crate) async fn connect(&self, endpoint: &str) -> Result<Client, EtcdError> {
+        let options = Some(self.options.clone());
+        Ok(match &self.channels {
+            None => Client::connect([endpoint], options).await?,
+            Some(make) => Client::from_channel(Channel::Tonic(make(endpoint)), options).await?,
+        })
     }
 
     fn preferred(&self) -> usize {
@@ -120,15 +132,21 @@ impl Etcd {
         if let Some(client) = &*client {
             return Ok(client.clone());
         }
-        // Without a user this only prepares; with one it asks for a token.
-        let options = Some(self.options.clone());
-        let made = match &self.channels {
-            None => Client::connect([&member.endpoint], options).await?,
-            Some(make) => {
-                Client::from_channel(Channel::Tonic(make(&member.endpoint)), options).await?
-            }
-        };
+        let made = self.connect(&member.endpoint).await?;
         Ok(client.insert(made).clone())
+    }
+
+    /// The same error with the way out, where there is one.
+    fn advise(&self, error: EtcdError) -> EtcdError {
+        let advised = |reason: String| match advice(&reason, &self.ourselves) {
+            Some(advice) => format!("{reason}; {advice}"),
+            None => reason,
+        };
+        match error {
+            EtcdError::Refused { reason } => EtcdError::Refused { reason: advised(reason) },
+            EtcdError::Unreachable { reason } => EtcdError::Unreachable { reason: advised(reason) },
+            error => error,
+        }
     }
 
     async fn ask<T, F, Fut>(&self, index: usize, call: &F) -> (usize, Result<T, EtcdError>)
@@ -140,7 +158,7 @@ impl Etcd {
             Ok(client) => call(client).await.map_err(EtcdError::from),
             Err(error) => Err(error),
         };
-        (index, result)
+        (index, result.map_err(|error| self.advise(error)))
     }
 
     /// Asks something that may be asked twice. A member that does not answer soon is overtaken by the
@@ -216,7 +234,7 @@ impl Etcd {
     /// **Errors**: as [`Etcd::read`].
     pub async fn stream_client(&self) -> Result<Client, EtcdError> {
         match timeout(CONNECT_LIMIT, self.client(self.preferred())).await {
-            Ok(client) => client,
+            Ok(client) => client.map_err(|error| self.advise(error)),
             Err(_) => Err(EtcdError::Late { limit: CONNECT_LIMIT }),
         }
     }

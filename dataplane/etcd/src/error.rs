@@ -63,7 +63,7 @@ impl EtcdError {
 impl From<etcd_client::Error> for EtcdError {
     fn from(error: etcd_client::Error) -> Self {
         let etcd_client::Error::GRpcStatus(status) = &error else {
-            return EtcdError::Unreachable { reason: error.to_string() };
+            return EtcdError::Unreachable { reason: chain(&error) };
         };
         let reason = status.message().to_owned();
         match status.code() {
@@ -81,17 +81,28 @@ impl From<etcd_client::Error> for EtcdError {
             tonic::Code::ResourceExhausted if reason.contains("space") => {
                 EtcdError::Full { reason }
             }
-            _ => EtcdError::Unreachable { reason: chain(status) },
+            _ => EtcdError::Unreachable { reason: reason_of(status) },
         }
     }
 }
 
+fn reason_of(status: &tonic::Status) -> String {
+    match std::error::Error::source(status) {
+        Some(source) => format!("{}: {}", status.message(), chain(source)),
+        None => status.message().to_owned(),
+    }
+}
+
 /// A transport's message says little without its causes.
-fn chain(status: &tonic::Status) -> String {
-    let mut text = status.message().to_owned();
-    let mut source = std::error::Error::source(status);
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
     while let Some(error) = source {
-        text = format!("{text}: {error}");
+        // Layers repeat each other.
+        let layer = error.to_string();
+        if !text.ends_with(&layer) {
+            text = format!("{text}: {layer}");
+        }
         source = error.source();
     }
     text

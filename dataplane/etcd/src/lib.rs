@@ -7,6 +7,7 @@
 //!
 //! Reading order: [`settings`], [`keys`], [`error`], [`connection`], [`members`].
 
+mod advice;
 pub mod connection;
 pub mod error;
 pub mod keys;

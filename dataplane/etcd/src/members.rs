@@ -25,7 +25,7 @@ pub struct MemberFacts {
     pub health: Result<MemberHealth, EtcdError>,
 }
 
-/// What a member says of itself.
+/// What a member says of itself; only that it is there (no version) when our user may not know more.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MemberHealth {
     /// Its version.
@@ -42,22 +42,40 @@ pub struct MemberHealth {
     pub problems: Vec<String>,
 }
 
-impl From<StatusResponse> for MemberHealth {
-    fn from(status: StatusResponse) -> Self {
-        let id = status.header().map_or(0, |header| header.member_id());
-        MemberHealth {
-            version: status.version().to_owned(),
-            is_leader: id != 0 && status.leader() == id,
-            raft_term: status.raft_term(),
-            raft_index: status.raft_index(),
-            db_bytes: u64::try_from(status.db_size()).unwrap_or(0),
-            problems: status.errors().to_vec(),
-        }
-    }
-}
+/// The number of a member that answered, and how it is.
+type Answer = (u64, MemberHealth);
 
 /// What came of asking one configured endpoint.
-type Asked = (String, Result<StatusResponse, EtcdError>);
+type Asked = (String, Result<Answer, EtcdError>);
+
+fn of_status(status: &StatusResponse) -> Answer {
+    let id = status.header().map_or(0, |header| header.member_id());
+    let health = MemberHealth {
+        version: status.version().to_owned(),
+        is_leader: id != 0 && status.leader() == id,
+        raft_term: status.raft_term(),
+        raft_index: status.raft_index(),
+        db_bytes: u64::try_from(status.db_size()).unwrap_or(0),
+        problems: status.errors().to_vec(),
+    };
+    (id, health)
+}
+
+/// Asks a member how it is. Where only administrators may know, it is well when it answers a read that
+/// needs the majority.
+async fn ask(mut client: Client, key: &str) -> Result<Answer, EtcdError> {
+    match client.status().await.map_err(EtcdError::from) {
+        Ok(status) => Ok(of_status(&status)),
+        Err(EtcdError::Refused { .. }) => {
+            let found = client.get(key, None).await?;
+            let header = found.header();
+            let raft_term = header.map_or(0, |header| header.raft_term());
+            let health = MemberHealth { raft_term, ..MemberHealth::default() };
+            Ok((header.map_or(0, |header| header.member_id()), health))
+        }
+        Err(error) => Err(error),
+    }
+}
 
 impl Etcd {
     /// All members with their health. Members that no configured endpoint leads to are asked at the
@@ -82,27 +100,27 @@ impl Etcd {
                 id: member.id(),
                 client_urls: member.client_urls().to_vec(),
                 is_learner: member.is_learner(),
-                health: health.map(MemberHealth::from),
+                health: health.map(|(_, health)| health),
             });
         }
         members
     }
 
     async fn ask_status(&self, index: usize) -> Asked {
-        let asking = async { Ok(self.client(index).await?.status().await?) };
+        // In a box, as connecting is: it is large.
+        let key = self.keys().leader();
+        let asking = Box::pin(async { ask(self.client(index).await?, &key).await });
         let endpoint = self.endpoints().nth(index).unwrap_or_default().to_owned();
         (endpoint, within(asking).await)
     }
 
-    async fn ask_elsewhere(&self, urls: &[String]) -> Result<StatusResponse, EtcdError> {
+    async fn ask_elsewhere(&self, urls: &[String]) -> Result<Answer, EtcdError> {
         let Some(url) = urls.first() else {
             // etcd knows members that were added and never started so.
             return Err(EtcdError::Unreachable { reason: "it never started".into() });
         };
-        let asking = async {
-            let mut client = Client::connect([url], Some(self.options().clone())).await?;
-            Ok(client.status().await?)
-        };
+        let key = self.keys().leader();
+        let asking = Box::pin(async { ask(self.connect(url).await?, &key).await });
         within(asking).await
     }
 }
@@ -115,26 +133,22 @@ async fn within<T>(asking: impl Future<Output = Result<T, EtcdError>>) -> Result
 }
 
 /// The answer of the member with that number, or what went wrong at one of its addresses.
-fn take(
-    asked: &mut Vec<Asked>,
-    id: u64,
-    urls: &[String],
-) -> Option<Result<StatusResponse, EtcdError>> {
+fn take(asked: &mut Vec<Asked>, id: u64, urls: &[String]) -> Option<Result<Answer, EtcdError>> {
     let plain = |url: &str| url.split("://").last().unwrap_or_default().to_owned();
     let found = asked.iter().position(|(endpoint, answer)| match answer {
-        Ok(status) => status.header().is_some_and(|header| header.member_id() == id),
+        Ok((answered, _)) => *answered == id,
         Err(_) => urls.iter().any(|url| plain(url) == plain(endpoint)),
     })?;
     Some(asked.swap_remove(found).1)
 }
 
 fn of_endpoint((endpoint, answer): Asked) -> MemberFacts {
-    let id = answer.as_ref().ok().and_then(StatusResponse::header).map_or(0, |h| h.member_id());
+    let id = answer.as_ref().map_or(0, |(id, _)| *id);
     MemberFacts {
         name: String::new(),
         id,
         client_urls: vec![endpoint],
         is_learner: false,
-        health: answer.map(MemberHealth::from),
+        health: answer.map(|(_, health)| health),
     }
 }

@@ -22,10 +22,19 @@ struct Member {
     name: String,
     client_port: u16,
     peer_port: u16,
+    /// Where health and metrics are, when the client port asks for certificates.
+    metrics_port: Option<u16>,
     data: PathBuf,
     extra: Vec<String>,
     /// `None` while it is down.
     server: Option<Server>,
+}
+
+impl Member {
+    /// The port that answers plain HTTP.
+    fn open_port(&self) -> u16 {
+        self.metrics_port.unwrap_or(self.client_port)
+    }
 }
 
 impl Etcd {
@@ -38,12 +47,22 @@ impl Etcd {
 
     /// The same with further arguments for every member.
     pub fn start_with(members: usize, extra: &[&str]) -> Etcd {
+        Self::start_members(members, extra, false)
+    }
+
+    /// The same with TLS for clients; `extra` names the certificates.
+    pub fn start_secured(members: usize, extra: &[&str]) -> Etcd {
+        Self::start_members(members, extra, true)
+    }
+
+    fn start_members(members: usize, extra: &[&str], secured: bool) -> Etcd {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let members = (0..members)
             .map(|index| Member {
                 name: format!("m{index}"),
                 client_port: free_port(),
                 peer_port: free_port(),
+                metrics_port: secured.then(free_port),
                 data: dir.path().join(format!("m{index}")),
                 extra: extra.iter().map(|arg| (*arg).to_owned()).collect(),
                 server: None,
@@ -90,7 +109,7 @@ impl Etcd {
         let start = Instant::now();
         while start.elapsed() < LEADER_LIMIT {
             let leads = |member: &Member| {
-                let metrics = ask(member.client_port, "/metrics").unwrap_or_default();
+                let metrics = ask(member.open_port(), "/metrics").unwrap_or_default();
                 metrics.lines().any(|line| line == "etcd_server_is_leader 1")
             };
             if let Some(index) = self.members.iter().position(leads) {
@@ -107,7 +126,7 @@ impl Etcd {
     /// **Panics** with its log when that takes too long.
     pub fn wait_until_healthy(&mut self, index: usize) {
         let member = &mut self.members[index];
-        let port = member.client_port;
+        let port = member.open_port();
         let server = member.server.as_mut().expect("the member was started");
         server.wait_until(|_| {
             let answer = ask(port, "/health").unwrap_or_default();
@@ -121,7 +140,8 @@ impl Etcd {
             self.members.iter().map(|m| format!("{}={}", m.name, peer(m))).collect();
         let program = cache::require(cache::etcd(), "etcd");
         let member = &mut self.members[index];
-        let client = format!("http://127.0.0.1:{}", member.client_port);
+        let scheme = if member.metrics_port.is_some() { "https" } else { "http" };
+        let client = format!("{scheme}://127.0.0.1:{}", member.client_port);
         let mut command = Server::supervised(&program);
         command
             .args(["--name", &member.name, "--data-dir"])
@@ -132,6 +152,9 @@ impl Etcd {
             .args(["--initial-cluster", &cluster.join(",")])
             .args(["--initial-cluster-token", "alluxio-tests", "--log-level", "warn"])
             .args(&member.extra);
+        if let Some(port) = member.metrics_port {
+            command.args(["--listen-metrics-urls", &format!("http://127.0.0.1:{port}")]);
+        }
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         member.server = Some(Server::start(command, dir));
     }

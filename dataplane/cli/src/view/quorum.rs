@@ -262,6 +262,7 @@ fn etcd_table(members: &[EtcdMember]) -> Vec<String> {
 
 fn etcd_state(member: &EtcdMember) -> &'static str {
     match (member.healthy, member.version.is_empty()) {
+        // Without a version, too: etcd with users tells more to its administrators only.
         (true, _) => "AVAILABLE",
         // It answers, and something is wrong with it.
         (false, false) => "UNHEALTHY",

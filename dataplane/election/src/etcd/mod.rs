@@ -168,7 +168,7 @@ impl Elector for EtcdElector {
     }
 
     async fn keepers(&self) -> Vec<MemberFacts> {
-        self.core.store.etcd.members().await
+        Box::pin(self.core.store.etcd.members()).await
     }
 }
 
