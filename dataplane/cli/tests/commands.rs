@@ -129,6 +129,12 @@ async fn a_directory_goes_in_and_comes_back_unchanged() {
     assert!(ends.iter().any(|end| end.ends_with("100% /d/big")), "cached fully: {listed}");
     let stat = shell.fs("stat -f %z-%b /d/big").await.ok();
     assert_eq!(stat, "1500001-6\n");
+    for path in ["/d/empty", "/d/sub"] {
+        let id = shell.fs(&format!("stat -f %i {path}")).await.ok();
+        let by_id = shell.fs(&format!("stat --file-id -f %N {}", id.trim())).await.ok();
+        assert_eq!(by_id.trim(), path.rsplit('/').next().unwrap());
+    }
+    assert!(shell.fs("stat --file-id 77").await.refused().starts_with("stat 77: "));
     let back = shell.local("back");
     shell.fs(&format!("copyToLocal /d {back}")).await.ok();
     for name in ["big", "empty", "sub/small"] {

@@ -15,7 +15,8 @@ use alluxio_host::Host;
 use alluxio_rpc::etcd::EtcdDirectory;
 use alluxio_rpc::{Caller, Directory, HostPort, Primary, RetryPolicy, RpcError};
 use alluxio_types::{
-    Access, AlluxioPath, BlockId, BlockInfo, Code, Coded, FileStatus, Mode, WorkerInfo, WriteType,
+    Access, AlluxioPath, BlockId, BlockInfo, Code, Coded, FileStatus, InodeId, Mode, WorkerInfo,
+    WriteType,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -440,6 +441,11 @@ impl FileSystem {
             }
         }
         Ok(sum)
+    }
+
+    /// Where the file or directory with that id is now. **Errors**: `NotFound`.
+    pub async fn path_of(&self, id: InodeId) -> Result<AlluxioPath, ClientError> {
+        self.inner.master.path_of(id).await
     }
 
     /// What the primary master says of itself.

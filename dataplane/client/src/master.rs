@@ -429,6 +429,16 @@ impl Master {
         let missing = alluxio_proto::convert::ConvertError::Missing { field: "info" };
         Ok((response.info.ok_or(missing)?.try_into()?, response.path))
     }
+
+    /// Where the file with that id is now.
+    pub(crate) async fn path_of(&self, file: InodeId) -> Result<AlluxioPath, ClientError> {
+        let request = GetBlockInfoRequest { block_id: file.0 };
+        let path = call!(self, Harmless, blocks, get_block_info, request).path;
+        AlluxioPath::parse(&path).map_err(|error| {
+            let target = self.primary.current().map(|at| at.to_string()).unwrap_or_default();
+            RpcError::BadReply { target, why: error.to_string() }.into()
+        })
+    }
 }
 
 fn mount_point(mount: pb::MountPoint) -> Result<MountPoint, ClientError> {

@@ -7,7 +7,7 @@ use crate::target;
 use crate::view::file::{self, ListView, Timestamp, Totals, UsageView};
 use crate::view::json;
 use alluxio_client::{Freshness, GetStatusOptions, ListStatusOptions, MetadataLoad, SyncInterval};
-use alluxio_types::{AlluxioPath, Code, FileStatus};
+use alluxio_types::{AlluxioPath, Code, FileStatus, InodeId};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -301,16 +301,12 @@ pub struct Stat {
 
 impl Stat {
     pub(crate) async fn run(&self, session: &Session, screen: &Screen) -> Result<(), CliError> {
-        if self.file_id {
-            return Err(CliError::Refused {
-                message: "stat --file-id: files cannot be looked up by id yet, give the path"
-                    .to_owned(),
-            });
-        }
+        let paths =
+            if self.file_id { self.paths_of_ids(session).await? } else { self.paths.clone() };
         // What %y prints does not depend on how ls prints dates.
         let date = crate::view::date::DateFormat::new("yyyy-MM-dd HH:mm:ss");
         session
-            .each(screen, &self.paths, async |path| {
+            .each(screen, &paths, async |path| {
                 let status = session.status(&path, "stat").await?;
                 match &self.format {
                     _ if screen.json => screen.value(&json::status(&status)),
@@ -319,6 +315,22 @@ impl Stat {
                 }
             })
             .await
+    }
+
+    /// Where the files with these ids are. **Errors**: of the first id that is none.
+    async fn paths_of_ids(&self, session: &Session) -> Result<Vec<String>, CliError> {
+        let mut paths = Vec::new();
+        for text in &self.paths {
+            let id = text.parse().map_err(|_| CliError::BadArgument {
+                what: "file id",
+                value: text.clone(),
+                expected: "a number, as 'stat -f %i' prints it".to_owned(),
+            })?;
+            let path = session.fs()?.path_of(InodeId(id)).await;
+            let path = path.map_err(|error| CliError::cluster(format!("stat {id}"), &error))?;
+            paths.push(path.to_string());
+        }
+        Ok(paths)
     }
 }
 

@@ -78,9 +78,10 @@ pub fn summary(master: &MasterInfo, workers: &[WorkerInfo], date: &DateFormat) -
     lines
 }
 
-/// The newest one that the primary holds, and how many entries came after it.
+/// The newest one that any master holds, and how many entries came after it.
 fn last_checkpoint(master: &MasterInfo, date: &DateFormat) -> String {
-    let checkpoint = master.states.first().and_then(|state| state.checkpoint);
+    let held = master.states.iter().filter_map(|state| state.checkpoint);
+    let checkpoint = held.max_by_key(|checkpoint| checkpoint.seq);
     let since =
         master.journal_seq.saturating_sub(checkpoint.map_or(0, |checkpoint| checkpoint.seq));
     format!("{}; {since} entries since", quorum::checkpoint(checkpoint, date))

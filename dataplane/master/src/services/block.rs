@@ -40,6 +40,10 @@ impl BlockMasterClient for BlockService {
         user(&request)?;
         let block = BlockId(request.into_inner().block_id);
         let status = self.slot.primary()?.status_by_id(block.inode()).await?;
+        if block.0 == status.id.0 {
+            // The id of the file itself: its path is all that there is to say.
+            return Ok(Response::new(pb::GetBlockInfoResponse { info: None, path: status.path }));
+        }
         let known = status.blocks.iter().find(|info| info.id == block);
         let Some(info) = known else {
             return Err(MasterError::OutOfBounds {
