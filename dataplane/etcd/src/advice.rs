@@ -7,6 +7,8 @@ pub(crate) struct Ourselves {
     pub(crate) user: Option<String>,
     /// Whether TLS is spoken.
     pub(crate) tls: bool,
+    /// Whether we have a certificate to show.
+    pub(crate) certificate: bool,
     /// What all our keys start with.
     pub(crate) prefix: String,
 }
@@ -45,6 +47,12 @@ pub(crate) fn advice(reason: &str, ourselves: &Ourselves) -> Option<String> {
             .to_owned()
     } else if !ourselves.tls && is_cut_off_before_a_word(reason) {
         "does etcd speak TLS here? Then alluxio.etcd.tls.enabled must be true".to_owned()
+    } else if ourselves.tls && !ourselves.certificate && is_cut_off(reason) {
+        // In TLS 1.3 the server says so after our greeting is over: its word may be lost with the
+        // connection.
+        "if etcd asks for certificates, alluxio.etcd.tls.client.cert and \
+         alluxio.etcd.tls.client.key are needed"
+            .to_owned()
     } else {
         return None;
     };
@@ -55,6 +63,12 @@ pub(crate) fn advice(reason: &str, ourselves: &Ourselves) -> Option<String> {
 fn is_about_our_certificate(reason: &str) -> bool {
     let alerts = ["CertificateRequired", "BadCertificate", "UnknownCA", "CertificateUnknown"];
     reason.contains("fatal alert") && alerts.iter().any(|alert| reason.contains(alert))
+}
+
+/// A connection that ended without a reason.
+fn is_cut_off(reason: &str) -> bool {
+    let ways = ["connection closed", "operation was canceled", "reset by peer", "broken pipe"];
+    ways.iter().any(|way| reason.to_ascii_lowercase().contains(way))
 }
 
 /// What a server that waits for a TLS greeting does to others.
@@ -68,7 +82,12 @@ mod tests {
 
     #[test]
     fn each_refusal_names_the_key_that_mends_it() {
-        let ourselves = Ourselves { user: Some("ann".into()), tls: true, prefix: "/blue/".into() };
+        let ourselves = Ourselves {
+            user: Some("ann".into()),
+            tls: true,
+            certificate: false,
+            prefix: "/blue/".into(),
+        };
         for (reason, key) in [
             ("etcdserver: authentication failed, invalid user ID or password", "etcd.password"),
             ("etcdserver: user name is empty", "alluxio.etcd.username"),
@@ -77,6 +96,7 @@ mod tests {
             ("invalid peer certificate: UnknownIssuer", "alluxio.etcd.tls.ca.cert"),
             ("invalid peer certificate: NotValidForName", "alluxio.etcd.tls.server.name"),
             ("received fatal alert: CertificateRequired", "alluxio.etcd.tls.client.cert"),
+            ("operation was canceled: connection closed", "alluxio.etcd.tls.client.cert"),
             ("received corrupt message of type InvalidContentType", "alluxio.etcd.tls.enabled"),
         ] {
             let text = advice(reason, &ourselves).unwrap_or_default();

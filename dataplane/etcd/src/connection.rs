@@ -83,6 +83,7 @@ impl Etcd {
             ourselves: Ourselves {
                 user: settings.user.as_ref().map(|(name, _)| name.clone()),
                 tls: settings.tls.is_some(),
+                certificate: settings.tls.as_ref().is_some_and(|tls| tls.identity.is_some()),
                 prefix: Keys::of(&settings.cluster_name).prefix(),
             },
             keys: Keys::of(&settings.cluster_name),
