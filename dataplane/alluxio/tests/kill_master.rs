@@ -16,10 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 /// Unless the variable below says otherwise, as `cargo xtask soak` does.
 const KILLS: u64 = 50;
 const KILLS_VARIABLE: &str = "ALLUXIO_TEST_KILLS";
+/// Longest time from a kill to the next served change, on a loaded machine.
+const SERVED_WITHIN: Duration = Duration::from_secs(60);
 /// The last one writes through.
 const CLIENTS: u64 = 4;
 
@@ -67,13 +70,15 @@ impl Load {
     /// What is at a path now; asks until a master answers.
     fn look(&self, name: &str) -> Option<Thing> {
         let options = GetStatusOptions { without_blocks: true, ..Default::default() };
-        loop {
+        let start = Instant::now();
+        while start.elapsed() < SERVED_WITHIN {
             match self.fs.get_status(&self.path(name), &options) {
                 Ok(status) => return Some(thing(&status)),
                 Err(error) if error.code() == Code::NotFound => return None,
                 Err(error) => assert!(is_outage(&error), "{name}: {error}"),
             }
         }
+        panic!("{name}: no master answers");
     }
 
     fn any(&self, wanted: impl Fn(&str, Thing) -> bool) -> Option<String> {
@@ -259,7 +264,16 @@ fn client(cluster: &ProcessCluster) -> FileSystem {
 
 fn wait_for(acknowledged: &Receiver<()>, count: u64) {
     for _ in 0..count {
-        acknowledged.recv().unwrap();
+        acknowledged.recv_timeout(SERVED_WITHIN).expect("changes go on after a kill");
+    }
+}
+
+/// Ends the clients also when the test fails, which waits for them.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -323,8 +337,9 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
             })
             .collect();
         drop(sender);
+        let stopping = StopAtEnd(&stop);
         kill_over_and_over(&mut cluster, kills, &acknowledged);
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     loads.iter().for_each(Load::verify);

@@ -5,6 +5,7 @@ use crate::local::config_of;
 use alluxio_client::FileSystem;
 use alluxio_config::{Config, properties};
 use alluxio_host::Host;
+use alluxio_testservers::process::free_port;
 use anyhow::{Context, ensure};
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,7 +41,9 @@ impl ProcessCluster {
                 properties.insert(format!("alluxio.{role}.{key}"), "127.0.0.1".to_owned());
             }
             for key in ["rpc", "web"] {
-                properties.insert(format!("alluxio.{role}.{key}.port"), "0".to_owned());
+                // The master comes back at the address that it had.
+                let port = if role == "master" { free_port() } else { 0 };
+                properties.insert(format!("alluxio.{role}.{key}.port"), port.to_string());
             }
         }
         properties.insert("alluxio.worker.data.port".to_owned(), "0".to_owned());
@@ -84,11 +87,8 @@ impl ProcessCluster {
 
     /// The binary with the cluster's configuration, without input and output.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ALLUXIO_")) {
-            command.env_remove(name);
-        }
-        command.args(arguments).env("ALLUXIO_CONF_DIR", self.conf_dir());
+        let mut command = bare_command(&self.binary, &self.conf_dir());
+        command.args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
@@ -102,20 +102,12 @@ impl ProcessCluster {
         output.with_context(|| format!("{}", self.binary.display()))
     }
 
-    /// Starts the master; after the first time, at the address it had.
+    /// Starts the master, always at the same address.
     ///
     /// **Errors**: what it says when it does not start.
     pub fn start_master(&mut self) -> anyhow::Result<()> {
         let log = self.dir.path().join("logs/master.log");
-        let master = Server::start(&self.binary, "master", &self.conf_dir(), &log)?;
-        for (field, key) in [("rpc", "alluxio.master.rpc.port"), ("web", "alluxio.master.web.port")]
-        {
-            let address = master.ready_field(field).as_str().context("address in the log")?;
-            let (_, port) = address.rsplit_once(':').context("host:port in the log")?;
-            self.properties.insert(key.to_owned(), port.to_owned());
-        }
-        self.master = Some(master);
-        self.write_site_file("conf", &[])?;
+        self.master = Some(Server::start(&self.binary, "master", &self.conf_dir(), &log)?);
         Ok(())
     }
 
@@ -175,4 +167,15 @@ impl ProcessCluster {
     pub fn master_pid(&self) -> Option<u32> {
         self.master.as_ref().map(Server::pid)
     }
+}
+
+/// The binary with a configuration folder, and nothing of the configuration that the test itself runs
+/// in.
+pub(crate) fn bare_command(binary: &Path, conf_dir: &Path) -> Command {
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ALLUXIO_")) {
+        command.env_remove(name);
+    }
+    command.env("ALLUXIO_CONF_DIR", conf_dir);
+    command
 }

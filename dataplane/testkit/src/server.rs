@@ -1,6 +1,7 @@
 //! One server process of the built binary.
 
-use anyhow::{Context, bail};
+use crate::processes::bare_command;
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -17,8 +18,6 @@ const END_WITHIN: Duration = Duration::from_secs(30);
 /// A running server. Dropping it kills it, as `kill -9` does.
 pub struct Server {
     child: Child,
-    /// The log line that said that it is ready.
-    ready: Value,
     log: PathBuf,
 }
 
@@ -29,11 +28,8 @@ impl Server {
     /// **Errors**: that it ended, with the end of its log; that it took too long.
     pub fn start(binary: &Path, role: &str, conf_dir: &Path, log: &Path) -> anyhow::Result<Self> {
         let out = File::options().create(true).append(true).open(log)?;
-        let mut command = Command::new(binary);
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ALLUXIO_")) {
-            command.env_remove(name);
-        }
-        command.arg(role).env("ALLUXIO_CONF_DIR", conf_dir).stdin(Stdio::null());
+        let mut command = bare_command(binary, conf_dir);
+        command.arg(role).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(out.try_clone()?);
         let mut child = command.spawn().with_context(|| format!("{}", binary.display()))?;
         let stdout = child.stdout.take().context("standard output is piped")?;
@@ -47,18 +43,18 @@ impl Server {
                     && value["message"].as_str().is_some_and(|text| text.ends_with("is ready"))
                 {
                     // The one who waits may have given up.
-                    let _ = sender.send(value);
+                    let _ = sender.send(());
                 }
             }
         });
-        let mut server = Server { child, ready: Value::Null, log: log.to_owned() };
-        server.ready = server.wait_ready(role, &receiver)?;
+        let mut server = Server { child, log: log.to_owned() };
+        server.wait_ready(role, &receiver)?;
         Ok(server)
     }
 
-    fn wait_ready(&mut self, role: &str, ready: &Receiver<Value>) -> anyhow::Result<Value> {
+    fn wait_ready(&mut self, role: &str, ready: &Receiver<()>) -> anyhow::Result<()> {
         match ready.recv_timeout(READY_WITHIN) {
-            Ok(value) => Ok(value),
+            Ok(()) => Ok(()),
             Err(RecvTimeoutError::Timeout) => bail!("{role} is not ready in time: {}", self.tail()),
             // Its output ended, so it did too.
             Err(RecvTimeoutError::Disconnected) => {
@@ -66,11 +62,6 @@ impl Server {
                 bail!("{role} ended with {status}: {}", self.tail())
             }
         }
-    }
-
-    /// A field of the line that said that it is ready.
-    pub fn ready_field(&self, name: &str) -> &Value {
-        &self.ready[name]
     }
 
     /// Its process id.
@@ -87,15 +78,33 @@ impl Server {
         Ok(())
     }
 
+    /// Freezes it (SIGSTOP): it answers nothing and does not know it.
+    ///
+    /// **Errors**: that the signal cannot be sent.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal("STOP")
+    }
+
+    /// Ends [`Server::pause`].
+    ///
+    /// **Errors**: that the signal cannot be sent.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let pid = self.child.id().to_string();
+        let told = Command::new("kill").args([&format!("-{name}"), &pid]).status()?;
+        ensure!(told.success(), "kill -{name} {pid} ended with {told}");
+        Ok(())
+    }
+
     /// Asks it to stop (SIGTERM) and waits for its end.
     ///
     /// **Errors**: that it does not end in time.
     pub fn terminate(mut self) -> anyhow::Result<ExitStatus> {
+        self.signal("TERM")?;
         let pid = self.child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status()?;
-        if !told.success() {
-            bail!("kill -TERM {pid} ended with {told}");
-        }
         let (sender, receiver) = channel();
         let asked = Instant::now();
         std::thread::scope(|scope| {

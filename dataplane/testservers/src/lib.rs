@@ -20,4 +20,4 @@ pub mod proxy;
 pub use etcd::Etcd;
 pub use hdfs::Hdfs;
 pub use minio::Minio;
-pub use proxy::{Proxy, eventually};
+pub use proxy::{Callers, Proxy, eventually};

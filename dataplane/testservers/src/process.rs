@@ -1,6 +1,8 @@
 //! Child processes that end with us.
 
+use std::collections::hash_map::RandomState;
 use std::fs::File;
+use std::hash::BuildHasher;
 use std::io::{Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -105,8 +107,29 @@ impl Drop for Server {
     }
 }
 
-/// A port that nobody listens on right now.
+/// A port that nobody listens on right now, for a server that will listen on it again after a
+/// restart.
+///
+/// It lies below the range from which the system takes ports for outgoing connections. A port of that
+/// range may be lost while its server is down, and a client that retries there can even be connected to
+/// itself: a TCP socket that is given the port it connects to as its own answers to itself.
+///
+/// **Panics** when there is none.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
-    listener.local_addr().expect("a bound socket has an address").port()
+    const FIRST: u16 = 20_000;
+    let end = first_outgoing_port().max(FIRST + 1);
+    // Test processes run side by side: each begins to look somewhere else.
+    let start = RandomState::new().hash_one(std::process::id());
+    let span = u64::from(end - FIRST);
+    let candidates = (0..span).map(|step| FIRST + (start.wrapping_add(step) % span) as u16);
+    let mut free = candidates.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    free.next().expect("loopback has free ports")
+}
+
+fn first_outgoing_port() -> u16 {
+    /// What Linux takes unless told otherwise.
+    const USUAL: u16 = 32_768;
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+    let first = range.ok().and_then(|range| range.split_whitespace().next()?.parse().ok());
+    first.unwrap_or(USUAL)
 }
