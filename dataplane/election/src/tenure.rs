@@ -115,6 +115,17 @@ impl Tenure {
         self.hold.hold()
     }
 
+    /// For how long the hold has been suspended; zero when it is valid or lost.
+    pub fn suspended_for(&self) -> Duration {
+        match self.hold.deadline.load(Ordering::Acquire) {
+            LOST | ENDLESS => Duration::ZERO,
+            deadline => {
+                let now = self.hold.clock.monotonic();
+                now.saturating_sub(Duration::from_nanos(deadline))
+            }
+        }
+    }
+
     /// Whether the holder may answer now.
     pub fn is_valid(&self) -> bool {
         self.hold() == Hold::Valid
@@ -215,10 +226,11 @@ mod tests {
         let (clock, keeper, tenure) = held(2 * SECOND);
         clock.advance(SECOND);
         assert_eq!(tenure.hold(), Hold::Valid);
-        clock.advance(SECOND);
-        assert_eq!(tenure.hold(), Hold::Suspended);
-        assert!(keeper.confirm(3 * SECOND));
-        assert_eq!(tenure.hold(), Hold::Valid);
+        assert_eq!(tenure.suspended_for(), Duration::ZERO);
+        clock.advance(2 * SECOND);
+        assert_eq!((tenure.hold(), tenure.suspended_for()), (Hold::Suspended, SECOND));
+        assert!(keeper.confirm(4 * SECOND));
+        assert_eq!((tenure.hold(), tenure.suspended_for()), (Hold::Valid, Duration::ZERO));
         assert!(keeper.confirm(SECOND));
         assert_eq!(tenure.hold(), Hold::Valid, "a late confirmation takes nothing away");
         clock.advance(SECOND);

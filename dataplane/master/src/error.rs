@@ -96,6 +96,9 @@ pub enum MasterError {
     /// This master is not the primary, or not any more.
     #[error("this master is not the primary")]
     NotPrimary,
+    /// This master was the primary, and the election does not answer the question whether it still is.
+    #[error("this master cannot reach etcd, and another one may be the primary by now")]
+    Unconfirmed,
     /// The master is stopping.
     #[error("the master is stopping")]
     Stopping,
@@ -106,7 +109,9 @@ impl Coded for MasterError {
         match self {
             MasterError::Refused(refusal) => refusal.code(),
             MasterError::Ufs(error) => error.code(),
-            MasterError::Journal(_) | MasterError::Stopping => Code::Unavailable,
+            MasterError::Journal(_) | MasterError::Unconfirmed | MasterError::Stopping => {
+                Code::Unavailable
+            }
             MasterError::Message(error) => error.code(),
             MasterError::Path(error) => error.code(),
             MasterError::OutOfBounds { .. } | MasterError::ForeignOperation => {
@@ -128,7 +133,7 @@ impl Coded for MasterError {
         match self {
             MasterError::Refused(refusal) => refusal.retry(),
             MasterError::Ufs(error) => error.retry(),
-            MasterError::NotPrimary => Retry::OnNewPrimary,
+            MasterError::NotPrimary | MasterError::Unconfirmed => Retry::OnNewPrimary,
             _ => Retry::Never,
         }
     }
