@@ -3,7 +3,7 @@
 use crate::core::{Call, Core};
 use crate::error::MasterError;
 use crate::sync::{Freshness, is_moved};
-use alluxio_namespace::Delete;
+use alluxio_namespace::{Delete, Error as NamespaceError, Refusal};
 use alluxio_types::{AlluxioPath, Answer, FileStatus, InodeId, IntendedChange, PersistenceState};
 
 /// How often a delete is tried anew when the tree moves under it.
@@ -16,6 +16,7 @@ pub(crate) struct DeleteOptions {
     /// Do not look at what the under store has below it first.
     pub(crate) unchecked: bool,
     pub(crate) delete_mount_points: bool,
+    /// Delete only this inode; another one at the path is none of the caller's.
     pub(crate) expected: Option<InodeId>,
 }
 
@@ -45,11 +46,7 @@ impl Core {
         let mut attempt = 0;
         loop {
             match self.try_delete(path, options, call).await {
-                Err(error)
-                    if is_moved(&error) && options.expected.is_none() && attempt < ATTEMPTS =>
-                {
-                    attempt += 1;
-                }
+                Err(error) if is_moved(&error) && attempt < ATTEMPTS => attempt += 1,
                 other => return other,
             }
         }
@@ -61,13 +58,18 @@ impl Core {
         options: &DeleteOptions,
         call: &Call,
     ) -> Result<Answer, MasterError> {
+        let seen = self.namespace.applied();
         let status = self.release(self.namespace.status(path, &self.context(call))).await?;
+        if let Some(id) = options.expected.filter(|expected| *expected != status.id) {
+            // The name is another file's by now, and trying again would not bring that one back.
+            return Err(Refusal { error: NamespaceError::InodeNotFound { id }, seen }.into());
+        }
         let request = Delete {
             path: path.clone(),
             recursive: options.recursive,
             alluxio_only: options.alluxio_only,
             delete_mount_points: options.delete_mount_points,
-            expected: Some(options.expected.unwrap_or(status.id)),
+            expected: Some(status.id),
         };
         let checked = status.is_directory() && !options.unchecked && !options.alluxio_only;
         if checked && options.recursive {

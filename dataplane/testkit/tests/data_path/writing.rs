@@ -1,10 +1,13 @@
 //! What each write type leaves behind, and what happens when there is no room.
 
 use crate::cluster::{Cluster, ELSEWHERE, HOSTS, at, pattern, read, write};
-use alluxio_client::{ClientError, CreateFileOptions, Freshness, GetStatusOptions, LocationPolicy};
+use alluxio_client::{
+    ClientError, CreateFileOptions, DeleteOptions, Freshness, GetStatusOptions, LocationPolicy,
+};
 use alluxio_types::{Code, Coded, PersistenceState, WriteType};
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 /// Three blocks and a bit.
 const LENGTH: usize = (3 << 20) + 77_777;
@@ -90,6 +93,22 @@ async fn a_writer_that_is_dropped_or_cancelled_leaves_nothing() {
             .await;
         }
     }
+}
+
+/// An abandoned file is removed by its inode: trying for long to remove the file that has its name now
+/// would be as wrong as removing it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_whose_file_was_replaced_fails_at_once_and_leaves_the_other_one() {
+    let cluster = Cluster::start(1, &[]).await;
+    let fs = cluster.client(HOSTS[0]);
+    let options = CreateFileOptions::default();
+    let writer = fs.create_file(&at("/f"), &options).await.unwrap();
+    fs.delete(&at("/f"), &DeleteOptions::default()).await.unwrap();
+    let other = fs.create_file(&at("/f"), &options).await.unwrap();
+    let closed = tokio::time::timeout(Duration::from_secs(10), writer.close()).await;
+    assert_eq!(closed.expect("it does not try on").unwrap_err().code(), Code::NotFound);
+    let id = other.status().id;
+    assert_eq!(other.close().await.unwrap().id, id);
 }
 
 #[tokio::test(flavor = "multi_thread")]
