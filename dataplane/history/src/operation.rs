@@ -38,7 +38,7 @@ pub enum Call {
         /// Whether a directory may have children.
         recursive: bool,
     },
-    /// Gives a file or directory another name, which must be free.
+    /// Gives a file or directory another name, which must be free or the same.
     Rename {
         /// Old path.
         from: String,

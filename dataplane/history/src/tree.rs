@@ -101,8 +101,11 @@ impl Tree {
             }
             Call::Rename { from, to } => {
                 self.refuse_missing(from, &mut reasons);
-                self.refuse_new(to, &mut reasons);
-                if from == "/" || to == "/" || from == to || is_below(to, from) {
+                // Onto itself it is no change, as rename(2) has it.
+                if from != to {
+                    self.refuse_new(to, &mut reasons);
+                }
+                if from == "/" || to == "/" || is_below(to, from) {
                     reasons.push(Refusal::Invalid);
                 }
             }
@@ -185,6 +188,7 @@ impl Tree {
                     self.put(&mut undo, name, None);
                 }
             }
+            Call::Rename { from, to } if from == to => {}
             Call::Rename { from, to } => {
                 for (name, node) in self.whole(from) {
                     let moved = format!("{to}{}", &name[from.len()..]);
