@@ -187,6 +187,11 @@ pub struct FileWriter {
 }
 
 impl FileWriter {
+    /// See [`crate::FileWriter::status`].
+    pub fn status(&self) -> &FileStatus {
+        self.writer.status()
+    }
+
     /// See [`crate::FileWriter::close`].
     pub fn close(self) -> Result<FileStatus, ClientError> {
         self.engine.run(self.writer.close())

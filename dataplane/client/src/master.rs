@@ -186,7 +186,8 @@ impl Master {
     ) -> Result<Listing, ClientError> {
         let request = listing(path, freshness, options);
         let stream = call!(self, Harmless, fs, list_status, request);
-        Ok(Listing { stream, page: Statuses::default() })
+        let target = self.primary.current().to_string();
+        Ok(Listing { stream, page: Statuses::default(), target })
     }
 
     /// A whole listing; one that breaks off, as in a fail-over, is begun again.
@@ -455,6 +456,7 @@ fn mount_point(mount: pb::MountPoint) -> Result<MountPoint, ClientError> {
 pub struct Listing {
     stream: Streaming<pb::ListStatusResponse>,
     page: Statuses,
+    target: String,
 }
 
 impl Listing {
@@ -483,20 +485,7 @@ impl Listing {
                 Ok(true)
             }
             Ok(None) => Ok(false),
-            Err(status) => Err(RpcError::from_status(&status).into()),
-        }
-    }
-
-    /// All that are left.
-    pub async fn collect(mut self) -> Result<Vec<FileStatus>, ClientError> {
-        let mut all = Vec::new();
-        loop {
-            for status in &mut self.page {
-                all.push(status?);
-            }
-            if !self.turn().await? {
-                return Ok(all);
-            }
+            Err(status) => Err(RpcError::from_stream(self.target.clone(), &status).into()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a call can end with.
 
-use alluxio_proto::status::code_of;
+use alluxio_proto::status::{CODE_KEY, code_of};
 use alluxio_types::{Code, Coded};
 
 /// Why a call failed.
@@ -57,6 +57,14 @@ pub enum RpcError {
 }
 
 impl RpcError {
+    /// Why a stream of answers broke off: the refusal of `target`, or its end.
+    pub fn from_stream(target: String, status: &tonic::Status) -> Self {
+        if status.metadata().contains_key(CODE_KEY) {
+            return Self::from_status(status);
+        }
+        RpcError::OutcomeUnknown { target, last: status.message().to_owned() }
+    }
+
     /// The refusal in a gRPC status.
     pub fn from_status(status: &tonic::Status) -> Self {
         RpcError::Refused { code: code_of(status), message: status.message().to_owned() }
