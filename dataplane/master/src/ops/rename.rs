@@ -46,7 +46,10 @@ impl Core {
         call: &Call,
     ) -> Result<Answer, MasterError> {
         let status = self.release(self.namespace.status(source, &self.context(call))).await?;
-        let in_ufs = status.is_directory() || status.persistence == PersistenceState::Persisted;
+        let known_there =
+            status.is_directory() || status.persistence == PersistenceState::Persisted;
+        // Onto itself it is no change: a store that renames by copy and delete must not hear of it.
+        let in_ufs = known_there && source != target;
         if in_ufs {
             // A file in the store that nobody here has seen must not be written over.
             let always = Freshness { sync_interval: None, load: LoadType::Always };

@@ -155,6 +155,22 @@ async fn survive_restarts(master: Master) {
     master.handle.namespace().unwrap().check_invariants().unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rename_onto_itself_changes_nothing_here_and_in_the_under_store() {
+    let master = Master::start().await;
+    let primary = master.as_user(SUPERUSER);
+    std::fs::create_dir(master.ufs("directory")).unwrap();
+    std::fs::write(master.ufs("directory/file"), "bytes").unwrap();
+    for path in ["/directory/file", "/directory"] {
+        let rename = pb::RenameRequest { source: path.into(), destination: path.into() };
+        ask!(primary, rename, rename.clone()).unwrap();
+        assert!(status(&primary, path, -1).await.is_ok());
+    }
+    assert_eq!(std::fs::read_to_string(master.ufs("directory/file")).unwrap(), "bytes");
+    let rename = pb::RenameRequest { source: "/none".into(), destination: "/none".into() };
+    assert_eq!(ask!(primary, rename, rename.clone()).unwrap_err().code(), Code::NotFound);
+}
+
 /// What a master finds that was killed between the under store and its journal.
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_of_the_under_store_that_a_crash_cut_off_are_completed_or_given_up() {
