@@ -316,7 +316,10 @@ impl Core {
             let pause = match self.store.keep_alive(lease).await {
                 Ok(true) => interval,
                 // The key is gone with it; confirmation finds that too.
-                Ok(false) => return,
+                Ok(false) => {
+                    tracing::warn!(lease, "the lease has run out, or was revoked");
+                    return;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "the lease could not be kept alive");
                     RETRY_PAUSE

@@ -92,17 +92,20 @@ impl Store {
 
     /// Prolongs a lease; `false` when it is over.
     pub(super) async fn keep_alive(&self, lease: i64) -> Result<bool, EtcdError> {
-        self.etcd
+        let answered = self
+            .etcd
             .read(READ_LIMIT, |mut client| async move {
                 // The stream ends with its handles.
                 let (_keeper, mut answers) = client.lease_keep_alive(lease).await?;
-                Ok(answers.message().await?.is_some_and(|answer| answer.ttl() > 0))
+                Ok(answers.message().await?.map(|answer| answer.ttl() > 0))
             })
-            .await
-            .or_else(|error| match error {
-                EtcdError::LeaseGone => Ok(false),
-                error => Err(error),
-            })
+            .await;
+        match answered {
+            Ok(Some(alive)) => Ok(alive),
+            Ok(None) => Err(EtcdError::Unreachable { reason: "no word of the lease".to_owned() }),
+            Err(EtcdError::LeaseGone) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes `candidate` the primary if there is none: one transaction.
