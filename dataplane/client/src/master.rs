@@ -131,6 +131,11 @@ impl Master {
         &self.primary
     }
 
+    /// Who answers at the moment, for messages.
+    fn target(&self) -> String {
+        self.primary.current().map(|current| current.to_string()).unwrap_or_default()
+    }
+
     pub(crate) async fn get_status(
         &self,
         path: &AlluxioPath,
@@ -162,8 +167,7 @@ impl Master {
             };
             let response = call!(self, Harmless, fs, get_statuses, request);
             if response.results.len() != some.len() {
-                let current = self.primary.current();
-                let target = current.map(|current| current.to_string()).unwrap_or_default();
+                let target = self.target();
                 let why = "the count of statuses is not that of paths".to_owned();
                 return Err(RpcError::BadReply { target, why }.into());
             }
@@ -186,7 +190,7 @@ impl Master {
     ) -> Result<Listing, ClientError> {
         let request = listing(path, freshness, options);
         let stream = call!(self, Harmless, fs, list_status, request);
-        let target = self.primary.current().to_string();
+        let target = self.target();
         Ok(Listing { stream, page: Statuses::default(), target })
     }
 
