@@ -20,6 +20,9 @@ use tempfile::TempDir;
 /// How long a master may take to answer a question about its metrics.
 const METRICS_WITHIN: Duration = Duration::from_secs(1);
 
+/// Lines of every log that are printed when a test fails.
+const LINES_AT_FAILURE: usize = 25;
+
 /// What lies between the masters, etcd and the clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
@@ -129,14 +132,23 @@ impl Masters {
         self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.rpc_port)).collect()
     }
 
+    /// `host:port` where every master listens, behind all proxies.
+    pub fn own_addresses(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| format!("{}:{}", node.itself, node.rpc_port)).collect()
+    }
+
     /// Starts a master, always at the same address, and waits until it follows the journal.
     ///
     /// **Errors**: what it says when it does not start.
     pub fn start_master(&mut self, number: usize) -> anyhow::Result<()> {
-        let log = self.dir.path().join(format!("master-{number}.log"));
+        let log = self.log_of(number);
         let node = &mut self.nodes[number];
         node.server = Some(Server::start(&self.binary, "master", &node.conf, &log)?);
         Ok(())
+    }
+
+    fn log_of(&self, number: usize) -> PathBuf {
+        self.dir.path().join(format!("master-{number}.log"))
     }
 
     fn server(&self, number: usize) -> anyhow::Result<&Server> {
@@ -219,20 +231,9 @@ impl Masters {
     ///
     /// **Errors**: what is wrong with its configuration.
     pub fn client(&self) -> anyhow::Result<FileSystem> {
-        self.client_of(&self.addresses())
-    }
-
-    /// A client that asks one master first, past all proxies.
-    ///
-    /// **Errors**: what is wrong with its configuration.
-    pub fn client_of_one(&self, number: usize) -> anyhow::Result<FileSystem> {
-        let node = &self.nodes[number];
-        self.client_of(&[format!("{}:{}", node.itself, node.rpc_port)])
-    }
-
-    fn client_of(&self, addresses: &[String]) -> anyhow::Result<FileSystem> {
         let conf = self.dir.path().join("conf-client");
-        let line = properties::write_line("alluxio.master.rpc.addresses", &addresses.join(","));
+        let addresses = self.addresses().join(",");
+        let line = properties::write_line("alluxio.master.rpc.addresses", &addresses);
         fs::create_dir_all(&conf)?;
         let file = conf.join("alluxio-site.properties");
         fs::write(&file, line + "\n")?;
@@ -242,6 +243,15 @@ impl Masters {
 
 impl Drop for Masters {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The folder goes with the test that failed, and somebody will want to know why it did.
+            for number in 0..self.count() {
+                let log = fs::read_to_string(self.log_of(number)).unwrap_or_default();
+                let lines: Vec<&str> = log.lines().collect();
+                let last = lines[lines.len().saturating_sub(LINES_AT_FAILURE)..].join("\n");
+                eprintln!("the log of master {number} ends with\n{last}");
+            }
+        }
         // A frozen process would be killed as well, but its proxies would wait for it.
         self.nodes.iter().filter_map(|node| node.server.as_ref()).for_each(|server| {
             let _ = server.resume();

@@ -122,7 +122,8 @@ pub fn free_port() -> u16 {
     let start = RandomState::new().hash_one(std::process::id());
     let span = u64::from(end - FIRST);
     let candidates = (0..span).map(|step| FIRST + (start.wrapping_add(step) % span) as u16);
-    let mut free = candidates.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    let mut free =
+        candidates.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
     free.next().expect("loopback has free ports")
 }
 

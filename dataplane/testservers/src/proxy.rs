@@ -153,7 +153,9 @@ fn accept(listener: &TcpListener, target: SocketAddr, link: &Arc<Link>) {
         let (there, back) = (link.clone(), link.clone());
         let generation = state.generation;
         std::thread::spawn(move || pump(client, server, &there, (callers, false), generation));
-        std::thread::spawn(move || pump(server_too, client_too, &back, (callers, true), generation));
+        std::thread::spawn(move || {
+            pump(server_too, client_too, &back, (callers, true), generation)
+        });
     }
 }
 
@@ -163,8 +165,7 @@ fn callers_of(connection: &TcpStream) -> Callers {
         let SocketAddr::V4(peer) = connection.peer_addr().ok()? else { return None };
         let table = std::fs::read_to_string("/proc/self/net/tcp").ok()?;
         // As the kernel prints an address: the bytes in memory as one number, and the port.
-        let address =
-            format!("{:08X}:{:04X}", u32::from_ne_bytes(peer.ip().octets()), peer.port());
+        let address = format!("{:08X}:{:04X}", u32::from_ne_bytes(peer.ip().octets()), peer.port());
         let inode = table.lines().find_map(|line| {
             let mut fields = line.split_whitespace();
             (fields.nth(1)? == address).then(|| fields.nth(7)).flatten()

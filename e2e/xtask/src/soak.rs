@@ -26,6 +26,10 @@ const SIMULATIONS: u64 = 500;
 const KILLS: u64 = 200;
 /// Files of the namespace that is backed up under load.
 const BACKUP_FILES: u64 = 1_000_000;
+/// Faults of each kind that a highly available cluster meets in one round.
+const FAILOVERS: u64 = 100;
+/// How long most members of etcd are gone.
+const ETCD_OUTAGE_SECONDS: u64 = 60;
 /// The file that is read while workers are killed.
 const FILE_BYTES: u64 = 2 << 30;
 
@@ -73,6 +77,9 @@ fn round(seed: u64) -> Result<()> {
     run(cargo()
         .env("ALLUXIO_TEST_KILLS", KILLS.to_string())
         .env("ALLUXIO_TEST_FILE_BYTES", FILE_BYTES.to_string())
+        .env("ALLUXIO_TEST_FAILOVERS", FAILOVERS.to_string())
+        .env("ALLUXIO_TEST_ETCD_OUTAGE_SECONDS", ETCD_OUTAGE_SECONDS.to_string())
         .args(["test", "--quiet", "--package", "alluxio"])
-        .args(["--test", "kill_master", "--test", "kill_worker", "--test", "cat_under_kills"]))
+        .args(["--test", "kill_master", "--test", "kill_worker", "--test", "cat_under_kills"])
+        .args(["--test", "failover"]))
 }
