@@ -233,7 +233,7 @@ fn kind_of(intent: &Intent) -> &'static str {
     }
 }
 
-async fn look(ufs: &dyn UnderFs, uri: &str) -> Result<Option<UfsFacts>, MasterError> {
+pub(super) async fn look(ufs: &dyn UnderFs, uri: &str) -> Result<Option<UfsFacts>, MasterError> {
     match ufs.status(uri).await {
         Ok(facts) => Ok(Some(facts)),
         Err(error) if error.is_not_found() => Ok(None),

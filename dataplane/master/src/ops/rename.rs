@@ -2,6 +2,7 @@
 
 use crate::core::{Call, Core};
 use crate::error::MasterError;
+use crate::ops::intent::look;
 use crate::sync::{Freshness, LoadType, is_moved};
 use alluxio_namespace::{Rename, SetPersistence};
 use alluxio_types::{AlluxioPath, Answer, FileStatus, IntendedChange, PersistenceState};
@@ -91,6 +92,11 @@ impl Core {
             return Ok(None);
         };
         let ufs = self.ufs.of(&mount)?;
+        if status.is_directory() && look(&*ufs, &from).await?.is_none() {
+            // A directory that only Alluxio has. Nothing is made in the store for it: should the tree
+            // refuse the rename in the end, what was made would come up as a name nobody gave.
+            return Ok(None);
+        }
         // The target's directory may be one that only Alluxio has.
         if let Some(parent) = target.parent().and_then(|parent| mount.ufs_path(&parent)) {
             match ufs.mkdir(&parent, MkdirOptions::recursive()).await {
@@ -107,7 +113,7 @@ impl Core {
         }
         match ufs.rename_dir(&from, &to).await {
             Err(error) if !error.is_not_found() => Err(error.into()),
-            // A directory that only Alluxio has.
+            // Somebody removed it there in this moment.
             _ => Ok(None),
         }
     }
