@@ -2,7 +2,7 @@
 
 use crate::{Candidate, ElectionError, Leader};
 use alluxio_etcd::api::{
-    Compare, CompareOp, GetOptions, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse,
+    self, Compare, CompareOp, GetOptions, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse,
 };
 use alluxio_etcd::{Etcd, EtcdError, Keys, WRITE_LIMIT};
 use alluxio_types::Term;
@@ -92,20 +92,18 @@ impl Store {
 
     /// Prolongs a lease; `false` when it is over.
     pub(super) async fn keep_alive(&self, lease: i64) -> Result<bool, EtcdError> {
-        let answered = self
-            .etcd
+        self.etcd
             .read(READ_LIMIT, |mut client| async move {
-                // The stream ends with its handles.
-                let (_keeper, mut answers) = client.lease_keep_alive(lease).await?;
-                Ok(answers.message().await?.map(|answer| answer.ttl() > 0))
+                // Returns with the first answer; the stream ends with its handles. No second answer
+                // comes without a second question.
+                match client.lease_keep_alive(lease).await {
+                    Ok(_) => Ok(true),
+                    // The client's word for an answer without time left.
+                    Err(api::Error::LeaseKeepAliveError(_)) => Ok(false),
+                    Err(error) => Err(error),
+                }
             })
-            .await;
-        match answered {
-            Ok(Some(alive)) => Ok(alive),
-            Ok(None) => Err(EtcdError::Unreachable { reason: "no word of the lease".to_owned() }),
-            Err(EtcdError::LeaseGone) => Ok(false),
-            Err(error) => Err(error),
-        }
+            .await
     }
 
     /// Makes `candidate` the primary if there is none: one transaction.
