@@ -7,13 +7,14 @@
 //! [`TableMemory`] is no port but a place: memory for tables that may outgrow the machine's.
 //!
 //! Reading order: [`clock`], [`entropy`], [`disk`], [`memory_disk`], [`net`], [`threads`],
-//! [`table_memory`].
+//! [`table_memory`], [`planted`].
 
 pub mod clock;
 pub mod disk;
 pub mod entropy;
 pub mod memory_disk;
 pub mod net;
+pub mod planted;
 pub mod table_memory;
 pub mod threads;
 

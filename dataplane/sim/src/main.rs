@@ -6,10 +6,9 @@
 mod many;
 mod sys;
 
-use alluxio_sim::{Trace, World, run_traced};
+use alluxio_sim::{Trace, World, cluster, run_traced};
 use clap::Parser;
 use std::process::ExitCode;
-use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
@@ -32,12 +31,61 @@ struct Arguments {
     /// Prints every step.
     #[arg(long)]
     trace: bool,
+    /// Ends with the first seed that breaks something; clusters only.
+    #[arg(long)]
+    first: bool,
+    /// Judges by what clients were told, and by nothing else; clusters only.
+    #[arg(long)]
+    by_histories: bool,
     /// Prints nothing but what is broken.
     #[arg(long)]
     quiet: bool,
+    /// A bug to find; clusters only.
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long)]
+    plant: Option<Plant>,
     /// What is simulated; the two cores when left out.
     #[arg(long)]
     world: Option<World>,
+}
+
+impl Arguments {
+    /// What makes a run of one seed the same again, besides the seed.
+    fn again(&self) -> Vec<String> {
+        let mut again = Vec::new();
+        if self.by_histories {
+            again.push("--by-histories".to_owned());
+        }
+        #[cfg(feature = "planted-bugs")]
+        if let Some(bug) = self.plant.as_ref().and_then(clap::ValueEnum::to_possible_value) {
+            again.extend(["--plant".to_owned(), bug.get_name().to_owned()]);
+        }
+        again
+    }
+}
+
+/// The bugs by name.
+#[cfg(feature = "planted-bugs")]
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Plant {
+    /// A master answers before what it answers is durable.
+    AckBeforeCommit,
+    /// The journal takes what a deposed primary appends.
+    MissingFence,
+    /// A new primary answers while the one before it may still answer, too.
+    SkippedReadTenure,
+}
+
+#[cfg(feature = "planted-bugs")]
+impl Plant {
+    fn bug(self) -> alluxio_host::planted::Bug {
+        use alluxio_host::planted::Bug;
+        match self {
+            Plant::AckBeforeCommit => Bug::AckBeforeCommit,
+            Plant::MissingFence => Bug::MissingFence,
+            Plant::SkippedReadTenure => Bug::SkippedReadTenure,
+        }
+    }
 }
 
 /// Writes the time of the world in place of the machine's.
@@ -63,14 +111,26 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.world == Some(World::Cluster) {
         if arguments.seeds > 1 {
-            let for_s = arguments.seconds.map(Duration::from_secs);
-            return many::run(arguments.seed, arguments.seeds, for_s);
+            return many::run(&arguments);
         }
-        sys::seed(arguments.seed);
         if arguments.trace {
             tell_all();
         }
+        #[cfg(feature = "planted-bugs")]
+        if let Some(bug) = arguments.plant {
+            alluxio_host::planted::plant(bug.bug());
+        }
     }
+    // A thread of its own: nothing was drawn there before.
+    let seed = arguments.seed;
+    let run = std::thread::spawn(move || {
+        sys::seed(seed);
+        run_seeds(&arguments)
+    });
+    run.join().unwrap_or(ExitCode::FAILURE)
+}
+
+fn run_seeds(arguments: &Arguments) -> ExitCode {
     let worlds = match arguments.world {
         Some(world) => vec![world],
         None => vec![World::Metadata, World::Blocks],
@@ -85,7 +145,13 @@ fn main() -> ExitCode {
                 } else {
                     Box::new(|_| {})
                 };
-                run_traced(world, seed, arguments.steps, print)
+                match world {
+                    World::Cluster => {
+                        let run = cluster::run(seed, arguments.by_histories);
+                        run.map(|summary| format!("{summary:?}"))
+                    }
+                    _ => run_traced(world, seed, arguments.steps, print),
+                }
             });
             match outcome {
                 Ok(Ok(summary)) if arguments.seeds == 1 && !arguments.quiet => {

@@ -1,6 +1,7 @@
 //! Many seeds, each in a process of its own: the standard library's and tokio's own chance begins anew
 //! with a process only, and a run that hangs can be ended.
 
+use crate::Arguments;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,16 +13,18 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(2);
 
 /// Runs so many seeds, or fewer when the time for them is over; prints how to repeat each that broke.
-pub(crate) fn run(first: u64, count: u64, for_so_long: Option<Duration>) -> ExitCode {
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let (mut running, mut done, mut broken) = (Vec::new(), 0u64, 0u64);
-    let end = for_so_long.map(|time| Instant::now() + time);
-    let mut seeds = first..first.saturating_add(count);
+    let end = arguments.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let first = arguments.seed;
+    let mut seeds = first..first.saturating_add(arguments.seeds);
     loop {
         while running.len() < AT_ONCE
             && end.is_none_or(|end| done == 0 || Instant::now() < end)
+            && !(arguments.first && broken > 0)
             && let Some(seed) = seeds.next()
         {
-            match start(seed) {
+            match start(arguments, seed) {
                 Ok(child) => running.push((seed, Instant::now(), child)),
                 Err(error) => {
                     println!("cannot start a process: {error}");
@@ -38,7 +41,8 @@ pub(crate) fn run(first: u64, count: u64, for_so_long: Option<Duration>) -> Exit
                 done += 1;
                 if !good {
                     broken += 1;
-                    println!("again: cargo xtask sim --seed {seed}");
+                    let how = arguments.again().join(" ");
+                    println!("again: cargo xtask sim --seed {seed} {how}");
                 }
                 false
             }
@@ -49,9 +53,10 @@ pub(crate) fn run(first: u64, count: u64, for_so_long: Option<Duration>) -> Exit
     if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn start(seed: u64) -> std::io::Result<Child> {
+fn start(arguments: &Arguments, seed: u64) -> std::io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--quiet", "--world", "cluster", "--seed", &seed.to_string()]);
+    command.args(arguments.again());
     command.stdin(Stdio::null()).spawn()
 }
 

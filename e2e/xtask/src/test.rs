@@ -26,7 +26,11 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
     let replay = format!("{SEED}={seed} cargo xtask test {}", args.join(" "));
     let replay = replay.trim_end();
     say(&format!("property tests draw from seed {seed}; the same again: {replay}"));
-    run(command.args(args)).with_context(|| format!("to run the same again: {replay}"))
+    run(command.args(args)).with_context(|| format!("to run the same again: {replay}"))?;
+    match args.is_empty() {
+        true => crate::sim::find_planted(),
+        false => Ok(()),
+    }
 }
 
 /// The seed that was asked for, else one from the commit: every run of one commit does the same, and

@@ -8,6 +8,7 @@ use alluxio_etcd::api::{
     SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse, TxnResponse,
 };
 use alluxio_etcd::{Etcd, EtcdError, Keys, MESSAGE_BYTES_MAX, WRITE_LIMIT};
+use alluxio_host::planted::{self, Bug};
 use alluxio_types::{JournalSeq, Term};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -103,6 +104,9 @@ impl Remote {
     }
 
     fn owned_by(&self, term: Term) -> Compare {
+        if planted::is(Bug::MissingFence) {
+            return Compare::create_revision(self.keys().leader(), CompareOp::NotEqual, -1);
+        }
         Compare::create_revision(self.keys().leader(), CompareOp::Equal, revision(term))
     }
 
