@@ -61,7 +61,11 @@ impl Missing {
                 ("pathConf", "set the key in alluxio-site.properties, or with -D for one command")
             }
             Missing::Statelock(_) => ("statelock", "no lock is held over the state of a master"),
-            Missing::Ufs(_) => ("ufs", "'fs updateMount --readonly PATH' keeps writers out"),
+            Missing::Ufs(_) => (
+                "ufs",
+                "'fs updateMount --readonly PATH' keeps writers out; it replaces all options, so name \
+                 them again with --option",
+            ),
             Missing::UpdateConf(_) => {
                 ("updateConf", "change alluxio-site.properties and restart the server")
             }
@@ -86,7 +90,8 @@ mod tests {
         assert_eq!(error.code(), Code::Unimplemented);
         assert_eq!(
             error.to_string(),
-            "fsadmin ufs is not implemented: 'fs updateMount --readonly PATH' keeps writers out"
+            "fsadmin ufs is not implemented: 'fs updateMount --readonly PATH' keeps writers out; it \
+             replaces all options, so name them again with --option"
         );
     }
 }
