@@ -42,9 +42,8 @@ pub(crate) fn advice(reason: &str, ourselves: &Ourselves) -> Option<String> {
         "etcd does not accept our certificate: check alluxio.etcd.tls.client.cert and \
          alluxio.etcd.tls.client.key"
             .to_owned()
-    } else if has("InvalidContentType") {
-        "etcd does not speak TLS here: alluxio.etcd.tls.enabled is true, and it should not"
-            .to_owned()
+    } else if has("InvalidContentType") || has("tls handshake eof") {
+        "if etcd does not speak TLS here, alluxio.etcd.tls.enabled must be false".to_owned()
     } else if !ourselves.tls && is_cut_off_before_a_word(reason) {
         "does etcd speak TLS here? Then alluxio.etcd.tls.enabled must be true".to_owned()
     } else if ourselves.tls && !ourselves.certificate && is_cut_off(reason) {
@@ -97,6 +96,7 @@ mod tests {
             ("invalid peer certificate: NotValidForName", "alluxio.etcd.tls.server.name"),
             ("received fatal alert: CertificateRequired", "alluxio.etcd.tls.client.cert"),
             ("operation was canceled: connection closed", "alluxio.etcd.tls.client.cert"),
+            ("tls handshake eof: transport error", "alluxio.etcd.tls.enabled"),
             ("received corrupt message of type InvalidContentType", "alluxio.etcd.tls.enabled"),
         ] {
             let text = advice(reason, &ourselves).unwrap_or_default();
