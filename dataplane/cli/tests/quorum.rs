@@ -268,6 +268,9 @@ async fn the_primary_is_found_in_etcd_and_behind_an_address_that_never_answers()
     let (code, _, err) = alluxio(&[], &format!("fs mkdir /lost {wrong}")).await;
     assert!(code == 255 && err.contains(&etcd) && err.contains("does not tell"), "{err}");
     assert!(began.elapsed() < Duration::from_secs(20));
+    let refused = format!("{options} -Dalluxio.etcd.username=ann -Dalluxio.etcd.password=hush");
+    let (code, _, err) = alluxio(&[], &format!("fs mkdir /lost {refused}")).await;
+    assert!(code == 255 && err.contains("alluxio.etcd.username") && !err.contains("hush"), "{err}");
 
     // A master that is stopped takes connections and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

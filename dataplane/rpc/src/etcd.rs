@@ -4,10 +4,16 @@ use crate::primary::HostPort;
 use crate::scout::{Directory, Sighting};
 use alluxio_config::{EtcdConfig, EtcdPassword};
 use alluxio_election::{Leader, watch_leader};
-use alluxio_etcd::{Etcd, EtcdError, EtcdSettings, Secret, TlsFiles};
+use alluxio_etcd::{Etcd, EtcdError, EtcdSettings, Secret, TlsFiles, api};
+use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// How long etcd is asked what is wrong, after it was waited for.
+const TROUBLE_LIMIT: Duration = Duration::from_secs(1);
 
 /// A connection to the configured etcd, made when it is needed.
 ///
@@ -65,6 +71,15 @@ impl Directory for EtcdDirectory {
 
     fn sightings(&self) -> watch::Receiver<Option<Sighting>> {
         self.sightings.get_or_init(|| in_our_words(watch_leader(self.etcd.clone()))).clone()
+    }
+
+    fn trouble(&self) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>> {
+        Box::pin(async {
+            let key = self.etcd.keys().leader();
+            let key = key.as_str();
+            let look = |mut client: api::Client| async move { client.get(key, None).await };
+            self.etcd.read(TROUBLE_LIMIT, look).await.err().map(|error| error.to_string())
+        })
     }
 }
 

@@ -326,23 +326,25 @@ impl Primary {
         if let Some(current) = self.current() {
             return Ok(current);
         }
-        let nobody = || RpcError::Unreachable {
+        let nobody = |why: Option<String>| RpcError::Unreachable {
             target: self.target(),
             seconds: self.policy.total.as_secs(),
-            last: "it does not tell who is the primary".to_owned(),
+            last: why.unwrap_or_else(|| "it does not tell who is the primary".to_owned()),
         };
         search.scout = self.scout();
-        let mut news = search.scout.as_ref().ok_or_else(nobody)?.news();
+        let mut news = search.scout.as_ref().ok_or_else(|| nobody(None))?.news();
         let sighted = news.wait_for(Option::is_some);
-        match tokio::time::timeout(self.policy.total, sighted).await {
-            Ok(Ok(sighted)) => {
-                let sighted = sighted.clone().ok_or_else(nobody)?;
-                search.chased = sighted.term;
-                self.turn_to(&sighted);
-                Ok(sighted.address)
-            }
-            _ => Err(nobody()),
+        if let Ok(Ok(sighted)) = tokio::time::timeout(self.policy.total, sighted).await {
+            let sighted = sighted.clone().ok_or_else(|| nobody(None))?;
+            search.chased = sighted.term;
+            self.turn_to(&sighted);
+            return Ok(sighted.address);
         }
+        let trouble = match &self.directory {
+            Some(directory) => directory.trouble().await,
+            None => None,
+        };
+        Err(nobody(trouble))
     }
 
     /// Makes a call until it is answered, refused for good, or time is up.

@@ -8,6 +8,8 @@ use crate::auth::Caller;
 use crate::primary::HostPort;
 use alluxio_proto::v1::meta::WatchPrimaryRequest;
 use alluxio_proto::v1::meta::meta_master_client::MetaMasterClient;
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -35,6 +37,9 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Who is the primary, from now on. Called within a tokio runtime.
     fn sightings(&self) -> watch::Receiver<Option<Sighting>>;
+
+    /// What is wrong with it, if something is: asked when it tells of no primary.
+    fn trouble(&self) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>>;
 }
 
 /// Listens until it is dropped.
