@@ -3,7 +3,7 @@
 use crate::SERVED_WITHIN;
 use crate::recorder::{Recorded, Recorder, inode, refusal};
 use alluxio_client::blocking::FileSystem;
-use alluxio_history::{Answer, Call, Operation, Refusal};
+use alluxio_history::{Answer, Call, Operation, Refusal, Violation};
 use alluxio_host::{Entropy, Host, SeededEntropy};
 use alluxio_proto::status::code_of;
 use alluxio_proto::v1::fs as pb;
@@ -27,6 +27,9 @@ const CALLS_PER_DIRECTORY: u64 = 600;
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "d/e", "d/f"];
 /// Between two questions of a reader.
 const READER_PAUSE: Duration = Duration::from_millis(4);
+
+/// Calls that are shown before the one that has no place in any order.
+const LINES_OF_ORDER: usize = 60;
 
 /// What all clients of a load share.
 struct Shared {
@@ -96,6 +99,11 @@ impl Load {
         }
         let history = self.shared.recorder.history();
         if let Err(violation) = alluxio_history::check(&history) {
+            if let Violation::NotLinearizable { order, .. } = &violation {
+                let lines: Vec<&str> = order.lines().collect();
+                let last = lines[lines.len().saturating_sub(LINES_OF_ORDER)..].join("\n");
+                eprintln!("the longest order that was found ends with\n{last}");
+            }
             panic!("{violation}\nin a history of {} calls", history.len());
         }
         history.len()
