@@ -10,7 +10,7 @@ pub(crate) use state::{Freshness, LoadType, SyncState};
 
 use crate::core::{Call, Core};
 use crate::error::MasterError;
-use alluxio_namespace::{Error as NamespaceError, LoadMetadata, Lookup, Outcome, Seen};
+use alluxio_namespace::{Error as NamespaceError, LoadMetadata, Lookup, Outcome, Refusal, Seen};
 use alluxio_types::{AlluxioPath, JournalSeq, PersistenceState};
 use alluxio_ufs::UnderFs;
 pub(crate) use facts::facts_of as facts;
@@ -139,6 +139,8 @@ impl Core {
             let page = self.namespace.list(path, None, 1, &self.context(call));
             let loaded = match page {
                 Ok(page) => page.value.children_loaded,
+                // It went away since the look at it.
+                Err(refusal) if is_gone(&refusal) => continue,
                 Err(refusal) => return Err(self.hold(refusal.into()).await),
             };
             let now = self.host.clock.monotonic();
@@ -230,12 +232,7 @@ impl Core {
                 let page = self.namespace.list(&directory, after.as_deref(), 1000, &context);
                 let page = match page {
                     Ok(page) => page.value,
-                    // Deleted while we walked.
-                    Err(refusal)
-                        if matches!(refusal.error, NamespaceError::PathNotFound { .. }) =>
-                    {
-                        break;
-                    }
+                    Err(refusal) if is_gone(&refusal) => break,
                     Err(refusal) => return Err(self.hold(refusal.into()).await),
                 };
                 for child in page.entries.iter().filter(|child| child.is_directory()) {
@@ -272,6 +269,14 @@ async fn ask(
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a directory that was there is not, because somebody deleted it or put a file in its place.
+fn is_gone(refusal: &Refusal) -> bool {
+    matches!(
+        refusal.error,
+        NamespaceError::PathNotFound { .. } | NamespaceError::NotADirectory { .. }
+    )
 }
 
 /// Whether the tree moved between the look and the change.
