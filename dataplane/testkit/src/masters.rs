@@ -194,12 +194,12 @@ impl Masters {
 
     /// Cuts a master off from those masters that want to talk to it.
     pub fn cut_from_masters(&self, number: usize) {
-        self.from_others(number).partition_from(Callers::Others);
+        self.door(number).partition_from(Callers::Others);
     }
 
     /// Cuts a master off from the clients in this process.
     pub fn cut_from_clients(&self, number: usize) {
-        self.from_others(number).partition_from(Callers::ThisProcess);
+        self.door(number).partition_from(Callers::ThisProcess);
     }
 
     /// Ends every cut at a master.
@@ -208,7 +208,8 @@ impl Masters {
         node.to_etcd.iter().chain(&node.from_others).for_each(Proxy::heal);
     }
 
-    fn from_others(&self, number: usize) -> &Proxy {
+    /// The proxy that others reach it through.
+    fn door(&self, number: usize) -> &Proxy {
         let proxy = self.nodes[number].from_others.as_ref();
         proxy.expect("only a cluster with proxies is cut apart")
     }
@@ -242,6 +243,10 @@ impl Masters {
 }
 
 impl Drop for Masters {
+    #[expect(
+        clippy::print_stderr,
+        reason = "there is nowhere else where a failed test can tell why"
+    )]
     fn drop(&mut self) {
         if std::thread::panicking() {
             // The folder goes with the test that failed, and somebody will want to know why it did.

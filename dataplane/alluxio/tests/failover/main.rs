@@ -6,6 +6,7 @@
 //! Each test is short here and long in `cargo xtask soak`, by the variables below.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it tells how long fail-overs take")]
 
 mod etcd;
 mod kills;
