@@ -56,6 +56,9 @@ pub struct Capabilities {
     /// Whether the store itself refuses to read another version than the expected one. Where it
     /// does not, the version is compared before the first and after the last byte.
     pub conditional_read: bool,
+    /// Whether [`UnderFs::create_new`](crate::UnderFs::create_new) works. Servers that only speak a
+    /// bucket's protocol may say so and not do it: whoever relies on it tries it first.
+    pub exclusive_create: bool,
 }
 
 /// What is known of one file or directory. `None` where the store does not keep it.

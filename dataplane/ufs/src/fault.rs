@@ -234,6 +234,11 @@ impl UnderFs for FaultyUfs {
         answer(verdict, path, Box::new(FaultyWriter { inner, control, path: path.to_owned() }))
     }
 
+    async fn create_new(&self, path: &str, bytes: Bytes) -> Result<()> {
+        let verdict = self.control.ask(Operation::Finish, path).await?;
+        answer(verdict, path, self.inner.create_new(path, bytes).await?)
+    }
+
     async fn mkdir(&self, path: &str, options: MkdirOptions) -> Result<()> {
         let verdict = self.control.ask(Operation::Mkdir, path).await?;
         answer(verdict, path, self.inner.mkdir(path, options).await?)

@@ -53,9 +53,14 @@ impl MemoryUfs {
         self.tree.lock().expect("no panic happens under this lock")
     }
 
-    fn put(&self, path: &str, bytes: Bytes, attributes: &UfsAttributes) -> Result<UfsFacts> {
+    fn put(
+        &self,
+        tree: &mut Tree,
+        path: &str,
+        bytes: Bytes,
+        attributes: &UfsAttributes,
+    ) -> Result<UfsFacts> {
         let now = self.clock.now();
-        let mut tree = self.tree();
         tree.check_file_target(&self.root, path)?;
         tree.make_parents(path, now);
         tree.last_version += 1;
@@ -197,6 +202,7 @@ impl UnderFs for MemoryUfs {
             list: true,
             native_recursive_list: true,
             conditional_read: true,
+            exclusive_create: true,
         }
     }
 
@@ -268,6 +274,15 @@ impl UnderFs for MemoryUfs {
             options,
             bytes: BytesMut::new(),
         }))
+    }
+
+    async fn create_new(&self, path: &str, bytes: Bytes) -> Result<()> {
+        let relative = self.root.relative(path)?;
+        let mut tree = self.tree();
+        if tree.nodes.contains_key(&relative) {
+            return Err(Error::AlreadyExists { uri: path.to_owned() });
+        }
+        self.put(&mut tree, &relative, bytes, &UfsAttributes::default()).map(drop)
     }
 
     async fn mkdir(&self, path: &str, options: MkdirOptions) -> Result<()> {
@@ -354,7 +369,8 @@ impl UfsWriter for MemoryWriter {
     }
 
     async fn finish(self: Box<Self>) -> Result<UfsFacts> {
-        self.ufs.put(&self.path, self.bytes.freeze(), &self.options.attributes)
+        let bytes = self.bytes.freeze();
+        self.ufs.put(&mut self.ufs.tree(), &self.path, bytes, &self.options.attributes)
     }
 
     async fn abort(self: Box<Self>) -> Result<()> {

@@ -107,6 +107,19 @@ pub trait UnderFs: Send + Sync + 'static {
     /// **Errors**: `IsADirectory`, `NotADirectory`, `ReadOnly`, `PermissionDenied`.
     async fn create(&self, path: &str, options: CreateOptions) -> Result<Box<dyn UfsWriter>>;
 
+    /// Makes a file of `bytes` under a name that is free, whole and durable, in one step: of several
+    /// who try at the same time, one succeeds. Missing parents are made. Never repeated by itself, as
+    /// all other calls are: after an error that [`Error::is_temporary`](crate::Error::is_temporary) it
+    /// may have happened, and reading the file tells whose bytes are there. `AlreadyExists`, too, may
+    /// tell of this very call, where a server's answer was lost below.
+    ///
+    /// **Errors**: `AlreadyExists` when the name is taken; `Unsupported` where
+    /// [`Capabilities::exclusive_create`] is off.
+    async fn create_new(&self, path: &str, bytes: Bytes) -> Result<()> {
+        drop(bytes);
+        Err(exclusive_unsupported(path))
+    }
+
     /// Makes a directory. It is no error if it is there already.
     ///
     /// **Errors**: `AlreadyExists` if it is a file; `NotFound` if the parent is missing and
@@ -192,6 +205,12 @@ impl MkdirOptions {
         self.attributes.mode = Some(mode);
         self
     }
+}
+
+/// The store cannot make a file only where none is.
+pub(crate) fn exclusive_unsupported(path: &str) -> crate::Error {
+    let operation = "create a file only if its name is free";
+    crate::Error::Unsupported { uri: path.to_owned(), operation }
 }
 
 /// A mount's root is never deleted or moved: the mount would point to nothing.

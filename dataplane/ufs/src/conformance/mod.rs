@@ -3,6 +3,7 @@
 
 pub mod attributes;
 pub mod delete;
+pub mod exclusive;
 pub mod list;
 pub mod mkdir;
 pub mod read;
@@ -176,6 +177,10 @@ macro_rules! conformance_tests {
             parents_are_made_and_stay
             a_directory_is_not_overwritten_and_a_file_is_no_parent
             many_small_pieces_make_one_file
+        );
+        $crate::conformance_tests!(@module $fixture, exclusive:
+            a_name_that_is_taken_is_not_taken_again
+            of_many_who_want_a_name_one_gets_it
         );
         $crate::conformance_tests!(@module $fixture, mkdir:
             missing_parents_are_made_only_on_request

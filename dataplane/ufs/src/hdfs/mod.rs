@@ -24,6 +24,7 @@ use crate::under_fs::{
 };
 use alluxio_types::{FileKind, Fingerprint, Mode, MountOptions, UnixMillis};
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::StreamExt;
 use hdfs_native::client::{Client, ClientBuilder, FileStatus};
 use std::sync::Arc;
@@ -246,6 +247,7 @@ impl UnderFs for HdfsUfs {
             list: true,
             native_recursive_list: false,
             conditional_read: false,
+            exclusive_create: true,
         }
     }
 
@@ -288,6 +290,12 @@ impl UnderFs for HdfsUfs {
         let relative = self.relative(path)?;
         refuse_root(&relative, path)?;
         Ok(Box::new(write::create(self, relative, options).await?))
+    }
+
+    async fn create_new(&self, path: &str, bytes: Bytes) -> Result<()> {
+        let relative = self.relative(path)?;
+        refuse_root(&relative, path)?;
+        write::create_new(self, relative, bytes).await
     }
 
     async fn mkdir(&self, path: &str, options: MkdirOptions) -> Result<()> {

@@ -10,8 +10,8 @@ use alluxio_host::{Entropy, OsEntropy};
 use alluxio_types::Mode;
 use async_trait::async_trait;
 use bytes::Bytes;
-use hdfs_native::WriteOptions;
 use hdfs_native::file::FileWriter;
+use hdfs_native::{HdfsError, WriteOptions};
 
 pub(super) struct HdfsWriter {
     ufs: HdfsUfs,
@@ -60,6 +60,31 @@ pub(super) async fn create(
     let path = ufs.path(&temp);
     let writer = ufs.once(&relative, "create", ufs.shared.client.create(&path, &how)).await?;
     Ok(HdfsWriter { ufs: ufs.clone(), relative, temp, options, writer: Some(writer), left: true })
+}
+
+/// Writes a file under a temporary name, synced on every data node, and gives it its name by a rename
+/// that the name node refuses where the name is taken.
+pub(super) async fn create_new(ufs: &HdfsUfs, relative: String, bytes: Bytes) -> Result<()> {
+    let mut open = match create(ufs, relative, CreateOptions::default()).await {
+        Err(Error::IsADirectory { uri }) => return Err(Error::AlreadyExists { uri }),
+        other => other?,
+    };
+    let Some(mut writer) = open.writer.take() else { return Err(open.unusable()) };
+    let relative = open.relative.clone();
+    let written = async {
+        writer.write_bytes(bytes).await?;
+        match writer.hsync().await {
+            // Erasure-coded files are spread over data nodes when they are closed.
+            Ok(()) | Err(HdfsError::UnsupportedFeature(_)) => writer.close().await,
+            Err(error) => Err(error),
+        }
+    };
+    ufs.once(&relative, "write", Box::pin(written)).await?;
+    let (from, to) = (ufs.path(&open.temp), ufs.path(&relative));
+    let renaming = ufs.shared.client.rename(&from, &to, false);
+    ufs.once(&relative, "create exclusively", renaming).await?;
+    open.left = false;
+    Ok(())
 }
 
 #[async_trait]

@@ -363,6 +363,7 @@ impl UnderFs for HttpUfs {
             list: true,
             native_recursive_list: false,
             conditional_read: false,
+            exclusive_create: false,
         }
     }
 

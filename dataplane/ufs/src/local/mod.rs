@@ -24,6 +24,7 @@ use crate::under_fs::{
 };
 use alluxio_types::{FileKind, Fingerprint};
 use async_trait::async_trait;
+use bytes::Bytes;
 use names::Names;
 use resolve::Root;
 use rustix::fs::{AtFlags, RenameFlags};
@@ -183,6 +184,7 @@ impl UnderFs for LocalUfs {
             list: true,
             native_recursive_list: false,
             conditional_read: false,
+            exclusive_create: true,
         }
     }
 
@@ -213,6 +215,13 @@ impl UnderFs for LocalUfs {
         let shared = Arc::clone(&self.shared);
         let writer = run_blocking(move || write::create(shared, relative, options)).await?;
         Ok(Box::new(writer))
+    }
+
+    async fn create_new(&self, path: &str, bytes: Bytes) -> Result<()> {
+        let relative = self.relative(path)?;
+        refuse_root(&relative, path)?;
+        let shared = Arc::clone(&self.shared);
+        run_blocking(move || write::create_new(shared, relative, &bytes)).await
     }
 
     async fn mkdir(&self, path: &str, options: MkdirOptions) -> Result<()> {

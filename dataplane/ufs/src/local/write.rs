@@ -9,7 +9,7 @@ use alluxio_types::Mode as FileMode;
 use async_trait::async_trait;
 use bytes::Bytes;
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::Write;
@@ -158,6 +158,18 @@ pub(super) fn create(
     Ok(LocalWriter { open: Some(open) })
 }
 
+/// Writes a file that takes its name only if that is free.
+pub(super) fn create_new(shared: Arc<Shared>, relative: String, bytes: &[u8]) -> Result<()> {
+    let uri = shared.root.uri(&relative);
+    let writer = match create(shared, relative, CreateOptions::default()) {
+        Err(Error::IsADirectory { .. }) => return Err(Error::AlreadyExists { uri }),
+        other => other?,
+    };
+    let Some(mut open) = { writer }.open.take() else { return Err(unusable()) };
+    open.write(bytes)?;
+    open.finish(false).map(drop)
+}
+
 impl Unfinished {
     fn error(&self, operation: &'static str, error: &std::io::Error) -> Error {
         let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
@@ -168,16 +180,31 @@ impl Unfinished {
         self.file.write_all(bytes).map_err(|error| self.error("write", &error))
     }
 
-    fn finish(mut self) -> Result<UfsFacts> {
+    /// Gives the file its name, replacing what has it if `replace`.
+    fn rename(&self, replace: bool) -> rustix::io::Result<()> {
+        let (parent, temp) = (&self.parent, self.temp_name.as_str());
+        let (_, name) = parent_and_name(&self.relative);
+        if replace {
+            return rustix::fs::renameat(parent, temp, parent, name);
+        }
+        match rustix::fs::renameat_with(parent, temp, parent, name, RenameFlags::NOREPLACE) {
+            // Not known to NFS and some others: a link is refused where the name is taken, everywhere.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                rustix::fs::linkat(parent, temp, parent, name, AtFlags::empty())?;
+                rustix::fs::unlinkat(parent, temp, AtFlags::empty())
+            }
+            other => other,
+        }
+    }
+
+    fn finish(mut self, replace: bool) -> Result<UfsFacts> {
         let (root, relative) = (&self.shared.root, &self.relative);
         // The name in /proc that `set_attributes` uses needs a descriptor, not a file.
         let fd = rustix::io::dup(&self.file);
         let fd = root.check(relative, "write", fd)?;
         set_attributes(&self.shared, &fd, relative, &self.options.attributes)?;
         self.file.sync_all().map_err(|error| self.error("sync", &error))?;
-        let (_, name) = parent_and_name(relative);
-        let done = rustix::fs::renameat(&self.parent, self.temp_name.as_str(), &self.parent, name);
-        root.check(relative, "create", done)?;
+        root.check(relative, "create", self.rename(replace))?;
         self.renamed = true;
         // The new name must survive a power failure too. Some network file systems cannot sync a
         // directory and say EINVAL; their server does it by itself.
@@ -220,7 +247,7 @@ impl UfsWriter for LocalWriter {
 
     async fn finish(mut self: Box<Self>) -> Result<UfsFacts> {
         let Some(open) = self.open.take() else { return Err(unusable()) };
-        run_blocking(move || open.finish()).await
+        run_blocking(move || open.finish(true)).await
     }
 
     async fn abort(mut self: Box<Self>) -> Result<()> {

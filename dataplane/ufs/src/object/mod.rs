@@ -23,10 +23,12 @@ use crate::location::{Location, split_last};
 use crate::options::Redactor;
 use crate::retry::Retries;
 use crate::under_fs::{
-    ByteStream, CreateOptions, EntryStream, MkdirOptions, UfsWriter, UnderFs, refuse_root,
+    ByteStream, CreateOptions, EntryStream, MkdirOptions, UfsWriter, UnderFs,
+    exclusive_unsupported, refuse_root,
 };
 use alluxio_types::Fingerprint;
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::TryStreamExt;
 use opendal::Operator;
 use opendal::options::ListOptions;
@@ -244,6 +246,7 @@ impl UnderFs for ObjectUfs {
             list: store.list,
             native_recursive_list: store.list_with_recursive,
             conditional_read: true,
+            exclusive_create: store.write_with_if_not_exists,
         }
     }
 
@@ -269,6 +272,15 @@ impl UnderFs for ObjectUfs {
         let relative = self.relative(path)?;
         refuse_root(&relative, path)?;
         Ok(Box::new(write::create(self, relative, &options).await?))
+    }
+
+    async fn create_new(&self, path: &str, bytes: Bytes) -> Result<()> {
+        let relative = self.relative(path)?;
+        refuse_root(&relative, path)?;
+        if !self.capabilities().exclusive_create {
+            return Err(exclusive_unsupported(path));
+        }
+        write::create_new(self, &relative, bytes).await
     }
 
     async fn mkdir(&self, path: &str, options: MkdirOptions) -> Result<()> {

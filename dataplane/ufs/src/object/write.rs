@@ -9,6 +9,7 @@ use crate::under_fs::{CreateOptions, UfsWriter};
 use alluxio_types::UnixMillis;
 use async_trait::async_trait;
 use bytes::Bytes;
+use opendal::ErrorKind;
 use opendal::options::WriteOptions;
 use std::time::SystemTime;
 
@@ -17,6 +18,8 @@ const PARTS_MAX: u64 = 10_000;
 /// Parts sent at a time. With the one being filled, an upload holds this many and one more in
 /// memory.
 const PARTS_AT_A_TIME: usize = 3;
+
+const CREATE_NEW: &str = "create exclusively";
 
 pub(super) struct ObjectWriter {
     ufs: ObjectUfs,
@@ -45,6 +48,33 @@ pub(super) async fn create(
     let opening = ufs.shared.operator.writer_options(&relative, settings);
     let writer = Some(ufs.run(&relative, "create", Box::pin(opening)).await?);
     Ok(ObjectWriter { ufs: ufs.clone(), relative, writer, length: 0 })
+}
+
+/// One conditional upload (`If-None-Match: *`, and what other clouds have for it).
+pub(super) async fn create_new(ufs: &ObjectUfs, relative: &str, bytes: Bytes) -> Result<()> {
+    ufs.ensure_directory(split_last(relative).0).await?;
+    let options = WriteOptions { if_not_exists: true, ..WriteOptions::default() };
+    // By the operator that does not try again: the second try would find what the first one made.
+    let writing = ufs.shared.reads.write_options(relative, bytes, options);
+    let limit = ufs.shared.retries.deadline;
+    match tokio::time::timeout(limit, Box::pin(writing)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(match error.kind() {
+            ErrorKind::ConditionNotMatch | ErrorKind::AlreadyExists => {
+                Error::AlreadyExists { uri: ufs.uri(relative) }
+            }
+            // Another upload to this name is on its way, and which one wins is open.
+            ErrorKind::Conflict => {
+                let detail = "the name is being written to by another call".to_owned();
+                Error::Busy { uri: ufs.uri(relative), detail }
+            }
+            _ => ufs.error(relative, CREATE_NEW, &error),
+        }),
+        Err(_) => {
+            let (uri, operation) = (ufs.uri(relative), CREATE_NEW);
+            Err(Error::DeadlineExceeded { uri, operation, limit })
+        }
+    }
 }
 
 /// Large enough that the file fits into the allowed number of parts.

@@ -284,6 +284,7 @@ impl UnderFs for WebHdfsUfs {
             list: true,
             native_recursive_list: false,
             conditional_read: false,
+            exclusive_create: false,
         }
     }
 
