@@ -42,6 +42,6 @@ pub fn run_traced(world: World, seed: u64, steps: u64, trace: Trace) -> Result<S
     match world {
         World::Metadata => metadata::run(seed, steps, trace).map(|summary| format!("{summary:?}")),
         World::Blocks => blocks::run(seed, steps, trace).map(|summary| format!("{summary:?}")),
-        World::Cluster => cluster::run(seed, false).map(|summary| format!("{summary:?}")),
+        World::Cluster => cluster::run(seed, false).map(|summary| summary.to_string()),
     }
 }

@@ -37,9 +37,18 @@ struct Arguments {
     /// Judges by what clients were told, and by nothing else; clusters only.
     #[arg(long)]
     by_histories: bool,
+    /// Runs at once; as many as there are processors when left out. Clusters only.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Tells what each seed met; clusters only.
+    #[arg(long)]
+    each: bool,
     /// Prints nothing but what is broken.
     #[arg(long)]
     quiet: bool,
+    /// Who started this process waits for its end.
+    #[arg(long, hide = true)]
+    one_of_many: bool,
     /// A bug to find; clusters only.
     #[cfg(feature = "planted-bugs")]
     #[arg(long)]
@@ -116,6 +125,9 @@ fn main() -> ExitCode {
         if arguments.trace {
             tell_all();
         }
+        if arguments.one_of_many {
+            many::end_in_time();
+        }
         #[cfg(feature = "planted-bugs")]
         if let Some(bug) = arguments.plant {
             alluxio_host::planted::plant(bug.bug());
@@ -148,7 +160,7 @@ fn run_seeds(arguments: &Arguments) -> ExitCode {
                 match world {
                     World::Cluster => {
                         let run = cluster::run(seed, arguments.by_histories);
-                        run.map(|summary| format!("{summary:?}"))
+                        run.map(|summary| summary.to_string())
                     }
                     _ => run_traced(world, seed, arguments.steps, print),
                 }
@@ -169,7 +181,7 @@ fn run_seeds(arguments: &Arguments) -> ExitCode {
             }
         }
     }
-    if !arguments.quiet {
+    if !arguments.quiet && !arguments.one_of_many {
         println!("{} seeds, {broken} broken", arguments.seeds);
     }
     if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

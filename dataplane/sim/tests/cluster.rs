@@ -31,8 +31,18 @@ fn must_hold(arguments: &[&str]) -> String {
 fn a_seed_does_the_same_again_to_the_last_message() {
     for seed in ["2", "9"] {
         let once = must_hold(&["--seed", seed]);
-        assert!(once.contains("trace: "), "{once}");
+        assert!(once.contains("trace:"), "{once}");
         assert_eq!(once, must_hold(&["--seed", seed]));
+    }
+}
+
+#[test]
+fn a_seed_does_the_same_whatever_runs_beside_it() {
+    let many = must_hold(&["--seed", "20", "--seeds", "6", "--jobs", "6", "--each"]);
+    for seed in 20..26 {
+        let alone = must_hold(&["--seed", &seed.to_string()]);
+        let told = alone.lines().next().unwrap_or_default();
+        assert!(told.contains("trace:") && many.contains(told), "{told}\n{many}");
     }
 }
 

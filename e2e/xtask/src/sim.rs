@@ -8,9 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const SEEDS: &str = "1000";
 /// With it the simulator can plant bugs.
 const PLANTED: &str = "planted-bugs";
+/// How the simulator is built: optimized, for many seeds; with all its assertions, for it is a test.
+const PROFILE: &str = "sim";
 
 /// `sim [--seeds N] [--seed N] [ARGS]`: so many seeds, from the one that is named or from fresh ones; a
-/// seed alone is repeated. Further arguments go to the simulator (`--trace`, `--seconds N`). With `--plant
+/// seed alone is repeated. Further arguments go to the simulator (`--trace`, `--seconds N`, `--jobs N`). With `--plant
 /// BUG` it has that bug to find.
 pub(crate) fn sim(args: &[String]) -> Result<()> {
     let mut args = args.to_vec();
@@ -23,7 +25,7 @@ pub(crate) fn sim(args: &[String]) -> Result<()> {
         None => fresh()?.to_string(),
     };
     let mut command = cargo();
-    command.args(["run", "--quiet", "--package", "alluxio-sim"]);
+    command.args(["run", "--quiet", "--profile", PROFILE, "--package", "alluxio-sim"]);
     if args.iter().any(|arg| arg.starts_with("--plant")) {
         command.args(["--features", PLANTED]);
     }

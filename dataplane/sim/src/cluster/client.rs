@@ -14,11 +14,16 @@ use alluxio_types::{AlluxioPath, Code, Coded, FileStatus};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::task::JoinSet;
 
-/// Directories at the top, each searched apart by the checker.
-const TOPS: u64 = 4;
-/// Names in a directory.
-const NAMES: u64 = 4;
+/// The names of a run: few, so that clients meet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Names {
+    /// Directories at the top, each searched apart by the checker.
+    pub(super) tops: u64,
+    /// Names in a directory.
+    pub(super) each: u64,
+}
 
 /// What all clients of a run were told, by the clock of the world.
 #[derive(Clone, Default)]
@@ -57,10 +62,17 @@ impl Diary {
 pub(super) struct Orders {
     /// No more calls.
     pub(super) stop: Arc<AtomicBool>,
-    /// Calls that were answered.
-    pub(super) answered: Arc<AtomicU64>,
     /// Something that no client may be told.
     pub(super) absurd: Arc<Mutex<Option<String>>>,
+}
+
+/// What the world sees of a client.
+#[derive(Clone, Default)]
+pub(super) struct Standing {
+    /// Calls that were answered.
+    pub(super) answered: Arc<AtomicU64>,
+    /// It was told to stop, and its last call is over.
+    pub(super) done: Arc<AtomicBool>,
 }
 
 /// A client's process.
@@ -69,6 +81,8 @@ pub(super) struct Client {
     pub(super) settings: Settings,
     pub(super) diary: Diary,
     pub(super) orders: Orders,
+    pub(super) standing: Standing,
+    pub(super) names: Names,
     pub(super) seed: u64,
     /// Most milliseconds between two calls.
     pub(super) pause_max: u64,
@@ -93,30 +107,36 @@ impl Client {
         let (dice, fs) = (Dice::new(self.seed), self.connect(host));
         let weights = dice.mix([6, 4, 3, 4, 3, 3]);
         while !self.orders.stop.load(Ordering::SeqCst) {
-            let call = choose(&dice, &weights);
+            let call = choose(&dice, self.names, &weights);
             self.make(&fs, call).await;
             tokio::time::sleep(Duration::from_millis(dice.below(self.pause_max + 1))).await;
         }
+        self.standing.done.store(true, Ordering::SeqCst);
     }
 
     /// Looks at every name that there may be, so that nothing that was acknowledged is missing unseen.
     pub(super) async fn look_at_all(self, host: Host, done: Arc<AtomicBool>) {
-        let fs = self.connect(host);
-        for top in 0..TOPS {
-            for path in std::iter::once(format!("/t{top}"))
-                .chain((0..NAMES).map(|name| format!("/t{top}/n{name}")))
-            {
-                while !self.make(&fs, Call::List { path: path.clone() }).await {}
-            }
-            for name in 0..NAMES {
-                for path in std::iter::once(format!("/t{top}/n{name}"))
-                    .chain((0..NAMES).map(|below| format!("/t{top}/n{name}/n{below}")))
-                {
-                    while !self.make(&fs, Call::Status { path: path.clone() }).await {}
-                }
+        let (fs, itself) = (Arc::new(self.connect(host)), Arc::new(self));
+        let tops = (0..itself.names.tops).map(|top| (itself.clone(), fs.clone(), top));
+        let mut looks: JoinSet<()> = tops
+            .map(|(itself, fs, top)| async move { itself.look_below(&fs, top).await })
+            .collect();
+        while looks.join_next().await.is_some() {}
+        done.store(true, Ordering::SeqCst);
+    }
+
+    async fn look_below(&self, fs: &FileSystem, top: u64) {
+        let each = self.names.each;
+        let first = (0..each).map(|name| format!("/t{top}/n{name}"));
+        for path in std::iter::once(format!("/t{top}")).chain(first.clone()) {
+            while !self.make(fs, Call::List { path: path.clone() }).await {}
+        }
+        for directory in first {
+            let below = (0..each).map(|name| format!("{directory}/n{name}"));
+            for path in std::iter::once(directory.clone()).chain(below) {
+                while !self.make(fs, Call::Status { path: path.clone() }).await {}
             }
         }
-        done.store(true, Ordering::SeqCst);
     }
 
     /// Makes a call and notes it; whether it was answered.
@@ -126,7 +146,7 @@ impl Client {
             Ok(answer) => {
                 tracing::debug!(client = self.number, %call, ?answer, "answered");
                 self.diary.end(index, answer);
-                self.orders.answered.fetch_add(1, Ordering::SeqCst);
+                self.standing.answered.fetch_add(1, Ordering::SeqCst);
                 true
             }
             Err(error) => {
@@ -143,12 +163,13 @@ impl Client {
     }
 }
 
-fn choose(dice: &Dice, weights: &[u64; 6]) -> Call {
-    let top = dice.below(TOPS);
+fn choose(dice: &Dice, names: Names, weights: &[u64; 6]) -> Call {
+    let top = dice.below(names.tops);
+    let name = || dice.below(names.each);
     let path = |dice: &Dice| match dice.below(8) {
         0 => format!("/t{top}"),
-        1..5 => format!("/t{top}/n{}", dice.below(NAMES)),
-        _ => format!("/t{top}/n{}/n{}", dice.below(NAMES), dice.below(NAMES)),
+        1..5 => format!("/t{top}/n{}", name()),
+        _ => format!("/t{top}/n{}/n{}", name(), name()),
     };
     let one = path(dice);
     match dice.weighted(weights) {

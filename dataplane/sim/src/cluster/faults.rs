@@ -22,6 +22,28 @@ pub(super) enum Kind {
     Stop,
 }
 
+impl Kind {
+    /// What it is called in summaries.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::Kill => "kill",
+            Kind::PowerCut => "power-cut",
+            Kind::Pause => "pause",
+            Kind::Partition => "partition",
+            Kind::OneWay => "one-way",
+            Kind::Isolate => "isolation",
+            Kind::Slow => "slow-link",
+            Kind::Break => "broken-connection",
+            Kind::LoseLease => "lost-lease",
+            Kind::Jump => "clock-jump",
+            Kind::SlowDisk => "slow-disk",
+            Kind::BadDisk => "bad-disk",
+            Kind::FullDisk => "full-disk",
+            Kind::Stop => "stop",
+        }
+    }
+}
+
 /// All kinds.
 const KINDS: [Kind; 14] = [
     Kind::Kill,
@@ -67,7 +89,7 @@ impl Plan {
         if kinds.is_empty() {
             kinds.push(*dice.pick(&KINDS));
         }
-        Plan { kinds, every_ms: dice.between(200, 3000), machines }
+        Plan { kinds, every_ms: *dice.pick(&[100, 300, 1000]), machines }
     }
 
     pub(super) fn kinds(&self) -> &[Kind] {

@@ -139,14 +139,15 @@ impl Machine {
         }
     }
 
-    /// Moves on to `now`, at the machine's own speed.
-    pub(super) fn step(&mut self, now: u64) {
+    /// Moves on to `now`, at the machine's own speed. One that is not `awake` does nothing yet: its tasks
+    /// catch up, in the order of their own time, when it is moved next.
+    pub(super) fn step(&mut self, now: u64, awake: bool) {
         let drift_ppm = self.drift_ppm;
         let Some(life) = self.life.as_mut() else { return };
         let target = local(now - life.born, drift_ppm);
         let reached = life.clock.reached.load(Ordering::SeqCst);
         if target > reached {
-            if !life.paused {
+            if awake && !life.paused {
                 let until = life.clock.start + Duration::from_millis(target);
                 life.runtime.block_on(async move { tokio::time::sleep_until(until).await });
             }

@@ -57,6 +57,8 @@ struct State {
     /// the real world.
     trace: u64,
     due: Vec<Waker>,
+    /// Machines that something arrived at in this step.
+    reached: BTreeSet<MachineId>,
 }
 
 /// One side of a connection: its number, and whether it is the side that connected.
@@ -127,6 +129,7 @@ impl Wire {
             latency_max,
             trace: seed,
             due: Vec::new(),
+            reached: BTreeSet::new(),
         })))
     }
 
@@ -144,8 +147,8 @@ impl Wire {
         result
     }
 
-    /// Delivers all that is due at `now`.
-    pub(super) fn deliver(&self, now: u64) {
+    /// Delivers all that is due at `now`; returns the machines that something arrived at.
+    pub(super) fn deliver(&self, now: u64) -> BTreeSet<MachineId> {
         self.change(|state| {
             state.now = now;
             while let Some(first) = state.flight.first_entry().filter(|first| first.key().0 <= now)
@@ -153,7 +156,8 @@ impl Wire {
                 let parcel = first.remove();
                 state.arrive(parcel);
             }
-        });
+            std::mem::take(&mut state.reached)
+        })
     }
 
     /// What was delivered so far, as a number.
@@ -278,6 +282,8 @@ impl State {
             return;
         }
         let Parcel { from, to, end, what } = parcel;
+        // An arrival also makes room at the sender.
+        self.reached.extend([from, to]);
         self.mix(self.now << 20 ^ end.0 << 1 ^ u64::from(end.1));
         match what {
             What::Open(port) => self.open(from, to, end, port),

@@ -1,6 +1,6 @@
 //! One run.
 
-use super::client::{Client, Diary, Orders};
+use super::client::{Client, Diary, Names, Orders, Standing};
 use super::etcd::SimEtcd;
 use super::faults::{Accident, Kind, Plan};
 use super::machine::Machine;
@@ -13,6 +13,7 @@ use crate::violation::Violation;
 use alluxio_history::Violation as Lie;
 use alluxio_host::{Clock, Fault, FaultKind, Operation as DiskCall};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,10 @@ use std::time::Duration;
 const STEP_MS: u64 = 2;
 /// A healed cluster serves everybody within this time.
 pub const PROGRESS_MS: u64 = 20_000;
+/// Answers that each client must get again.
+const ANSWERS: u64 = 5;
+/// What is under way when the clients have stopped comes to rest in this time.
+const REST: Duration = Duration::from_millis(500);
 /// How long the first primary may take.
 const BEGIN_MS: u64 = 30_000;
 /// Steps of the search for an order.
@@ -34,17 +39,33 @@ pub struct Summary {
     /// Milliseconds that passed in the world.
     pub ms: u64,
     /// Calls that clients made.
-    pub calls: usize,
+    pub calls: u64,
     /// Those that were answered.
-    pub answered: usize,
+    pub answered: u64,
     /// Accidents.
     pub accidents: u64,
     /// Terms of primaries.
     pub terms: u64,
-    /// Whether the checker of histories gave up.
-    pub undecided: bool,
+    /// Whether the checker of histories gave up: 0 or 1.
+    pub undecided: u64,
+    /// What happened to the cluster, and how often.
+    pub met: BTreeMap<&'static str, u64>,
     /// A number that depends on all that was delivered, and when, and on all that clients were told.
     pub trace: u64,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Summary { ms, calls, answered, accidents, terms, undecided, met, trace } = self;
+        write!(
+            f,
+            "ms={ms} calls={calls} answered={answered} accidents={accidents} terms={terms} "
+        )?;
+        write!(f, "undecided={undecided} ")?;
+        met.iter().try_for_each(|(what, count)| write!(f, "{what}={count} "))?;
+        // No sum of many tells anything, so it is no number.
+        write!(f, "trace:{trace:016x}")
+    }
 }
 
 /// Runs a cluster from one seed. `by_histories`: nothing is judged but what clients were told, so that
@@ -74,7 +95,9 @@ struct World {
     machines: Vec<Machine>,
     etcd: SimEtcd,
     settings: Settings,
-    clients: Vec<MachineId>,
+    /// Each client's machine.
+    clients: BTreeMap<MachineId, Standing>,
+    names: Names,
     seen: BTreeMap<MachineId, Seen>,
     diary: Diary,
     orders: Orders,
@@ -83,6 +106,10 @@ struct World {
     ends: BTreeMap<(u64, u64), Accident>,
     pause_max: u64,
     patience: Duration,
+    /// Most steps that a machine sleeps when nothing arrives.
+    sleep_steps: u64,
+    /// Whether the primary must stay the same when all is at rest; takes a while.
+    rests: bool,
     terms: BTreeSet<u64>,
     by_histories: bool,
     /// The first panic of anything that runs.
@@ -116,13 +143,16 @@ impl World {
         World {
             plan: Plan::of(&dice, hit),
             pause_max: *dice.pick(&[0, 20, 100]),
+            sleep_steps: *dice.pick(&[1, 3, 5, 5]),
+            rests: dice.chance(20),
+            names: Names { tops: *dice.pick(&[1, 2, 4]), each: dice.between(2, 4) },
             patience: Duration::from_millis(*dice.pick(&[1000, 4000, 15_000])),
             seed,
             now: 0,
             wire,
             machines,
             etcd: SimEtcd::new(),
-            clients: (1 + masters..count).collect(),
+            clients: (1 + masters..count).map(|id| (id, Standing::default())).collect(),
             seen: settings.masters.iter().map(|id| (*id, Seen::default())).collect(),
             settings,
             diary: Diary::default(),
@@ -138,8 +168,8 @@ impl World {
 
     fn run(mut self) -> Checked<Summary> {
         self.begin()?;
-        let accidents_ms = self.dice.between(5_000, 20_000);
-        self.clients.clone().into_iter().for_each(|id| self.boot_client(id));
+        let accidents_ms = *self.dice.pick(&[2_000, 4_000, 8_000]);
+        self.clients.clone().into_keys().for_each(|id| self.boot_client(id));
         self.accidents(accidents_ms)?;
         self.heal();
         self.progress()?;
@@ -166,10 +196,12 @@ impl World {
         self.now += STEP_MS;
         self.diary.now.store(self.now, Ordering::SeqCst);
         moment::set(self.now, None);
-        self.wire.deliver(self.now);
+        let reached = self.wire.deliver(self.now);
+        let turn = self.now / STEP_MS;
         for index in 0..self.machines.len() {
             moment::set(self.now, Some(index));
-            self.machines[index].step(self.now);
+            let alarm = (turn + index as u64).is_multiple_of(self.sleep_steps);
+            self.machines[index].step(self.now, alarm || reached.contains(&index));
         }
         moment::set(self.now, None);
         self.check_moment()
@@ -239,6 +271,8 @@ impl World {
             settings: self.settings.clone(),
             diary: self.diary.clone(),
             orders: self.orders.clone(),
+            standing: self.clients.get(&id).cloned().unwrap_or_default(),
+            names: self.names,
             seed: self.dice.seed(),
             pause_max: self.pause_max,
             patience: self.patience,
@@ -298,6 +332,7 @@ impl World {
                 let accident = self.plan.next(&self.dice);
                 tracing::info!(?accident, "happens");
                 self.summary.accidents += 1;
+                *self.summary.met.entry(accident.kind.name()).or_default() += 1;
                 self.happen(&accident);
                 let until = (self.now + accident.lasts_ms, self.summary.accidents);
                 self.ends.insert(until, accident);
@@ -387,31 +422,40 @@ impl World {
         }
     }
 
-    /// Every client must be served again: each call is given up after its patience, so what is answered
-    /// was asked lately.
+    /// Every client must be served again, none may starve.
     fn progress(&mut self) -> Checked {
-        let wanted = self.orders.answered.load(Ordering::SeqCst) + 5 * self.clients.len() as u64;
-        let answered = self.orders.answered.clone();
-        self.until("answers after healing", PROGRESS_MS, |_| {
-            answered.load(Ordering::SeqCst) >= wanted
+        let answered = |client: &Standing| client.answered.load(Ordering::SeqCst);
+        let wanted: Vec<(Standing, u64)> = self
+            .clients
+            .values()
+            .map(|client| (client.clone(), answered(client) + ANSWERS))
+            .collect();
+        self.until("answers to every client after healing", PROGRESS_MS, |_| {
+            wanted.iter().all(|(client, wanted)| answered(client) >= *wanted)
         })
     }
 
     /// Waits until all masters have the same position; their trees must be equal then.
     fn settle(&mut self) -> Checked<(u64, u64)> {
+        self.until("the last answer to every client", PROGRESS_MS, |world| {
+            world.clients.values().all(|client| client.done.load(Ordering::SeqCst))
+        })?;
         self.until("all masters at one position", PROGRESS_MS, |world| {
             let at = world.positions();
             at.len() == world.settings.masters.len()
                 && at.windows(2).all(|pair| pair[0].0 == pair[1].0)
         })?;
-        // What is under way comes to rest; a lease that was not kept alive ends.
-        let lease = self.settings.lease;
-        self.pass(Duration::from_secs(1) + self.patience.max(lease))?;
-        let terms = self.terms.len();
-        self.pass(2 * lease + Duration::from_secs(1))?;
-        if self.terms.len() != terms {
-            let what = format!("the primary changed, and nothing happened: {:?}", self.terms);
-            return Err(self.violation(what));
+        self.pass(REST)?;
+        if self.rests {
+            // A lease that was not kept alive ends.
+            let lease = self.settings.lease;
+            self.pass(lease)?;
+            let terms = self.terms.len();
+            self.pass(2 * lease + Duration::from_secs(1))?;
+            if self.terms.len() != terms {
+                let what = format!("the primary changed, and nothing happened: {:?}", self.terms);
+                return Err(self.violation(what));
+            }
         }
         self.until("all masters at one position at rest", PROGRESS_MS, |world| {
             let at = world.positions();
@@ -445,7 +489,7 @@ impl World {
 
     fn look_at_all(&mut self) -> Checked {
         let done = Arc::new(AtomicBool::new(false));
-        let id = self.clients[0];
+        let id = self.settings.masters.len() + 1;
         let client = self.client(id);
         let told = done.clone();
         self.machines[id].spawn(|host| client.look_at_all(host, told));
@@ -474,12 +518,12 @@ impl World {
     /// Whether what clients were told can be true.
     fn judge(&mut self) -> Checked {
         let history = self.diary.take();
-        self.summary.calls = history.len();
-        self.summary.answered = history.iter().filter(|one| one.answer.is_some()).count();
+        self.summary.calls = history.len() as u64;
+        self.summary.answered = history.iter().filter(|one| one.answer.is_some()).count() as u64;
         match alluxio_history::check_within(&history, SEARCH_STEPS) {
             Ok(()) => Ok(()),
             Err(Lie::Undecided { .. }) => {
-                self.summary.undecided = true;
+                self.summary.undecided = 1;
                 Ok(())
             }
             Err(lie) => Err(self.violation(lie.to_string())),
