@@ -21,7 +21,8 @@ pub fn recover(
 }
 
 /// A tree that a journal is replayed into.
-pub(crate) struct Tree(pub(crate) Rebuild);
+#[derive(Default)]
+pub struct Tree(pub Rebuild);
 
 impl Replay for Tree {
     fn restart(&mut self) {

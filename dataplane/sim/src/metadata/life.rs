@@ -2,9 +2,10 @@
 
 use alluxio_host::{Host, ManualClock, MemoryDisk, SeededEntropy};
 use alluxio_journal::folder::{FolderLog, format};
-use alluxio_journal::{CheckpointSink, EntryBatch, JournalError, Recovered, Replay, StateDigest};
-use alluxio_namespace::{Checkpoint, Namespace, Rebuild, StateHash};
-use alluxio_types::{CheckpointRecord, Entry, JournalSeq, Term, UnixMillis};
+use alluxio_journal::{CheckpointSink, EntryBatch, JournalError, Recovered};
+use alluxio_master::recover::{Tree, digest};
+use alluxio_namespace::{Checkpoint, Namespace};
+use alluxio_types::{Entry, JournalSeq, Term, UnixMillis};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -137,30 +138,4 @@ impl Life {
     pub(super) fn take_doubtful_checkpoint(&mut self) -> Option<(JournalSeq, u64)> {
         self.doubtful.take()
     }
-}
-
-/// The tree that the journal is replayed into.
-#[derive(Default)]
-struct Tree(Rebuild);
-
-impl Replay for Tree {
-    fn restart(&mut self) {
-        self.0.restart();
-    }
-
-    fn checkpoint(&mut self, record: CheckpointRecord) {
-        self.0.record(&record);
-    }
-
-    fn entry(&mut self, seq: JournalSeq, entry: Entry) {
-        self.0.entry(seq, &entry);
-    }
-
-    fn state_hash(&self) -> Option<StateDigest> {
-        Some(digest(self.0.state_hash()))
-    }
-}
-
-fn digest(hash: u64) -> StateDigest {
-    StateDigest { kind: StateHash::KIND, hash }
 }
