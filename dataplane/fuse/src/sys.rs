@@ -1,0 +1,56 @@
+//! What the kernel does with the descriptor of a connection besides reading and writing. The only
+//! module of this crate where `unsafe` is allowed.
+//!
+//! **Source**: `include/uapi/linux/fuse.h`, `FUSE_DEV_IOC_*`.
+#![expect(unsafe_code, reason = "no safe wrapper offers these calls of the device")]
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// `_IOR(229, 0, u32)`.
+const IOC_CLONE: libc::c_ulong = 0x8004_e500;
+/// `_IOW(229, 1, struct fuse_backing_map)`.
+const IOC_BACKING_OPEN: libc::c_ulong = 0x4010_e501;
+/// `_IOW(229, 2, u32)`.
+const IOC_BACKING_CLOSE: libc::c_ulong = 0x4004_e502;
+
+/// `struct fuse_backing_map`.
+#[repr(C)]
+struct BackingMap {
+    fd: i32,
+    flags: u32,
+    padding: u64,
+}
+
+/// Opens the device: a descriptor without a connection.
+pub(crate) fn open_device() -> io::Result<OwnedFd> {
+    let file: File = OpenOptions::new().read(true).write(true).open("/dev/fuse")?;
+    Ok(file.into())
+}
+
+/// One more descriptor of a connection, with a queue of its own for what it has read.
+pub(crate) fn clone_channel(main: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let device = open_device()?;
+    let fd = main.as_raw_fd() as u32;
+    // SAFETY: the call reads one `u32` behind the pointer, which lives through the call; both
+    // descriptors are open for as long.
+    let outcome = unsafe { libc::ioctl(device.as_raw_fd(), IOC_CLONE, &raw const fd) };
+    if outcome == 0 { Ok(device) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Makes a file known to the kernel as one that opens may be passed through to.
+pub(crate) fn backing_open(main: BorrowedFd<'_>, file: BorrowedFd<'_>) -> io::Result<u32> {
+    let map = BackingMap { fd: file.as_fd().as_raw_fd(), flags: 0, padding: 0 };
+    // SAFETY: the call reads one `BackingMap`, which has the kernel's layout and lives through the
+    // call; the kernel takes a reference of its own on the file.
+    let outcome = unsafe { libc::ioctl(main.as_raw_fd(), IOC_BACKING_OPEN, &raw const map) };
+    u32::try_from(outcome).map_err(|_| io::Error::last_os_error())
+}
+
+/// Ends what [`backing_open`] began. Handles that are open go on reading.
+pub(crate) fn backing_close(main: BorrowedFd<'_>, id: u32) -> io::Result<()> {
+    // SAFETY: the call reads one `u32` behind the pointer, which lives through the call.
+    let outcome = unsafe { libc::ioctl(main.as_raw_fd(), IOC_BACKING_CLOSE, &raw const id) };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

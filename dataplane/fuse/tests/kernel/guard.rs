@@ -1,0 +1,74 @@
+//! Mounts of tests that cannot outlive them, and time limits that cannot be waited out.
+
+use alluxio_fuse::mount::{self, MountError, Options, Unmount};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Longest run of one test.
+const LIMIT: Duration = Duration::from_secs(100);
+
+/// A mount point; dropped, its connection is given up, so that whoever waits for it fails at once.
+pub(crate) struct Guard {
+    path: PathBuf,
+    _dir: TempDir,
+}
+
+impl Guard {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes the mount away as a user would.
+    pub(crate) fn unmount(&self) {
+        mount::unmount(&self.path, Unmount::Lazy).unwrap();
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = mount::unmount(&self.path, Unmount::Force);
+    }
+}
+
+/// A fresh mount; `None`, with a line that says why, where mounting is not allowed.
+#[expect(clippy::print_stderr, reason = "a test that cannot test says so")]
+pub(crate) fn mounted() -> Option<(Guard, OwnedFd)> {
+    let dir = TempDir::with_prefix("alluxio-test-").unwrap();
+    let path = dir.path().join("mount");
+    std::fs::create_dir(&path).unwrap();
+    match mount::mount(&path, &Options::default()) {
+        Ok(mounted) => Some((Guard { path: mounted.path, _dir: dir }, mounted.device)),
+        Err(error @ (MountError::NotPermitted | MountError::NoDevice { .. })) => {
+            eprintln!("not tested: {error}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Runs `test` on a thread of its own; a hang ends every mount of this process, and the test.
+pub(crate) fn bounded(test: impl FnOnce() + Send + 'static) {
+    let (done, ended) = channel();
+    let runs = std::thread::spawn(move || {
+        test();
+        let _ = done.send(());
+    });
+    match ended.recv_timeout(LIMIT) {
+        Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+            if let Err(panic) = runs.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+        Err(RecvTimeoutError::Timeout) => {
+            for row in mount::table().unwrap() {
+                if row.path.to_string_lossy().contains("alluxio-test-") {
+                    let _ = mount::unmount(&row.path, Unmount::Force);
+                }
+            }
+            panic!("the test hangs; its mounts are given up");
+        }
+    }
+}
