@@ -74,6 +74,11 @@ impl TableMemory {
         TableMemory(None)
     }
 
+    /// Whether it is the heap.
+    pub const fn is_heap(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// A new file in `dir`, which is made if it is missing.
     ///
     /// **Errors**: when the directory cannot be used, or its file system knows no large files.

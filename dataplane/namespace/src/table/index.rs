@@ -13,10 +13,10 @@ use alluxio_host::TableMemory;
 
 /// Slots of a segment of 4 KiB.
 const SLOTS: usize = 682;
-/// Slots that may be used, tombstones included, before a segment is split or cleaned.
-const USED_MAX: u16 = 600;
-/// A segment with this many entries is split; with fewer its tombstones were the trouble.
-const SPLIT_MIN: u16 = 450;
+/// Slots of a segment in the heap as it grows: all segments are split at about the same time, and
+/// with whole ones half of the index would be empty after that. In a file a segment is a page.
+const GROWING: [usize; 3] = [384, 512, SLOTS];
+const WHOLE: [usize; 1] = [SLOTS];
 const POSITION_BITS: u32 = 28;
 const HOME_BITS: u32 = 10;
 const WINDOW_BITS: u32 = 10;
@@ -83,6 +83,7 @@ fn is_upper(key: u64, depth: u32) -> bool {
 /// The index. It holds positions; names and their hashes are the caller's.
 pub(crate) struct Index {
     memory: TableMemory,
+    sizes: &'static [usize],
     /// Bits of the hash that choose a segment.
     depth: u32,
     /// Segment of each value of those bits.
@@ -100,22 +101,37 @@ struct Segment {
     used: u16,
 }
 
+/// Slots that may be used, tombstones included, before a segment of that size grows, is split or cleaned.
+const fn used_max(size: usize) -> usize {
+    size * 88 / 100
+}
+
 impl Segment {
-    fn new(memory: &TableMemory, depth: u32) -> Self {
-        let mut slots = TableVec::with_capacity_in(SLOTS, memory.clone());
-        slots.resize(SLOTS, Slot::EMPTY);
+    fn new(memory: &TableMemory, size: usize, depth: u32) -> Self {
+        let mut slots = TableVec::with_capacity_in(size, memory.clone());
+        slots.resize(size, Slot::EMPTY);
         Segment { slots, depth, live: 0, used: 0 }
     }
 
+    fn is_full(&self) -> bool {
+        usize::from(self.used) >= used_max(self.slots.len())
+    }
+
+    /// Whether entries fill it, not tombstones.
+    fn is_crowded(&self) -> bool {
+        usize::from(self.live) >= self.slots.len() * 66 / 100
+    }
+
     /// Slots from the key's home on. There is always an empty one.
-    fn probe(key: u64) -> impl Iterator<Item = usize> {
-        let home = home_of_key(key);
-        (home..SLOTS).chain(0..home)
+    fn probe(&self, key: u64) -> impl Iterator<Item = usize> + use<> {
+        let size = self.slots.len();
+        let home = home_of_key(key) * size / SLOTS;
+        (home..size).chain(0..home)
     }
 
     fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<usize> {
         let key = key_of(hash, self.depth);
-        for at in Self::probe(key) {
+        for at in self.probe(key) {
             let slot = self.slots[at];
             if slot.key() == key && is(slot.position()) {
                 return Some(at);
@@ -129,7 +145,7 @@ impl Segment {
 
     /// The caller has seen to it that there is room.
     fn insert(&mut self, key: u64, position: u32) {
-        let free = Self::probe(key).find(|at| !self.slots[*at].is_entry());
+        let free = self.probe(key).find(|at| !self.slots[*at].is_entry());
         let at = free.expect("a segment is never full");
         self.used += u16::from(self.slots[at] == Slot::EMPTY);
         self.live += 1;
@@ -138,7 +154,8 @@ impl Segment {
 
     fn remove(&mut self, at: usize) {
         self.live -= 1;
-        if self.slots[(at + 1) % SLOTS] != Slot::EMPTY {
+        let size = self.slots.len();
+        if self.slots[(at + 1) % size] != Slot::EMPTY {
             self.slots[at] = Slot::GONE;
             return;
         }
@@ -147,7 +164,7 @@ impl Segment {
         loop {
             self.slots[at] = Slot::EMPTY;
             self.used -= 1;
-            at = (at + SLOTS - 1) % SLOTS;
+            at = (at + size - 1) % size;
             if self.slots[at] != Slot::GONE {
                 return;
             }
@@ -165,7 +182,8 @@ impl Segment {
 
 impl Index {
     pub(crate) fn new(memory: TableMemory) -> Self {
-        Index { memory, depth: 0, directory: Vec::new(), segments: Vec::new(), len: 0 }
+        let sizes: &[usize] = if memory.is_heap() { &GROWING } else { &WHOLE };
+        Index { memory, sizes, depth: 0, directory: Vec::new(), segments: Vec::new(), len: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -185,18 +203,15 @@ impl Index {
     /// segment is split for the tenth time.
     pub(crate) fn insert(&mut self, hash: u64, position: u32, hash_of: impl Fn(u32) -> u64) {
         if self.segments.is_empty() {
-            self.segments.push(Segment::new(&self.memory, 0));
+            self.segments.push(self.segment_for(0, 0));
             self.directory.push(0);
         }
         let mut at = self.segment(hash);
-        while self.segments[at].used >= USED_MAX {
-            if self.segments[at].live >= SPLIT_MIN {
+        while self.segments[at].is_full() {
+            if self.segments[at].is_crowded() && self.segments[at].slots.len() == SLOTS {
                 self.split(hash, &hash_of);
             } else {
-                let segment = &mut self.segments[at];
-                for slot in segment.drain() {
-                    segment.insert(slot.key(), slot.position());
-                }
+                self.refill(at);
             }
             at = self.segment(hash);
         }
@@ -219,7 +234,7 @@ impl Index {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.segments.len() * SLOTS * size_of::<Slot>()
+        self.segments.iter().map(|segment| size_of_val(&segment.slots[..])).sum::<usize>()
             + self.segments.capacity() * size_of::<Segment>()
             + self.directory.capacity() * size_of::<u32>()
     }
@@ -234,6 +249,22 @@ impl Index {
         self.directory[self.prefix(hash)] as usize
     }
 
+    /// An empty segment with room for so many entries and one more.
+    fn segment_for(&self, entries: usize, depth: u32) -> Segment {
+        let size = self.sizes.iter().find(|size| entries < used_max(**size));
+        Segment::new(&self.memory, size.copied().unwrap_or(SLOTS), depth)
+    }
+
+    /// Moves the entries of a full segment to one of the size that they need, without its tombstones.
+    fn refill(&mut self, at: usize) {
+        let (old, live) = (&self.segments[at], usize::from(self.segments[at].live));
+        // With room for a quarter more, or it would be here again at once.
+        let mut fresh = self.segment_for(live + live / 4, old.depth);
+        let slots = old.slots.iter().filter(|slot| slot.is_entry());
+        slots.for_each(|slot| fresh.insert(slot.key(), slot.position()));
+        self.segments[at] = fresh;
+    }
+
     /// Splits the segment of `hash` by one more bit.
     fn split(&mut self, hash: u64, hash_of: impl Fn(u32) -> u64) {
         let old = self.segment(hash);
@@ -244,8 +275,9 @@ impl Index {
         }
         let new = self.segments.len();
         let slots = self.segments[old].drain();
-        self.segments[old].depth = depth + 1;
-        self.segments.push(Segment::new(&self.memory, depth + 1));
+        let upper = slots.iter().filter(|slot| is_upper(slot.key(), depth)).count();
+        self.segments[old] = self.segment_for(slots.len() - upper, depth + 1);
+        self.segments.push(self.segment_for(upper, depth + 1));
         let is_window_over = (depth + 1).is_multiple_of(WINDOW_BITS);
         for slot in slots {
             let (key, position) = (slot.key(), slot.position());
@@ -283,7 +315,7 @@ mod tests {
         }
         assert_eq!(index.find(hash(600_000), |other| other == 600_000), None);
         assert_eq!(index.len(), 600_000);
-        assert!(index.memory_bytes() < 600_000 * 12, "{}", index.memory_bytes());
+        assert!(index.memory_bytes() < 600_000 * 10, "{}", index.memory_bytes());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`record`]: fixed-size record | 64 |
 //! | [`pool`]: name and fingerprint | name rounded up to 4, fingerprint packed |
-//! | [`index`]: hash index on (directory, name) | 7 to 13 |
+//! | [`index`]: hash index on (directory, name) | 7 to 9, in a file 7 to 13 |
 //! | [`children`]: ordered index of a directory | 4 to 8 |
 //! | [`ids`]: id to location | 4 |
 //!
