@@ -13,7 +13,7 @@ struct Nothing;
 
 impl Replay for Nothing {
     fn restart(&mut self) {}
-    fn checkpoint(&mut self, _: CheckpointRecord) {}
+    fn checkpoint(&mut self, _: &CheckpointRecord) {}
     fn entry(&mut self, _: JournalSeq, _: Entry) {}
 }
 

@@ -173,7 +173,7 @@ impl Replay for Count {
     fn restart(&mut self) {
         self.items = 0;
     }
-    fn checkpoint(&mut self, _record: CheckpointRecord) {
+    fn checkpoint(&mut self, _record: &CheckpointRecord) {
         self.items += 1;
     }
     fn entry(&mut self, _seq: JournalSeq, _entry: Entry) {

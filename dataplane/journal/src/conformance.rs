@@ -75,8 +75,8 @@ impl Replay for Checker {
         *self = Checker::default();
     }
 
-    fn checkpoint(&mut self, record: CheckpointRecord) {
-        let CheckpointRecord::NextContainer(at) = record else { panic!("{record:?}") };
+    fn checkpoint(&mut self, record: &CheckpointRecord) {
+        let &CheckpointRecord::NextContainer(at) = record else { panic!("{record:?}") };
         (self.checkpoint, self.last) = (Some(at), at);
     }
 

@@ -29,7 +29,7 @@ pub trait Replay {
     fn restart(&mut self);
 
     /// One item of the checkpoint.
-    fn checkpoint(&mut self, record: CheckpointRecord);
+    fn checkpoint(&mut self, record: &CheckpointRecord);
 
     /// One entry. Positions grow by one.
     fn entry(&mut self, seq: JournalSeq, entry: Entry);

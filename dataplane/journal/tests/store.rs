@@ -39,8 +39,8 @@ impl Replay for Collect {
     fn restart(&mut self) {
         *self = Collect::default();
     }
-    fn checkpoint(&mut self, record: CheckpointRecord) {
-        self.checkpoint.push(record);
+    fn checkpoint(&mut self, record: &CheckpointRecord) {
+        self.checkpoint.push(record.clone());
     }
     fn entry(&mut self, seq: JournalSeq, entry: Entry) {
         self.entries.push((seq.0, entry));

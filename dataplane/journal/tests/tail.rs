@@ -49,8 +49,8 @@ impl Replay for Follow {
         *self = Follow::default();
     }
 
-    fn checkpoint(&mut self, record: CheckpointRecord) {
-        let CheckpointRecord::NextContainer(number) = record else { panic!("{record:?}") };
+    fn checkpoint(&mut self, record: &CheckpointRecord) {
+        let &CheckpointRecord::NextContainer(number) = record else { panic!("{record:?}") };
         self.numbers.push(number);
         if let [state, last] = self.numbers[..] {
             self.chain = Chain { last, state };

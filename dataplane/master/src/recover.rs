@@ -29,8 +29,8 @@ impl Replay for Tree {
         self.0.restart();
     }
 
-    fn checkpoint(&mut self, record: CheckpointRecord) {
-        self.0.record(&record);
+    fn checkpoint(&mut self, record: &CheckpointRecord) {
+        self.0.record(record);
     }
 
     fn entry(&mut self, seq: JournalSeq, entry: Entry) {
@@ -51,8 +51,8 @@ impl Replay for Check {
         self.0 = StateHash::new();
     }
 
-    fn checkpoint(&mut self, record: CheckpointRecord) {
-        self.0.add(&record);
+    fn checkpoint(&mut self, record: &CheckpointRecord) {
+        self.0.add(record);
     }
 
     fn entry(&mut self, _: JournalSeq, _: Entry) {}
@@ -83,7 +83,7 @@ pub fn copy_records<E>(
         if records.is_empty() {
             return Ok(digest(hash.finish()));
         }
-        for record in &records {
+        for record in records {
             hash.add(record);
             put(record)?;
         }

@@ -6,7 +6,7 @@
 //! checkpoint, keeps it as it was ([`Snapshot`]). A record never moves without being changed, so
 //! each inode is copied exactly once: from its place, or from what was kept.
 
-use crate::inode::{Inode, NewRecord};
+use crate::inode::{NewRecord, record_at, write_record};
 use crate::namespace::{Foundation, Namespace, SHARDS, shard_of};
 use crate::sets::Membership;
 use crate::state_hash::hash_of;
@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
-/// Places of a shard that are looked at under one hold of its lock: about 100 µs.
+/// Places of a shard that are copied under one hold of its lock: less than 100 µs.
 const STEP_SLOTS: u32 = 256;
 
 /// What the writer keeps for the checkpoint that is being taken.
@@ -41,6 +41,38 @@ pub struct Checkpoint {
     seq: u64,
     head: Vec<CheckpointRecord>,
     shard: usize,
+    /// What the last step gave; the next one overwrites it.
+    records: Records,
+}
+
+/// A list that is filled again and again, and whose inodes keep the room of their texts.
+#[derive(Debug, Default)]
+struct Records {
+    all: Vec<CheckpointRecord>,
+    len: usize,
+}
+
+impl Records {
+    /// Room for one more.
+    fn next(&mut self) -> &mut CheckpointRecord {
+        if self.len == self.all.len() {
+            self.all.push(CheckpointRecord::NextContainer(0));
+        }
+        self.len += 1;
+        &mut self.all[self.len - 1]
+    }
+
+    /// Room for one more inode.
+    fn next_inode(&mut self) -> &mut InodeRecord {
+        let record = self.next();
+        if !matches!(record, CheckpointRecord::Inode(_)) {
+            *record = CheckpointRecord::Inode(Box::new(InodeRecord::blank()));
+        }
+        match record {
+            CheckpointRecord::Inode(inode) => inode,
+            _ => unreachable!("it was made one"),
+        }
+    }
 }
 
 impl Checkpoint {
@@ -51,13 +83,21 @@ impl Checkpoint {
 
     /// The next records, about `hint` of them; empty at the end. First what is no inode, then the
     /// inodes, in no order that a reader may rely on (a child may come before its parent).
-    pub fn step(&mut self, hint: usize) -> Vec<CheckpointRecord> {
+    pub fn step(&mut self, hint: usize) -> &[CheckpointRecord] {
+        let mut out = std::mem::take(&mut self.records);
+        out.len = 0;
+        self.fill(hint.max(1), &mut out);
+        self.records = out;
+        &self.records.all[..self.records.len]
+    }
+
+    fn fill(&mut self, hint: usize, out: &mut Records) {
         if !self.head.is_empty() {
-            return std::mem::take(&mut self.head);
+            self.head.drain(..).for_each(|record| *out.next() = record);
+            return;
         }
-        let mut out = Vec::new();
-        while self.shard < SHARDS && out.len() < hint.max(1) {
-            if self.copy(&mut out) {
+        while self.shard < SHARDS && out.len < hint {
+            if self.copy(out) {
                 self.shard += 1;
             }
         }
@@ -65,19 +105,17 @@ impl Checkpoint {
             // All is copied or kept, so nothing is kept any more.
             let mut snapshot = self.namespace.snapshot();
             if let Some(Snapshot { kept, .. }) = snapshot.as_mut() {
-                while out.len() < hint.max(1)
+                while out.len < hint
                     && let Some((_, record)) = kept.pop_first()
                 {
-                    out.push(CheckpointRecord::Inode(Box::new(record)));
+                    *out.next() = CheckpointRecord::Inode(Box::new(record));
                 }
             }
         }
-        out
     }
 
     /// Copies some places of the current shard; whether that was its end.
-    fn copy(&self, out: &mut Vec<CheckpointRecord>) -> bool {
-        let mut inodes = Vec::new();
+    fn copy(&self, out: &mut Records) -> bool {
         let shard = self.namespace.shard(self.shard);
         let from = shard.copied.load(Ordering::Relaxed);
         let to = from.saturating_add(STEP_SLOTS).min(shard.records.high());
@@ -89,16 +127,14 @@ impl Checkpoint {
                 let container = record.container.get();
                 let is_kept = kept.is_some_and(|kept| kept.contains_key(&container));
                 if record.seq.get() <= self.seq && !is_kept {
-                    inodes.push(Inode::of(&shard, Location::new(self.shard, slot)));
+                    let parent = shard.nodes.at(record.parent).container;
+                    write_record(&self.namespace, &shard, slot, parent, out.next_inode());
                 }
             }
         }
         let end = to == shard.records.high();
         // New records may still come at the end of the shard; they are younger.
         shard.copied.store(if end { u32::MAX } else { to }, Ordering::Relaxed);
-        drop(shard);
-        let records = inodes.iter().map(|inode| inode.to_record(&self.namespace));
-        out.extend(records.map(|record| CheckpointRecord::Inode(Box::new(record))));
         end
     }
 }
@@ -128,7 +164,8 @@ impl Namespace {
         let mut head = self.checkpoint_head();
         // At most 100,000 of 50 bytes, copied in about a millisecond.
         head.extend(self.checkpoint_answers());
-        Ok(Checkpoint { namespace: Arc::clone(self), seq: seq.0, head, shard: 0 })
+        let records = Records::default();
+        Ok(Checkpoint { namespace: Arc::clone(self), seq: seq.0, head, shard: 0, records })
     }
 
     /// All that is neither an answer nor an inode.
@@ -171,11 +208,8 @@ impl Namespace {
         let mut snapshot = self.snapshot();
         let Some(Snapshot { seq, kept }) = snapshot.as_mut() else { return };
         if record.seq.get() <= *seq {
-            kept.entry(record.container.get()).or_insert_with(|| {
-                let mut inode = Inode::of(shard, location);
-                inode.parent = parent;
-                inode.to_record(self)
-            });
+            kept.entry(record.container.get())
+                .or_insert_with(|| record_at(self, shard, location.slot(), parent));
         }
     }
 
@@ -183,14 +217,17 @@ impl Namespace {
     /// have equal hashes. Takes time with the number of inodes; the writer must rest.
     pub fn state_hash(&self) -> u64 {
         let mut sum = self.answers.hash();
+        let mut inode = Records::default();
         for record in self.checkpoint_head() {
             sum = sum.wrapping_add(hash_of(&record));
         }
         for at in 0..SHARDS {
             let shard = self.shard(at);
-            for (slot, _) in shard.records.iter() {
-                let record = Inode::of(&shard, Location::new(at, slot)).to_record(self);
-                sum = sum.wrapping_add(hash_of(&CheckpointRecord::Inode(Box::new(record))));
+            for (slot, record) in shard.records.iter() {
+                let parent = shard.nodes.at(record.parent).container;
+                inode.len = 0;
+                write_record(self, &shard, slot, parent, inode.next_inode());
+                sum = sum.wrapping_add(hash_of(&inode.all[0]));
             }
         }
         sum

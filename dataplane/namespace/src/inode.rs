@@ -40,7 +40,6 @@ impl Brief {
 pub(crate) struct Inode {
     pub(crate) brief: Brief,
     pub(crate) record: Record,
-    pub(crate) parent: u64,
     pub(crate) name: String,
     pub(crate) rare: Rare,
     print: Vec<u8>,
@@ -54,7 +53,6 @@ impl Inode {
         Inode {
             brief: Brief::of(shard, location),
             record,
-            parent: shard.nodes.at(record.parent).container,
             name: shard.name(slot).to_owned(),
             rare: shard.rare(slot),
             print: shard.print(slot).to_vec(),
@@ -79,34 +77,61 @@ impl Inode {
             namespace.shapes.unpack(shape, &self.print, self.record.length(), modified.get());
         Fingerprint(text)
     }
+}
 
-    /// In the journal's words.
-    pub(crate) fn to_record(&self, namespace: &Namespace) -> InodeRecord {
-        let (record, perm) = (&self.record, self.perm(namespace));
-        InodeRecord {
-            id: self.id(),
-            parent: InodeId::from_container(self.parent),
-            name: self.name.clone(),
-            kind: if record.is_directory() { FileKind::Directory } else { FileKind::File },
-            owner: perm.owner.clone(),
-            group: perm.group.clone(),
-            mode: perm.mode,
-            created: UnixMillis(record.created.get()),
-            modified: UnixMillis(record.modified.get()),
-            accessed: UnixMillis(record.accessed.get()),
-            length: record.length(),
-            block_size_bytes: record.block_size.get(),
-            completed: record.completed(),
-            pinned: record.pinned(),
-            persistence: record.persistence(),
-            fingerprint: self.fingerprint(namespace),
-            ttl_ms: self.rare.ttl_ms,
-            ttl_action: self.rare.ttl_action,
-            replication_min: self.rare.replication_min,
-            replication_max: self.rare.replication_max,
-            children_loaded: record.children_loaded(),
-        }
-    }
+/// Writes the record at `slot`, whose directory is `parent`, into `to` in the journal's words. The texts
+/// that were there lend their room.
+pub(crate) fn write_record(
+    namespace: &Namespace,
+    shard: &Shard,
+    slot: u32,
+    parent: u64,
+    to: &mut InodeRecord,
+) {
+    let record = shard.records.at(slot);
+    let (perm, rare) = (namespace.perms.get(record.perm), shard.rare(slot));
+    let (length, modified) = (record.length(), record.modified.get());
+    let InodeRecord { name, owner, group, fingerprint, .. } = to;
+    shard.name(slot).clone_into(name);
+    perm.owner.clone_into(owner);
+    perm.group.clone_into(group);
+    let print = &mut fingerprint.0;
+    namespace.shapes.unpack_into(print, record.shape, shard.print(slot), length, modified);
+    *to = InodeRecord {
+        id: record.id(),
+        parent: InodeId::from_container(parent),
+        name: std::mem::take(name),
+        kind: if record.is_directory() { FileKind::Directory } else { FileKind::File },
+        owner: std::mem::take(owner),
+        group: std::mem::take(group),
+        mode: perm.mode,
+        created: UnixMillis(record.created.get()),
+        modified: UnixMillis(modified),
+        accessed: UnixMillis(record.accessed.get()),
+        length,
+        block_size_bytes: record.block_size.get(),
+        completed: record.completed(),
+        pinned: record.pinned(),
+        persistence: record.persistence(),
+        fingerprint: Fingerprint(std::mem::take(print)),
+        ttl_ms: rare.ttl_ms,
+        ttl_action: rare.ttl_action,
+        replication_min: rare.replication_min,
+        replication_max: rare.replication_max,
+        children_loaded: record.children_loaded(),
+    };
+}
+
+/// The record at `slot` in the journal's words; see [`write_record`].
+pub(crate) fn record_at(
+    namespace: &Namespace,
+    shard: &Shard,
+    slot: u32,
+    parent: u64,
+) -> InodeRecord {
+    let mut record = InodeRecord::blank();
+    write_record(namespace, shard, slot, parent, &mut record);
+    record
 }
 
 /// A record that is ready to go into a shard.

@@ -4,9 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 use alluxio_proto::convert::journal::{
-    ENTRY_BYTES_MAX, EntryError, decode_checkpoint_record, decode_entry, encode_checkpoint_record,
-    encode_entry,
+    ENTRY_BYTES_MAX, EntryError, decode_checkpoint_record, decode_checkpoint_record_into,
+    decode_entry, encode_checkpoint_record, encode_entry,
 };
+use alluxio_proto::v1::journal as pb;
 use alluxio_types::{
     AlluxioPath, Answer, AttributeChanges, CheckpointRecord, Entry, FileKind, Fingerprint, InodeId,
     InodeRecord, IntendedChange, Intent, Mode, MountId, MountInfo, MountOptions, OperationId,
@@ -14,6 +15,7 @@ use alluxio_types::{
 };
 use proptest::option::of;
 use proptest::prelude::*;
+use prost::Message;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -199,6 +201,20 @@ fn encoded(entry: &Entry) -> Vec<u8> {
     bytes
 }
 
+fn item_of(inode: &InodeRecord) -> Option<pb::checkpoint_item::Item> {
+    let mut bytes = Vec::new();
+    encode_checkpoint_record(&CheckpointRecord::Inode(Box::new(inode.clone())), &mut bytes);
+    pb::CheckpointItem::decode_length_delimited(&bytes[..]).unwrap().item
+}
+
+/// The bytes with their length before them.
+fn delimited(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    prost::encoding::encode_varint(bytes.len() as u64, &mut out);
+    out.extend_from_slice(bytes);
+    out
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -220,6 +236,47 @@ proptest! {
             prop_assert_eq!(decode_checkpoint_record(&mut rest).unwrap(), record);
         }
         prop_assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn inodes_of_a_checkpoint_are_the_messages_of_the_protocol(record in inode()) {
+        let record = CheckpointRecord::Inode(Box::new(record));
+        let mut bytes = Vec::new();
+        encode_checkpoint_record(&record, &mut bytes);
+        let message = pb::CheckpointItem::decode_length_delimited(&bytes[..]).unwrap();
+        prop_assert_eq!(message.encode_length_delimited_to_vec(), bytes);
+    }
+
+    #[test]
+    fn inodes_that_no_version_wrote_are_judged_as_entries_are(
+        inode in inode(), at in any::<u32>(), flip in any::<u8>(), extra in any::<[u8; 3]>(),
+    ) {
+        let mut inode = match item_of(&inode) {
+            Some(pb::checkpoint_item::Item::Inode(inode)) => inode.encode_to_vec(),
+            other => panic!("{other:?}"),
+        };
+        let at = at as usize % inode.len();
+        inode[at] ^= flip;
+        inode.extend(extra);
+        // As a checkpoint's item, and as the entry of a creation: field 4, and field 2.
+        let delimited = |tag: u8| [vec![tag], delimited(&inode)].concat();
+        let item = decode_checkpoint_record(&mut &self::delimited(&delimited(4 << 3 | 2))[..]);
+        match (item, decode_entry(&delimited(2 << 3 | 2))) {
+            (Ok(CheckpointRecord::Inode(item)), Ok(Entry::Create(entry))) => {
+                prop_assert_eq!(item, entry);
+            }
+            (Err(_), Err(_)) => {}
+            (item, entry) => panic!("{item:?}, but {entry:?}"),
+        }
+    }
+
+    #[test]
+    fn a_record_may_take_the_room_of_another(old in record(), new in record()) {
+        let mut bytes = Vec::new();
+        encode_checkpoint_record(&new, &mut bytes);
+        let mut taken = old;
+        decode_checkpoint_record_into(&mut taken, &mut &bytes[..]).unwrap();
+        prop_assert_eq!(taken, new);
     }
 
     #[test]

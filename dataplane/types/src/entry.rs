@@ -55,6 +55,35 @@ pub struct InodeRecord {
     pub children_loaded: bool,
 }
 
+impl InodeRecord {
+    /// A record of a file without a name or anything else, for somebody to fill in.
+    pub fn blank() -> Self {
+        InodeRecord {
+            id: InodeId(0),
+            parent: InodeId(0),
+            name: String::new(),
+            kind: FileKind::File,
+            owner: String::new(),
+            group: String::new(),
+            mode: Mode(0),
+            created: UnixMillis(0),
+            modified: UnixMillis(0),
+            accessed: UnixMillis(0),
+            length: 0,
+            block_size_bytes: 0,
+            completed: false,
+            pinned: false,
+            persistence: PersistenceState::NotPersisted,
+            fingerprint: Fingerprint(String::new()),
+            ttl_ms: None,
+            ttl_action: TtlAction::Free,
+            replication_min: 0,
+            replication_max: None,
+            children_loaded: false,
+        }
+    }
+}
+
 /// Attributes to change; `None` keeps what is there.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AttributeChanges {

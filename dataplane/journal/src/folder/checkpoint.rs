@@ -15,11 +15,11 @@ use crate::error::Damage;
 use crate::record::{crc32c, u32_at, u64_at};
 use crate::{CheckpointInfo, CheckpointSink, JournalError, Observer, Replay, StateDigest};
 use alluxio_host::{DiskFile, OpenMode};
-use alluxio_proto::convert::journal::{decode_checkpoint_record, encode_checkpoint_record};
+use alluxio_proto::convert::journal::{decode_checkpoint_record_into, encode_checkpoint_record};
 use alluxio_types::{CheckpointRecord, JournalSeq, UnixMillis};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{channel, sync_channel};
 use std::time::Duration;
 
 pub(super) const HEADER_BYTES: usize = 64;
@@ -281,12 +281,13 @@ impl Reader {
         Err(self.corrupt(self.info.length_bytes - TRAILER_BYTES as u64, what))
     }
 
-    /// Hands decoded chunks to `sink` until it returns `false`.
+    /// Hands decoded chunks to `sink` until it returns `false`. They take the room of `spare` ones.
     fn chunks(
         &self,
+        spare: impl Fn() -> Vec<CheckpointRecord>,
         sink: &mut dyn FnMut(Vec<CheckpointRecord>) -> bool,
     ) -> Result<(), JournalError> {
-        self.walk(&mut |chunk, offset| Ok(sink(self.decode(chunk, offset)?)))
+        self.walk(&mut |chunk, offset| Ok(sink(self.decode(chunk, offset, spare())?)))
     }
 
     /// Hands chunks with sound checksums, and where they begin, to `visit` until it returns `false`.
@@ -329,20 +330,27 @@ impl Reader {
         Ok(())
     }
 
-    fn decode(&self, chunk: &[u8], offset: u64) -> Result<Vec<CheckpointRecord>, JournalError> {
+    fn decode(
+        &self,
+        chunk: &[u8],
+        offset: u64,
+        mut records: Vec<CheckpointRecord>,
+    ) -> Result<Vec<CheckpointRecord>, JournalError> {
         let count = u32_at(chunk, 12) as usize;
         let mut rest = &chunk[CHUNK_HEADER_BYTES..];
         // Every record has at least two bytes: a count beyond that is a lie about memory.
         if count > rest.len() / 2 {
             return Err(self.corrupt(offset, Damage::Checkpoint));
         }
-        let mut records = Vec::with_capacity(count);
-        while !rest.is_empty() {
-            let record = decode_checkpoint_record(&mut rest)
+        records.resize(count, CheckpointRecord::NextContainer(0));
+        for record in &mut records {
+            if rest.is_empty() {
+                return Err(self.corrupt(offset, Damage::Checkpoint));
+            }
+            decode_checkpoint_record_into(record, &mut rest)
                 .map_err(|error| self.corrupt(offset, error.into()))?;
-            records.push(record);
         }
-        if records.len() != count {
+        if !rest.is_empty() {
             return Err(self.corrupt(offset, Damage::Checkpoint));
         }
         Ok(records)
@@ -364,11 +372,17 @@ pub(crate) fn load(
 
 fn hand_out(reader: Reader, replay: &mut dyn Replay) -> Result<CheckpointInfo, JournalError> {
     let (sender, receiver) = sync_channel::<Vec<CheckpointRecord>>(CHUNKS_AHEAD);
+    // Records go back to be filled again: nobody frees what another thread allocated, record by record.
+    let (give_back, spare) = channel();
     std::thread::scope(|scope| {
         let reader = &reader;
-        let decoder = scope.spawn(move || reader.chunks(&mut |chunk| sender.send(chunk).is_ok()));
+        let spare = move || spare.try_recv().unwrap_or_default();
+        let mut sink = move |chunk| sender.send(chunk).is_ok();
+        let decoder = scope.spawn(move || reader.chunks(spare, &mut sink));
         for chunk in receiver {
-            chunk.into_iter().for_each(|record| replay.checkpoint(record));
+            chunk.iter().for_each(|record| replay.checkpoint(record));
+            // The decoder may be done.
+            let _ = give_back.send(chunk);
         }
         match decoder.join() {
             Ok(result) => result,

@@ -49,7 +49,7 @@ impl FolderReader {
     pub fn checkpoint(
         &self,
         at: JournalSeq,
-        visit: &mut dyn FnMut(CheckpointRecord),
+        visit: &mut dyn FnMut(&CheckpointRecord),
     ) -> Result<CheckpointInfo, JournalError> {
         checkpoint::load(&self.folder, &self.cluster, at, &mut Visit(visit))
     }
@@ -80,12 +80,12 @@ impl FolderReader {
 }
 
 /// Hands the items of a checkpoint on.
-struct Visit<'a>(&'a mut dyn FnMut(CheckpointRecord));
+struct Visit<'a>(&'a mut dyn FnMut(&CheckpointRecord));
 
 impl Replay for Visit<'_> {
     fn restart(&mut self) {}
 
-    fn checkpoint(&mut self, record: CheckpointRecord) {
+    fn checkpoint(&mut self, record: &CheckpointRecord) {
         (self.0)(record);
     }
 

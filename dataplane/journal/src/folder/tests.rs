@@ -52,8 +52,8 @@ impl Replay for Checker {
         *self = Checker::default();
     }
 
-    fn checkpoint(&mut self, record: CheckpointRecord) {
-        let CheckpointRecord::NextContainer(at) = record else { panic!("{record:?}") };
+    fn checkpoint(&mut self, record: &CheckpointRecord) {
+        let &CheckpointRecord::NextContainer(at) = record else { panic!("{record:?}") };
         assert!(self.checkpoint.is_none_or(|known| known == at));
         (self.checkpoint, self.last) = (Some(at), at);
     }

@@ -96,7 +96,7 @@ impl Replay for Prefix {
         self.tree = Namespace::new();
     }
 
-    fn checkpoint(&mut self, record: CheckpointRecord) {
+    fn checkpoint(&mut self, record: &CheckpointRecord) {
         panic!("the journal has a checkpoint: {record:?}");
     }
 

@@ -72,10 +72,25 @@ impl Shapes {
 
     /// The text again.
     pub(crate) fn unpack(&self, shape: u32, rest: &[u8], length: u64, modified: u64) -> String {
+        let mut text = String::new();
+        self.unpack_into(&mut text, shape, rest, length, modified);
+        text
+    }
+
+    /// As [`Shapes::unpack`], in the place of what is in `text`.
+    pub(crate) fn unpack_into(
+        &self,
+        text: &mut String,
+        shape: u32,
+        rest: &[u8],
+        length: u64,
+        modified: u64,
+    ) {
+        text.clear();
         match shape {
-            NONE => String::new(),
-            RAW => String::from_utf8_lossy(rest).into_owned(),
-            _ => join(self.0.get(shape), rest, length, modified),
+            NONE => {}
+            RAW => text.push_str(&String::from_utf8_lossy(rest)),
+            _ => join(text, self.0.get(shape), rest, length, modified),
         }
     }
 
@@ -146,8 +161,9 @@ fn push_leb128(out: &mut Vec<u8>, mut value: u64) {
     out.push((value & 0x7f) as u8);
 }
 
-fn join(shape: &[u8], rest: &[u8], length: u64, modified: u64) -> String {
-    let mut out = Vec::with_capacity(shape.len() + 2 * rest.len() + 3 * DECIMAL_DIGITS);
+fn join(text: &mut String, shape: &[u8], rest: &[u8], length: u64, modified: u64) {
+    let mut out = std::mem::take(text).into_bytes();
+    out.reserve(shape.len() + 2 * rest.len() + 3 * DECIMAL_DIGITS);
     let mut shape = shape.iter().copied();
     let mut rest = rest.iter().copied();
     while let Some(mark) = shape.next() {
@@ -168,7 +184,7 @@ fn join(shape: &[u8], rest: &[u8], length: u64, modified: u64) -> String {
             letter => out.push(letter),
         }
     }
-    String::from_utf8(out).unwrap_or_default()
+    *text = String::from_utf8(out).unwrap_or_default();
 }
 
 fn push_decimal(out: &mut Vec<u8>, number: u64) {

@@ -1,6 +1,7 @@
 //! Journal entries and checkpoint items as bytes. Golden files beside the crate hold what every
 //! version has to read for ever.
 
+use super::inode;
 use crate::v1::journal as pb;
 use alluxio_types::{
     AlluxioPath, Answer, AttributeChanges, CheckpointRecord, Entry, FileKind, Fingerprint, InodeId,
@@ -8,6 +9,7 @@ use alluxio_types::{
     PersistenceState, TtlAction, UnixMillis,
 };
 use prost::Message;
+use prost::encoding::{self, WireType};
 
 /// Most bytes of one encoded entry: a mount with large options, or a name of the longest kind, stay
 /// far below it. Decoding refuses more, so that a damaged length cannot ask for memory.
@@ -150,6 +152,9 @@ fn entry_from_pb(message: pb::JournalEntry) -> Result<Entry, EntryError> {
     })
 }
 
+/// Number of the field of `CheckpointItem` that holds an inode.
+const INODE: u32 = 4;
+
 /// Appends the bytes of `record` to `out`, with their length before them as a varint.
 pub fn encode_checkpoint_record(record: &CheckpointRecord, out: &mut Vec<u8>) {
     use pb::checkpoint_item::Item;
@@ -164,24 +169,49 @@ pub fn encode_checkpoint_record(record: &CheckpointRecord, out: &mut Vec<u8>) {
             Item::Answered(answered_to_pb(*operation, *answer))
         }
         CheckpointRecord::Intent(intent) => Item::Intent(intent_to_pb(intent)),
-        CheckpointRecord::Inode(inode) => Item::Inode(inode_to_pb(inode)),
+        CheckpointRecord::Inode(inode) => return encode_inode_item(inode, out),
     };
     let message = pb::CheckpointItem { item: Some(item) };
     message.encode_length_delimited(out).expect("a Vec grows as needed");
+}
+
+fn encode_inode_item(record: &InodeRecord, out: &mut Vec<u8>) {
+    let length = inode::encoded_len(record);
+    let item = encoding::key_len(INODE) + encoding::encoded_len_varint(length as u64) + length;
+    encoding::encode_varint(item as u64, out);
+    encoding::encode_key(INODE, WireType::LengthDelimited, out);
+    encoding::encode_varint(length as u64, out);
+    inode::encode(record, out);
 }
 
 /// Takes the first record off `bytes`, which must not be empty.
 ///
 /// **Errors**: every variant of [`EntryError`]; `bytes` is then of no more use.
 pub fn decode_checkpoint_record(bytes: &mut &[u8]) -> Result<CheckpointRecord, EntryError> {
+    let mut record = CheckpointRecord::NextContainer(0);
+    decode_checkpoint_record_into(&mut record, bytes)?;
+    Ok(record)
+}
+
+/// As [`decode_checkpoint_record`], into `record`: an inode takes the room of the one that was there.
+/// After an error `record` may be anything.
+///
+/// **Errors**: as [`decode_checkpoint_record`].
+pub fn decode_checkpoint_record_into(
+    record: &mut CheckpointRecord,
+    bytes: &mut &[u8],
+) -> Result<(), EntryError> {
     use pb::checkpoint_item::Item;
-    let length = prost::decode_length_delimiter(&mut *bytes).map_err(malformed)?;
-    let Some((record, rest)) = bytes.split_at_checked(length) else {
-        return Err(EntryError::Malformed { what: "record beyond the end".into() });
-    };
-    *bytes = rest;
-    let message: pb::CheckpointItem = decode(record)?;
-    Ok(match message.item.ok_or(EntryError::UnknownKind)? {
+    let item = delimited(bytes)?;
+    if let Some(inode) = inode_of(item) {
+        if !matches!(record, CheckpointRecord::Inode(_)) {
+            *record = CheckpointRecord::Inode(Box::new(InodeRecord::blank()));
+        }
+        let CheckpointRecord::Inode(record) = record else { unreachable!("just made one") };
+        return inode::decode(record, inode);
+    }
+    let message: pb::CheckpointItem = decode(item)?;
+    *record = match message.item.ok_or(EntryError::UnknownKind)? {
         Item::Cluster(e) => CheckpointRecord::Cluster {
             cluster_id: e.cluster_id,
             formatted: UnixMillis(e.at_unix_ms),
@@ -194,7 +224,28 @@ pub fn decode_checkpoint_record(bytes: &mut &[u8]) -> Result<CheckpointRecord, E
         }
         Item::Intent(e) => CheckpointRecord::Intent(Box::new(intent_from_pb(e)?)),
         Item::Inode(inode) => CheckpointRecord::Inode(Box::new(inode_from_pb(inode)?)),
-    })
+    };
+    Ok(())
+}
+
+/// Takes a length and as many bytes off `bytes`.
+fn delimited<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], EntryError> {
+    let length = encoding::decode_varint(bytes).map_err(malformed)?;
+    let split = usize::try_from(length).ok().and_then(|length| bytes.split_at_checked(length));
+    let Some((taken, rest)) = split else {
+        return Err(EntryError::Malformed { what: "record beyond the end".into() });
+    };
+    *bytes = rest;
+    Ok(taken)
+}
+
+/// The inode's message when that is all that an item holds.
+fn inode_of(mut item: &[u8]) -> Option<&[u8]> {
+    let (tag, wire) = encoding::decode_key(&mut item).ok()?;
+    let inode = (tag == INODE && wire == WireType::LengthDelimited).then_some(item);
+    let inode = delimited(&mut inode?).ok().filter(|inode| inode.len() <= ENTRY_BYTES_MAX)?;
+    // Anything behind it is for the general way to judge.
+    (encoding::encoded_len_varint(inode.len() as u64) + inode.len() == item.len()).then_some(inode)
 }
 
 fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, EntryError> {
@@ -204,11 +255,11 @@ fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, EntryError> {
     M::decode(bytes).map_err(malformed)
 }
 
-fn malformed(error: prost::DecodeError) -> EntryError {
+pub(super) fn malformed(error: prost::DecodeError) -> EntryError {
     EntryError::Malformed { what: error.to_string() }
 }
 
-fn bad(field: &'static str, value: impl ToString) -> EntryError {
+pub(super) fn bad(field: &'static str, value: impl ToString) -> EntryError {
     EntryError::BadField { field, value: value.to_string() }
 }
 
@@ -395,18 +446,18 @@ fn answered_from_pb(e: pb::AnsweredEntry) -> Result<(OperationId, Answer), Entry
     Ok((OperationId(operation), answer))
 }
 
-fn mode_from_pb(mode: u32) -> Result<Mode, EntryError> {
+pub(super) fn mode_from_pb(mode: u32) -> Result<Mode, EntryError> {
     u16::try_from(mode).map(Mode).map_err(|_| bad("mode", mode))
 }
 
-const fn kind_to_pb(kind: FileKind) -> pb::Kind {
+pub(super) const fn kind_to_pb(kind: FileKind) -> pb::Kind {
     match kind {
         FileKind::File => pb::Kind::File,
         FileKind::Directory => pb::Kind::Directory,
     }
 }
 
-fn kind_from_pb(value: i32) -> Result<FileKind, EntryError> {
+pub(super) fn kind_from_pb(value: i32) -> Result<FileKind, EntryError> {
     match pb::Kind::try_from(value) {
         Ok(pb::Kind::File) => Ok(FileKind::File),
         Ok(pb::Kind::Directory) => Ok(FileKind::Directory),
@@ -414,7 +465,7 @@ fn kind_from_pb(value: i32) -> Result<FileKind, EntryError> {
     }
 }
 
-const fn persistence_to_pb(state: PersistenceState) -> pb::Persistence {
+pub(super) const fn persistence_to_pb(state: PersistenceState) -> pb::Persistence {
     match state {
         PersistenceState::NotPersisted => pb::Persistence::NotPersisted,
         PersistenceState::ToBePersisted => pb::Persistence::ToBePersisted,
@@ -423,7 +474,7 @@ const fn persistence_to_pb(state: PersistenceState) -> pb::Persistence {
     }
 }
 
-fn persistence_from_pb(value: i32) -> Result<PersistenceState, EntryError> {
+pub(super) fn persistence_from_pb(value: i32) -> Result<PersistenceState, EntryError> {
     match pb::Persistence::try_from(value) {
         Ok(pb::Persistence::NotPersisted) => Ok(PersistenceState::NotPersisted),
         Ok(pb::Persistence::ToBePersisted) => Ok(PersistenceState::ToBePersisted),
@@ -433,7 +484,7 @@ fn persistence_from_pb(value: i32) -> Result<PersistenceState, EntryError> {
     }
 }
 
-const fn ttl_action_to_pb(action: TtlAction) -> pb::TtlAction {
+pub(super) const fn ttl_action_to_pb(action: TtlAction) -> pb::TtlAction {
     match action {
         TtlAction::Free => pb::TtlAction::Free,
         TtlAction::Delete => pb::TtlAction::Delete,
@@ -441,7 +492,7 @@ const fn ttl_action_to_pb(action: TtlAction) -> pb::TtlAction {
     }
 }
 
-fn ttl_action_from_pb(value: i32) -> Result<TtlAction, EntryError> {
+pub(super) fn ttl_action_from_pb(value: i32) -> Result<TtlAction, EntryError> {
     match pb::TtlAction::try_from(value) {
         Ok(pb::TtlAction::Free) => Ok(TtlAction::Free),
         Ok(pb::TtlAction::Delete) => Ok(TtlAction::Delete),

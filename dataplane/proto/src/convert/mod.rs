@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod common;
+mod inode;
 pub mod journal;
 pub mod listing;
 pub mod worker;

@@ -120,10 +120,11 @@ impl Life {
             None => self.log.begin_checkpoint(at)?,
         };
         let records = taking.checkpoint.step(hint);
-        for record in &records {
+        let is_end = records.is_empty();
+        for record in records {
             sink.put(record)?;
         }
-        if !records.is_empty() {
+        if !is_end {
             self.checkpoint = Some(Taking { sink: Some(sink), ..taking });
             return Ok(None);
         }
