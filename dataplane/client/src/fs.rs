@@ -317,7 +317,29 @@ impl FileSystem {
         source: &AlluxioPath,
         destination: &AlluxioPath,
     ) -> Result<(), ClientError> {
-        let renamed = self.inner.master.rename(source, destination).await;
+        self.rename_as(source, destination, false).await
+    }
+
+    /// The same, and a file or an empty directory at the destination goes in the same change: nobody ever
+    /// sees neither of both, or what was there under another name.
+    ///
+    /// **Errors**: as [`FileSystem::rename`], but `AlreadyExists` only where the UFS has one of both, and
+    /// cannot take part in one change; `NotEmpty`, `IsADirectory`, `NotADirectory`.
+    pub async fn rename_over(
+        &self,
+        source: &AlluxioPath,
+        destination: &AlluxioPath,
+    ) -> Result<(), ClientError> {
+        self.rename_as(source, destination, true).await
+    }
+
+    async fn rename_as(
+        &self,
+        source: &AlluxioPath,
+        destination: &AlluxioPath,
+        replace: bool,
+    ) -> Result<(), ClientError> {
+        let renamed = self.inner.master.rename(source, destination, replace).await;
         self.inner.forget(source);
         self.inner.forget(destination);
         renamed?;

@@ -294,9 +294,10 @@ impl Master {
         &self,
         source: &AlluxioPath,
         destination: &AlluxioPath,
+        replace: bool,
     ) -> Result<(), ClientError> {
         let (source, destination) = (source.to_string(), destination.to_string());
-        call!(self, Harmful, fs, rename, pb::RenameRequest { source, destination });
+        call!(self, Harmful, fs, rename, pb::RenameRequest { source, destination, replace });
         Ok(())
     }
 
@@ -318,6 +319,8 @@ impl Master {
             replication_max: changes
                 .replication_max
                 .map(|max| max.map_or(-1, |max| i32::try_from(max).unwrap_or(i32::MAX))),
+            accessed_ms: changes.accessed.map(|at| at.0),
+            modified_ms: changes.modified.map(|at| at.0),
         };
         Ok(call!(self, Harmless, fs, set_attributes, request).changed)
     }

@@ -189,6 +189,10 @@ pub struct SetAttributeOptions {
     pub replication_min: Option<u32>,
     /// Most cached copies; `Some(None)` for no limit.
     pub replication_max: Option<Option<u32>>,
+    /// Time of the last access.
+    pub accessed: Option<alluxio_types::UnixMillis>,
+    /// Time of the last change. The UFS keeps its own.
+    pub modified: Option<alluxio_types::UnixMillis>,
 }
 
 /// Of [`crate::FileSystem::load_metadata`].

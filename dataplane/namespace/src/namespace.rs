@@ -331,7 +331,7 @@ mod tests {
 
     fn rename(namespace: &Namespace, source: &str, target: &str) {
         let (source, target) = (path(source), path(target));
-        change(namespace, Rename { source, target, expected: None });
+        change(namespace, Rename { source, target, replace: false, expected: None });
     }
 
     /// `/p/m` and `/q` are directories, `/f` is a file.

@@ -205,14 +205,17 @@ pub struct Delete {
     pub expected: Option<InodeId>,
 }
 
-/// A new name. Needs `w` on both parents, both in one writable mount. The target must not exist,
-/// its parent must be a directory. Mount points neither move nor lie below what moves.
+/// A new name. Needs `w` on both parents, both in one writable mount. The target must not exist, or may be
+/// replaced; its parent must be a directory. Mount points neither move nor lie below what moves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rename {
     /// What moves.
     pub source: AlluxioPath,
     /// Its new path.
     pub target: AlluxioPath,
+    /// Whether a file, or an empty directory if a directory moves, may be there: it goes. Only when neither
+    /// is in an under store, which could not take part in the same change.
+    pub replace: bool,
     /// The inode that the caller looked at; another one there is `Moved`.
     pub expected: Option<InodeId>,
 }
@@ -241,6 +244,10 @@ pub struct SetAttributes {
     pub replication_min: Option<u32>,
     /// New upper bound of copies (of files): `Some(None)` takes it away.
     pub replication_max: Option<Option<u32>>,
+    /// New time of last access, of what was named only.
+    pub accessed: Option<UnixMillis>,
+    /// New time of last change, of what was named only.
+    pub modified: Option<UnixMillis>,
     /// The inode that the caller looked at; another one there is `Moved`.
     pub expected: Option<InodeId>,
 }

@@ -147,7 +147,7 @@ impl Core {
                 let moved = self.moved_in_ufs(&intent.path, target, &status, &mount).await?;
                 moved.then(|| {
                     let (source, target) = (intent.path.clone(), target.clone());
-                    Rename { source, target, expected: Some(intent.inode) }.into()
+                    Rename { source, target, replace: false, expected: Some(intent.inode) }.into()
                 })
             }
         };

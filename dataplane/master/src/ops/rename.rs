@@ -18,9 +18,10 @@ impl Core {
         &self,
         source: &AlluxioPath,
         target: &AlluxioPath,
+        replace: bool,
         call: &Call,
     ) -> Result<(), MasterError> {
-        self.once(call, self.rename_once(source, target, call)).await?;
+        self.once(call, self.rename_once(source, target, replace, call)).await?;
         Ok(())
     }
 
@@ -28,12 +29,13 @@ impl Core {
         &self,
         source: &AlluxioPath,
         target: &AlluxioPath,
+        replace: bool,
         call: &Call,
     ) -> Result<Answer, MasterError> {
         self.refresh(source, Freshness::ANY, call).await?;
         let mut attempt = 0;
         loop {
-            match self.try_rename(source, target, call).await {
+            match self.try_rename(source, target, replace, call).await {
                 Err(error) if is_moved(&error) && attempt < ATTEMPTS => attempt += 1,
                 other => return other,
             }
@@ -44,6 +46,7 @@ impl Core {
         &self,
         source: &AlluxioPath,
         target: &AlluxioPath,
+        replace: bool,
         call: &Call,
     ) -> Result<Answer, MasterError> {
         let status = self.release(self.namespace.status(source, &self.context(call))).await?;
@@ -56,8 +59,8 @@ impl Core {
             let always = Freshness { sync_interval: None, load: LoadType::Always };
             self.refresh(target, always, call).await?;
         }
-        let request =
-            Rename { source: source.clone(), target: target.clone(), expected: Some(status.id) };
+        let expected = Some(status.id);
+        let request = Rename { source: source.clone(), target: target.clone(), replace, expected };
         self.check(request.clone(), &call.who).await?;
         let (mut intent, mut moved) = (None, Ok(None));
         if in_ufs {
@@ -70,6 +73,7 @@ impl Core {
             Err(error) => (None, Err(error)),
         };
         let done = self.conclude(intent, ufs_part, request, call).await?;
+        self.drop_blocks(&done.removed);
         self.sync.forget(source);
         self.sync.forget(target);
         if let Some(facts) = moved {

@@ -17,8 +17,8 @@ use alluxio_proto::v1::common as common_pb;
 use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_server::FileSystemMaster;
 use alluxio_types::{
-    Access, Coded, FileStatus, Fingerprint, InodeId, Mode, MountOptions, OperationId, WorkerId,
-    WriteType,
+    Access, Coded, FileStatus, Fingerprint, InodeId, Mode, MountOptions, OperationId, UnixMillis,
+    WorkerId, WriteType,
 };
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -248,7 +248,8 @@ impl FileSystemMaster for FsService {
     async fn rename(&self, request: Request<pb::RenameRequest>) -> Answer<pb::RenameResponse> {
         let (core, call) = self.call(&request)?;
         let request = request.into_inner();
-        core.rename(&path(&request.source)?, &path(&request.destination)?, &call).await?;
+        let (source, target) = (path(&request.source)?, path(&request.destination)?);
+        core.rename(&source, &target, request.replace, &call).await?;
         Ok(Response::new(pb::RenameResponse {}))
     }
 
@@ -270,6 +271,8 @@ impl FileSystemMaster for FsService {
             ttl_action,
             replication_min: request.replication_min,
             replication_max: request.replication_max.map(|max| u32::try_from(max).ok()),
+            accessed: request.accessed_ms.map(UnixMillis),
+            modified: request.modified_ms.map(UnixMillis),
             expected: None,
         };
         let changed = core.set_attributes(set, &call).await?;

@@ -41,6 +41,7 @@ async fn work(primary: Primary, number: usize, stop: Arc<AtomicBool>) {
             let rename = pb::RenameRequest {
                 source: format!("/w{number}/f{round}"),
                 destination: format!("/w{number}/r{round}"),
+                replace: false,
             };
             ask!(primary, FileSystemMasterClient, rename, rename.clone()).unwrap();
         }

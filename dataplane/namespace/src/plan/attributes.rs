@@ -70,7 +70,7 @@ impl Planner<'_> {
             owner: None,
             group: None,
             mode: None,
-            modified: None,
+            // Who may write may say when he did.
             ..changes.clone()
         };
         if other != AttributeChanges::default()
@@ -98,6 +98,8 @@ impl Planner<'_> {
             changes.mode = request.mode;
         }
         if top {
+            changes.accessed = request.accessed;
+            changes.modified = request.modified;
             changes.ttl_ms = request.ttl_ms;
             changes.ttl_action = request.ttl_action;
         }

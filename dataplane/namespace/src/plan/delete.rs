@@ -51,7 +51,7 @@ impl Planner<'_> {
     }
 
     /// Notes that the decision depends on what names a directory has.
-    fn see_names(&self, inode: &Inode) -> Result<(), Refusal> {
+    pub(super) fn see_names(&self, inode: &Inode) -> Result<(), Refusal> {
         if let Some(node) = inode.brief.node {
             let container = inode.brief.container;
             let shard = self.namespace.shard(crate::namespace::shard_of(container));

@@ -1,9 +1,10 @@
 //! New names.
 
 use super::Planner;
+use crate::inode::Inode;
 use crate::request::Rename;
 use crate::{Error, Outcome, Plan, Refusal};
-use alluxio_types::{Access, AlluxioPath, Entry};
+use alluxio_types::{Access, AlluxioPath, Entry, PersistenceState};
 
 impl Planner<'_> {
     pub(super) fn rename(self, request: &Rename) -> Result<Plan, Refusal> {
@@ -26,23 +27,58 @@ impl Planner<'_> {
         }
         self.need_same_mount(source, target)?;
         let to = self.walk(target)?;
-        if to.complete() {
+        if to.complete() && !request.replace {
             return self.refuse(Error::AlreadyExists { path: target.clone() });
         }
-        if to.components - to.depth > 1 {
+        if !to.complete() && to.components - to.depth > 1 {
             return self.refuse(Error::PathNotFound { path: target_parent });
         }
+        let (mut entries, mut removed) = (Vec::new(), Vec::new());
+        let parent = if to.complete() { &to.parent } else { &to.at };
         self.need(&from.parent, Access::WRITE, &source_parent)?;
-        self.need(&to.at, Access::WRITE, &target_parent)?;
-        self.need_room(to.at.container, 1)?;
-        let id = from.at.id();
-        let entry = Entry::Rename {
-            id,
-            parent: to.at.id(),
-            name: target.name().to_owned(),
-            modified: self.context.now,
+        self.need(parent, Access::WRITE, &target_parent)?;
+        let modified = self.context.now;
+        if to.complete() {
+            self.need_replaceable(&self.inode(&from.at)?, &self.inode(&to.at)?, target)?;
+            if to.at.node.is_none() {
+                removed.push(to.at.id());
+            }
+            entries.push(Entry::Delete { id: to.at.id(), modified });
+        }
+        self.need_room(parent.container, 1)?;
+        let (id, name) = (from.at.id(), target.name().to_owned());
+        entries.push(Entry::Rename { id, parent: parent.id(), name, modified });
+        self.done_removing(entries, Outcome::Inode { id, created: false }, removed)
+    }
+
+    /// The target may go for the source: of the same kind, empty, and in no under store, nor the source.
+    fn need_replaceable(
+        &self,
+        source: &Inode,
+        target: &Inode,
+        path: &AlluxioPath,
+    ) -> Result<(), Refusal> {
+        let path = || path.clone();
+        match (source.is_directory(), target.is_directory()) {
+            (false, true) => return self.refuse(Error::IsADirectory { path: path() }),
+            (true, false) => return self.refuse(Error::NotADirectory { path: path() }),
+            _ => {}
+        }
+        self.see_names(target)?;
+        let children = self.children_of(target)?;
+        if children > 0 {
+            return self.refuse(Error::NotEmpty { path: path(), children });
+        }
+        let only_here = |inode: &Inode| {
+            matches!(
+                inode.record.persistence(),
+                PersistenceState::NotPersisted | PersistenceState::Lost
+            )
         };
-        self.done(vec![entry], Outcome::Inode { id, created: false })
+        if self.mounts.at(&path()).is_some() || !only_here(source) || !only_here(target) {
+            return self.refuse(Error::AlreadyExists { path: path() });
+        }
+        Ok(())
     }
 
     /// Both in one writable mount, and no mount point moves.

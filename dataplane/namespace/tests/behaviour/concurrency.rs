@@ -51,7 +51,7 @@ fn a_directory_that_moves_back_and_forth_is_always_in_one_place() {
         for _ in 0..5_000 {
             for (source, target) in [("/a/d", "/b/d"), ("/b/d", "/a/d")] {
                 let (source, target) = (path(source), path(target));
-                tree.change(Rename { source, target, expected: None }).unwrap();
+                tree.change(Rename { source, target, replace: false, expected: None }).unwrap();
             }
         }
     });
@@ -83,7 +83,7 @@ fn a_walk_never_joins_the_old_half_of_a_path_with_the_new_half() {
                 ("/q/m", "/p/m"),
             ] {
                 let (source, target) = (path(source), path(target));
-                tree.change(Rename { source, target, expected: None }).unwrap();
+                tree.change(Rename { source, target, replace: false, expected: None }).unwrap();
             }
         }
     });

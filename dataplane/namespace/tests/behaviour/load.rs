@@ -183,7 +183,13 @@ fn a_listing_that_is_older_than_a_change_here_does_not_undo_it() {
     assert_eq!(tree.status("/f").unwrap().length, 100);
     // After the look: a name leaves.
     let before = load(&tree, "/", vec![file("f", 1), file("other", 1), directory("d")]);
-    tree.change(Rename { source: path("/f"), target: path("/d/f"), expected: None }).unwrap();
+    tree.change(Rename {
+        source: path("/f"),
+        target: path("/d/f"),
+        replace: false,
+        expected: None,
+    })
+    .unwrap();
     assert_eq!(tree.refused(before), Error::Moved { path: path("/") });
     let replaced = load(&tree, "/d", vec![]);
     tree.change(Delete {

@@ -6,4 +6,5 @@ mod concurrency;
 mod load;
 mod model;
 mod operations;
+mod replace;
 mod support;

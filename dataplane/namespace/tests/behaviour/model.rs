@@ -369,7 +369,7 @@ fn perform(tree: &mut Tree, op: &Op) -> Result<(), Refusal> {
         }
         .into(),
         Op::Rename { from, to } => {
-            Rename { source: path(from), target: path(to), expected: None }.into()
+            Rename { source: path(from), target: path(to), replace: false, expected: None }.into()
         }
         Op::Pin { at, pinned } => SetAttributes {
             path: Some(path(at)),

@@ -21,7 +21,7 @@ fn delete(at: &str, recursive: bool) -> Delete {
 }
 
 fn rename(source: &str, target: &str) -> Rename {
-    Rename { source: path(source), target: path(target), expected: None }
+    Rename { source: path(source), target: path(target), replace: false, expected: None }
 }
 
 fn mount(at: &str, uri: &str) -> Mount {

@@ -116,7 +116,8 @@ impl Requests {
                 expected: self.expected(dice, tree),
             }
             .into(),
-            4 => Rename { source: path, target: self.path(dice), expected: None }.into(),
+            4 => Rename { source: path, target: self.path(dice), replace: false, expected: None }
+                .into(),
             5 => self.set_attributes(dice, path),
             6 => Mount {
                 path,
@@ -188,6 +189,8 @@ impl Requests {
             ttl_action: dice.chance(10).then_some(TtlAction::Delete),
             replication_min: dice.chance(15).then_some(1),
             replication_max: dice.chance(15).then(|| dice.chance(50).then_some(3)),
+            accessed: None,
+            modified: None,
             expected: None,
         }
         .into()
