@@ -10,11 +10,12 @@
 //!
 //! Reading order: [`abi`] (bytes), `sys` (the kernel's calls that need `unsafe`), [`mount`] (mount
 //! points), [`session`] (the loop), [`filesystem`] (the seam), [`null`] (a file system for measuring
-//! the loop), [`errno`].
+//! the loop), [`errno`], [`fs`] (the namespace as a file system).
 
 pub mod abi;
 pub mod errno;
 pub mod filesystem;
+pub mod fs;
 pub mod mount;
 pub mod null;
 pub mod session;

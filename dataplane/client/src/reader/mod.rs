@@ -15,7 +15,7 @@ use crate::layout::{BlockPart, part_at};
 use crate::options::OpenFileOptions;
 use alluxio_config::LocationPolicy;
 use alluxio_datapath::client::{LocalBlock, RemoteStream, Target};
-use alluxio_types::{BlockId, BlockLocation, FileStatus, ReadType, WorkerId};
+use alluxio_types::{BlockId, BlockInfo, BlockLocation, FileStatus, ReadType, WorkerId};
 use bytes::{Bytes, BytesMut};
 use local_blocks::LocalBlocks;
 use std::collections::{BTreeMap, BTreeSet};
@@ -271,6 +271,37 @@ impl FileReader {
             all.push(joined.freeze());
         }
         Ok(all)
+    }
+
+    /// The block of a file that has one only, if a worker of this host has it and hands out its
+    /// descriptor: for who passes that on to the kernel. The version of the file is fixed then.
+    pub async fn whole_in_place(&self) -> Result<Option<LocalBlock>, ClientError> {
+        let status = self.status();
+        let Some(place) = self.place(0, usize::MAX) else { return Ok(None) };
+        if place.part.block_length != status.length {
+            return Ok(None);
+        }
+        if place.local.is_some() {
+            return Ok(place.local.filter(|_| self.deliver(place.version)));
+        }
+        let here = &self.inner.config.hostname;
+        let on_this_host = |block: &BlockInfo| {
+            block.locations.iter().any(|location| location.address.host == *here)
+        };
+        if !status.blocks.first().is_some_and(on_this_host) {
+            return Ok(None);
+        }
+        match self.open_block(place.part, true).await? {
+            Some(Opened::Local(local)) => {
+                self.state().local.insert(place.part.block, local.clone());
+                Ok(Some(local).filter(|_| self.deliver(place.version)))
+            }
+            Some(Opened::Stream(stream)) => {
+                self.leave(stream).await;
+                Ok(None)
+            }
+            None => Ok(None),
+        }
     }
 
     /// What lies at `at`.

@@ -4,5 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod cluster;
 mod guard;
+mod reading;
 mod session;
+mod writing;

@@ -1,0 +1,234 @@
+//! Names that come and go, attributes that change.
+
+use super::list::HIDDEN_PREFIX;
+use super::nodes::Way;
+use super::write::mode_of;
+use super::{AlluxioFs, Caller, Core, failed, text};
+use crate::abi::{Operation, SetAttr, SetTime, attr_reply};
+use crate::errno::Errno;
+use crate::session::Reply;
+use alluxio_client::{
+    CreateDirectoryOptions, CreateFileOptions, DeleteOptions, FileSystem as Client,
+    SetAttributeOptions,
+};
+use alluxio_types::{AlluxioPath, Code, Coded, UnixMillis};
+use std::time::Duration;
+
+/// `renameat2`: the target must not be there.
+const RENAME_NOREPLACE: u32 = 1;
+
+impl Core {
+    async fn mkdir(&self, caller: Caller, name: &str, mode: u32) -> Result<Vec<u8>, Errno> {
+        let path = self.path_below(caller.node, name).await?;
+        let options = CreateDirectoryOptions { mode: Some(mode_of(mode)), ..Default::default() };
+        let made = self.client(caller)?.create_directory(&path, &options).await;
+        let status = made.map_err(|error| failed("mkdir", &error))?;
+        Ok(self.entry(caller.node, name, &status).reply())
+    }
+
+    async fn mknod(&self, caller: Caller, name: &str, mode: u32) -> Result<Vec<u8>, Errno> {
+        if mode & libc::S_IFMT != libc::S_IFREG {
+            return Err(Errno::PERM);
+        }
+        let path = self.path_below(caller.node, name).await?;
+        let options = CreateFileOptions { mode: Some(mode_of(mode)), ..Default::default() };
+        let writer = self.client(caller)?.create_file(&path, &options).await;
+        let writer = writer.map_err(|error| failed("mknod", &error))?;
+        let status = writer.close().await.map_err(|error| failed("mknod", &error))?;
+        Ok(self.entry(caller.node, name, &status).reply())
+    }
+
+    async fn unlink(&self, caller: Caller, name: &str) -> Result<Vec<u8>, Errno> {
+        let path = self.path_below(caller.node, name).await?;
+        let client = self.client(caller)?;
+        let (draft, read) = {
+            let nodes = self.nodes();
+            let node = nodes.child(caller.node, name).and_then(|node| nodes.get(node));
+            let draft = node.and_then(|node| node.draft.clone());
+            let open = node.is_some_and(|node| !matches!(node.way, Way::Closed));
+            let read = open && draft.is_none();
+            (draft, read)
+        };
+        if let Some(draft) = &draft {
+            // What it still needs of the file, before that is gone.
+            draft.load().await?;
+        }
+        let mut hidden = None;
+        if read {
+            // Who has it open goes on reading; the name goes when he is done.
+            let there = self.beside(&path)?;
+            let moved = client.rename(&path, &there).await;
+            moved.map_err(|error| failed("unlink an open file", &error))?;
+            hidden = Some(there.name().to_owned());
+        } else {
+            let gone = client.delete(&path, &DeleteOptions::default()).await;
+            gone.map_err(|error| failed("unlink", &error))?;
+        }
+        self.nodes().unlink(caller.node, name, hidden);
+        Ok(Vec::new())
+    }
+
+    /// Deletes what an unlinked file was called while it was open, once it is not.
+    pub(super) async fn drop_hidden(&self, number: u64) {
+        let Ok(path) = self.path(number).await else { return };
+        let hidden = {
+            let mut nodes = self.nodes();
+            let node = nodes
+                .get_mut(number)
+                .filter(|node| node.draft.is_none() && matches!(node.way, Way::Closed));
+            let hidden = node.and_then(|node| node.hidden.take());
+            nodes.drop_unused(number);
+            hidden
+        };
+        if hidden.is_none() || !path.name().starts_with(HIDDEN_PREFIX) {
+            return;
+        }
+        if let Err(error) = self.own.delete(&path, &DeleteOptions::default()).await {
+            tracing::warn!(%path, %error, "a file that was unlinked while it was open stays");
+        }
+    }
+
+    async fn rmdir(&self, caller: Caller, name: &str) -> Result<Vec<u8>, Errno> {
+        let path = self.path_below(caller.node, name).await?;
+        let gone = self.client(caller)?.delete(&path, &DeleteOptions::default()).await;
+        gone.map_err(|error| failed("rmdir", &error))?;
+        self.nodes().unlink(caller.node, name, None);
+        Ok(Vec::new())
+    }
+
+    /// Renames onto whatever is there: at once, or, where an under store has a part in it, by taking that
+    /// away first.
+    pub(super) async fn rename_over(
+        &self,
+        client: &Client,
+        from: &AlluxioPath,
+        to: &AlluxioPath,
+    ) -> Result<(), Errno> {
+        match client.rename_over(from, to).await {
+            Err(error) if error.code() == Code::AlreadyExists => {}
+            other => return other.map_err(|error| failed("rename", &error)),
+        }
+        let gone = client.delete(to, &DeleteOptions::default()).await;
+        gone.map_err(|error| failed("rename", &error))?;
+        client.rename(from, to).await.map_err(|error| failed("rename", &error))
+    }
+
+    async fn rename(
+        &self,
+        caller: Caller,
+        name: &str,
+        to: (u64, &str),
+        flags: u32,
+    ) -> Result<Vec<u8>, Errno> {
+        if flags & !RENAME_NOREPLACE != 0 {
+            return Err(Errno::INVAL);
+        }
+        let source = self.path_below(caller.node, name).await?;
+        let target = self.path_below(to.0, to.1).await?;
+        let client = self.client(caller)?;
+        if flags == RENAME_NOREPLACE {
+            let moved = client.rename(&source, &target).await;
+            moved.map_err(|error| failed("rename", &error))?;
+        } else {
+            self.rename_over(&client, &source, &target).await?;
+        }
+        self.nodes().rename((caller.node, name), to);
+        Ok(Vec::new())
+    }
+
+    async fn set_attr(&self, caller: Caller, set: SetAttr) -> Result<Vec<u8>, Errno> {
+        if let Some(size) = set.size {
+            self.truncate(caller, size).await?;
+        }
+        let millis = |time: SetTime| {
+            let at = match time {
+                SetTime::Now => self.now(),
+                SetTime::At(at) => at,
+            };
+            UnixMillis(u64::try_from(at.as_millis()).unwrap_or(u64::MAX))
+        };
+        let mut changes = SetAttributeOptions {
+            mode: set.mode.map(mode_of),
+            owner: set.uid.map(|uid| self.names.user(uid)),
+            group: set.gid.map(|gid| self.names.group(gid)),
+            accessed: set.accessed.map(millis),
+            modified: set.modified.map(millis),
+            ..Default::default()
+        };
+        let draft = self.nodes().get(caller.node).and_then(|node| node.draft.clone());
+        if let (Some(draft), Some(at)) = (draft, changes.modified) {
+            let at = Duration::from_millis(at.0);
+            if draft.set_modified(at) {
+                changes.modified = None;
+            }
+        }
+        if changes != SetAttributeOptions::default() {
+            let path = self.path(caller.node).await?;
+            let set = self.client(caller)?.set_attribute(&path, &changes).await;
+            set.map_err(|error| failed("change attributes", &error))?;
+        }
+        Ok(attr_reply(&self.get_attr(caller).await?, self.settings.attr_valid))
+    }
+
+    /// Cuts or extends a file, open or not.
+    async fn truncate(&self, caller: Caller, size: u64) -> Result<(), Errno> {
+        let draft = self.draft(caller).await?;
+        let cut = draft.set_length(size, self.now()).await;
+        self.leave_draft(caller, &draft).await;
+        cut
+    }
+}
+
+impl AlluxioFs {
+    pub(super) fn serve_change(&self, caller: Caller, operation: Operation<'_>, reply: Reply) {
+        match self.plan_change(caller, operation) {
+            Ok(work) => self.change(reply, work),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn plan_change(&self, caller: Caller, operation: Operation<'_>) -> Result<Work, Errno> {
+        let core = self.core.clone();
+        let owned = |name| text(name).map(str::to_owned);
+        Ok(match operation {
+            Operation::SetAttr(set) => Box::pin(async move { core.set_attr(caller, set).await }),
+            Operation::Mkdir { name, mode, .. } => {
+                let name = owned(name)?;
+                Box::pin(async move { core.mkdir(caller, &name, mode).await })
+            }
+            Operation::Mknod { name, mode, .. } => {
+                let name = owned(name)?;
+                Box::pin(async move { core.mknod(caller, &name, mode).await })
+            }
+            Operation::Create { name, flags, mode, .. } => {
+                let name = owned(name)?;
+                Box::pin(async move { core.create(caller, &name, flags, mode).await })
+            }
+            Operation::Unlink { name } => {
+                let name = owned(name)?;
+                Box::pin(async move { core.unlink(caller, &name).await })
+            }
+            Operation::Rmdir { name } => {
+                let name = owned(name)?;
+                Box::pin(async move { core.rmdir(caller, &name).await })
+            }
+            Operation::Rename { name, new_parent, new_name, flags } => {
+                let (name, new_name) = (owned(name)?, owned(new_name)?);
+                Box::pin(
+                    async move { core.rename(caller, &name, (new_parent, &new_name), flags).await },
+                )
+            }
+            // There are no links of either kind in the namespace.
+            Operation::Other { opcode: SYMLINK | LINK } => return Err(Errno::PERM),
+            Operation::Other { .. } => return Err(Errno::NOSYS),
+            _ => return Err(Errno::NOSYS),
+        })
+    }
+}
+
+/// A change that is under way.
+type Work = std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, Errno>> + Send>>;
+
+/// **Source**: `FUSE_SYMLINK`, `FUSE_LINK`.
+const SYMLINK: u32 = 6;
+const LINK: u32 = 13;

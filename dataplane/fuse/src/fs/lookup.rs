@@ -1,0 +1,173 @@
+//! Names, attributes, room.
+
+use super::nodes::{Way, ino_of, node_of};
+use super::{AlluxioFs, Caller, Core, failed, text};
+use crate::abi::{Attr, Entry, Operation, ROOT_NODE, StatFs, attr_reply};
+use crate::errno::Errno;
+use crate::session::Reply;
+use alluxio_client::{Freshness, GetStatusOptions};
+use alluxio_types::{Access, AlluxioPath, FileStatus, UnixMillis};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the room of a cluster is believed: `df` asks often, and it changes slowly.
+const USAGE_VALID: Duration = Duration::from_secs(5);
+/// What programs are told to read at a time.
+const IO_BYTES: u32 = 1 << 20;
+/// Unit of `statfs`.
+const STATFS_BLOCK_BYTES: u32 = 4096;
+
+/// Without what a lookup does not need.
+const STATUS: GetStatusOptions =
+    GetStatusOptions { freshness: Freshness { sync: None, load: None }, without_blocks: true };
+
+fn since_1970(at: UnixMillis) -> Duration {
+    Duration::from_millis(at.0)
+}
+
+impl Core {
+    /// How a status looks to `stat`.
+    pub(super) fn attr(&self, status: &FileStatus) -> Attr {
+        let (kind, links, size) = match status.is_directory() {
+            true => (libc::S_IFDIR, 2, 4096),
+            false => (libc::S_IFREG, 1, status.length),
+        };
+        Attr {
+            ino: node_of(status.id),
+            size,
+            mode: kind | u32::from(status.mode.0),
+            links,
+            uid: self.names.uid(&status.owner),
+            gid: self.names.gid(&status.group),
+            accessed: since_1970(status.accessed.max(status.modified)),
+            modified: since_1970(status.modified),
+            block_size: IO_BYTES,
+        }
+    }
+
+    /// Takes note of a status, counted as one lookup.
+    pub(super) fn entry(&self, parent: u64, name: &str, status: &FileStatus) -> Entry {
+        let mut attr = self.attr(status);
+        let mut nodes = self.nodes();
+        let node = nodes.learn(parent, name, status.id, attr, 1);
+        attr.ino = ino_of(node);
+        if let Some(known) = nodes.get_mut(node)
+            && let Some(draft) = &known.draft
+        {
+            draft.dress(&mut attr);
+            known.attr = attr;
+        }
+        drop(nodes);
+        let (entry_valid, attr_valid) = (self.settings.entry_valid, self.settings.attr_valid);
+        Entry { node, attr, entry_valid, attr_valid }
+    }
+
+    pub(super) async fn status(
+        &self,
+        caller: Caller,
+        path: &AlluxioPath,
+    ) -> Result<FileStatus, Errno> {
+        let client = self.client(caller)?;
+        client.get_status(path, &STATUS).await.map_err(|error| failed("look up", &error))
+    }
+
+    async fn lookup(&self, caller: Caller, name: &str) -> Result<Vec<u8>, Errno> {
+        let path = self.path_below(caller.node, name).await?;
+        let status = self.status(caller, &path).await?;
+        Ok(self.entry(caller.node, name, &status).reply())
+    }
+
+    /// Attributes of a node. One whose file was replaced by somebody else is stale by name; who has it open
+    /// still sees what he opened.
+    pub(super) async fn get_attr(&self, caller: Caller) -> Result<Attr, Errno> {
+        let outcome = async {
+            let path = self.path(caller.node).await?;
+            self.status(Caller { uid: self.own_uid, ..caller }, &path).await
+        };
+        let outcome = outcome.await;
+        let mut nodes = self.nodes();
+        let known = nodes.get_mut(caller.node);
+        let ino = ino_of(caller.node);
+        match (outcome, known) {
+            (Ok(status), Some(known)) if known.inode == status.id => {
+                let mut attr = Attr { ino, ..self.attr(&status) };
+                if let Some(draft) = &known.draft {
+                    draft.dress(&mut attr);
+                }
+                if known.unlinked {
+                    attr.links = 0;
+                }
+                known.attr = attr;
+                Ok(attr)
+            }
+            (Ok(status), None) => Ok(Attr { ino, ..self.attr(&status) }),
+            (Ok(_) | Err(Errno::STALE | Errno::NOENT), Some(known))
+                if known.draft.is_some() || !matches!(known.way, Way::Closed) =>
+            {
+                let mut attr = known.attr;
+                if let Some(draft) = &known.draft {
+                    draft.dress(&mut attr);
+                }
+                Ok(attr)
+            }
+            (Ok(_), Some(_)) => Err(Errno::STALE),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    async fn stat_fs(&self) -> Result<Vec<u8>, Errno> {
+        let now = self.host.clock.monotonic();
+        let known = *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((at, usage)) = known
+            && now.saturating_sub(at) < USAGE_VALID
+        {
+            return Ok(usage.reply());
+        }
+        let capacity = self.own.capacity().await.map_err(|error| failed("statfs", &error))?;
+        let block = u64::from(STATFS_BLOCK_BYTES);
+        let free = capacity.capacity_bytes.saturating_sub(capacity.used_bytes);
+        let usage = StatFs {
+            blocks: capacity.capacity_bytes / block,
+            free: free / block,
+            files: 0,
+            block_size: STATFS_BLOCK_BYTES,
+            name_bytes_max: 255,
+        };
+        *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((now, usage));
+        Ok(usage.reply())
+    }
+
+    async fn access(&self, caller: Caller, mask: u32) -> Result<Vec<u8>, Errno> {
+        let path = self.path(caller.node).await?;
+        let client = self.client(caller)?;
+        let access = Access((mask & 7) as u16);
+        client.check_access(&path, access).await.map_err(|error| failed("access", &error))?;
+        Ok(Vec::new())
+    }
+}
+
+impl AlluxioFs {
+    pub(super) fn serve_lookup(&self, caller: Caller, operation: Operation<'_>, reply: Reply) {
+        let core: Arc<Core> = self.core.clone();
+        match operation {
+            Operation::Lookup { name } => match text(name) {
+                Ok(name) => {
+                    let name = name.to_owned();
+                    self.ask(reply, async move { core.lookup(caller, &name).await });
+                }
+                Err(_) => reply.error(Errno::NOENT),
+            },
+            Operation::GetAttr { .. } => self.ask(reply, async move {
+                let valid = match caller.node {
+                    ROOT_NODE => core.settings.attr_valid.min(Duration::from_secs(1)),
+                    _ => core.settings.attr_valid,
+                };
+                Ok(attr_reply(&core.get_attr(caller).await?, valid))
+            }),
+            Operation::Access { mask } => {
+                self.ask(reply, async move { core.access(caller, mask).await });
+            }
+            _ => self.ask(reply, async move { core.stat_fs().await }),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The namespace of a cluster as a file system.
+//!
+//! What needs no waiting (reads of blocks that are open here and in memory, writes into a draft, closing
+//! of what has not changed) is answered on the thread that read it. Everything else is a task, so that a
+//! slow master or worker holds up nobody else.
+//!
+//! Reading order: [`nodes`], [`handles`], [`names`] (who), [`lookup`] (names and attributes), [`list`],
+//! [`read`], [`write`] (drafts), [`change`] (names that come and go, attributes that change).
+
+mod change;
+mod handles;
+mod list;
+mod lookup;
+mod names;
+mod nodes;
+mod read;
+mod running;
+mod write;
+
+use crate::abi::{Header, Operation, ROOT_NODE};
+use crate::errno::Errno;
+use crate::filesystem::FileSystem;
+use crate::session::{Control, Reply, Request};
+use alluxio_client::{ClientError, FileSystem as Client};
+use alluxio_config::ClientConfig;
+use alluxio_host::Host;
+use alluxio_types::{AlluxioPath, Code, Coded};
+use handles::Handles;
+use names::Names;
+use nodes::{Nodes, Place};
+use running::Running;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// How a mount behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What is shown at the mount point.
+    pub root: AlluxioPath,
+    /// How long the kernel believes attributes.
+    pub attr_valid: Duration,
+    /// How long it believes names.
+    pub entry_valid: Duration,
+    /// Whether blocks of this host may be read past us.
+    pub passthrough: bool,
+    /// Folder of drafts: files that are being written lie there without a name.
+    pub staging: PathBuf,
+}
+
+/// All of a mount but its connection. Cheap to clone.
+#[derive(Clone)]
+pub struct AlluxioFs {
+    core: Arc<Core>,
+}
+
+/// What all operations share.
+struct Core {
+    host: Host,
+    config: ClientConfig,
+    own: Client,
+    own_uid: u32,
+    runtime: Handle,
+    control: Control,
+    settings: Settings,
+    /// Off once the kernel has refused it for good.
+    passthrough: AtomicBool,
+    names: Names,
+    nodes: Mutex<Nodes>,
+    handles: Mutex<Handles>,
+    users: Mutex<HashMap<u32, Client>>,
+    running: Running,
+    usage: Mutex<Option<(Duration, crate::abi::StatFs)>>,
+}
+
+/// Users that are remembered with their connections; more than that, and all are forgotten once.
+const USERS_MAX: usize = 256;
+
+/// Who asks, and about what.
+#[derive(Debug, Clone, Copy)]
+struct Caller {
+    uid: u32,
+    node: u64,
+}
+
+impl AlluxioFs {
+    /// A file system on the cluster of `config`. Must be called inside a tokio runtime, which runs what
+    /// takes its time.
+    ///
+    /// **Errors**: as connecting a client.
+    pub fn new(
+        config: ClientConfig,
+        host: Host,
+        control: Control,
+        settings: Settings,
+    ) -> Result<Self, ClientError> {
+        let own = Client::connect(config.clone(), host.clone())?;
+        Ok(AlluxioFs {
+            core: Arc::new(Core {
+                own,
+                own_uid: rustix::process::geteuid().as_raw(),
+                runtime: Handle::current(),
+                passthrough: AtomicBool::new(settings.passthrough),
+                names: Names::default(),
+                nodes: Mutex::default(),
+                handles: Mutex::default(),
+                users: Mutex::default(),
+                running: Running::default(),
+                usage: Mutex::default(),
+                host,
+                config,
+                control,
+                settings,
+            }),
+        })
+    }
+
+    /// Nodes that are remembered.
+    pub fn node_count(&self) -> usize {
+        self.core.nodes().len()
+    }
+}
+
+impl Core {
+    fn nodes(&self) -> MutexGuard<'_, Nodes> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn handles(&self) -> MutexGuard<'_, Handles> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client that acts for a user. The kernel itself, and whoever runs us, is us.
+    fn client(&self, caller: Caller) -> Result<Client, Errno> {
+        if caller.uid == self.own_uid {
+            return Ok(self.own.clone());
+        }
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = users.get(&caller.uid) {
+            return Ok(client.clone());
+        }
+        let mut config = self.config.clone();
+        config.security.login_user = self.names.user(caller.uid);
+        let client = Client::connect(config, self.host.clone());
+        let client = client.map_err(|error| failed("connect for a user", &error))?;
+        if users.len() >= USERS_MAX {
+            users.clear();
+        }
+        users.insert(caller.uid, client.clone());
+        Ok(client)
+    }
+
+    /// The path of a node.
+    async fn path(&self, node: u64) -> Result<AlluxioPath, Errno> {
+        let place = self.nodes().place(node);
+        let (mut path, names) = match place {
+            Place::Known(names) => (self.settings.root.clone(), names),
+            Place::Gone => return Err(Errno::STALE),
+            Place::Unknown(inode, names) => {
+                let path = self.own.path_of(inode).await;
+                let path = path.map_err(|error| match error.code() {
+                    Code::NotFound => Errno::STALE,
+                    _ => failed("find a node", &error),
+                })?;
+                if !path.starts_with(&self.settings.root) {
+                    return Err(Errno::STALE);
+                }
+                (path, names)
+            }
+        };
+        for name in names {
+            path = path.join(&name).map_err(|_| Errno::NAMETOOLONG)?;
+        }
+        Ok(path)
+    }
+
+    /// The path of a name in a directory.
+    async fn path_below(&self, parent: u64, name: &str) -> Result<AlluxioPath, Errno> {
+        let path = self.path(parent).await?;
+        path.join(name).map_err(|_| Errno::NAMETOOLONG)
+    }
+
+    fn passes(&self) -> bool {
+        self.passthrough.load(Ordering::Relaxed)
+    }
+}
+
+/// The number for an error; those that are nobody's fault but ours are logged.
+fn failed(what: &str, error: &ClientError) -> Errno {
+    let errno = Errno::of_error(error);
+    if errno == Errno::IO {
+        tracing::warn!(what, %error, "a request of the kernel fails");
+    } else {
+        tracing::debug!(what, %error, "a request of the kernel is refused");
+    }
+    errno
+}
+
+/// A name; those of a namespace are text.
+fn text(name: &OsStr) -> Result<&str, Errno> {
+    name.to_str().ok_or(Errno::INVAL)
+}
+
+impl AlluxioFs {
+    /// Answers later what only asks: who does not want to wait any more gets `EINTR`.
+    fn ask<F>(&self, reply: Reply, work: F)
+    where
+        F: Future<Output = Result<Vec<u8>, Errno>> + Send + 'static,
+    {
+        let core = self.core.clone();
+        let unique = reply.unique();
+        let stopped = self.core.running.enter(unique);
+        self.core.runtime.spawn(async move {
+            let result = running::unless_stopped(work, stopped).await;
+            core.running.leave(unique);
+            reply.send_result(result);
+        });
+    }
+
+    /// Answers later what changes something: it is carried out to its end.
+    fn change<F>(&self, reply: Reply, work: F)
+    where
+        F: Future<Output = Result<Vec<u8>, Errno>> + Send + 'static,
+    {
+        self.core.runtime.spawn(async move { reply.send_result(work.await) });
+    }
+
+    fn dispatch(&self, header: Header, request: Request, reply: Reply) {
+        let caller = Caller { uid: header.uid, node: header.node };
+        // It was parsed once already.
+        let Ok((_, operation)) = request.parse() else { return reply.error(Errno::INVAL) };
+        match operation {
+            Operation::Lookup { .. }
+            | Operation::GetAttr { .. }
+            | Operation::Access { .. }
+            | Operation::StatFs => self.serve_lookup(caller, operation, reply),
+            Operation::OpenDir { .. }
+            | Operation::ReadDir(_)
+            | Operation::ReadDirPlus(_)
+            | Operation::ReleaseDir { .. } => self.serve_list(caller, operation, reply),
+            Operation::Open { flags } => self.open(caller, flags, reply),
+            Operation::Read(at) => self.read(caller, at, request, reply),
+            Operation::Release { handle, .. } => self.release(caller, handle, reply),
+            Operation::Write(_) => self.write(caller, request, reply),
+            Operation::Flush { handle } | Operation::Fsync { handle, .. } => {
+                self.flush(caller, handle, reply);
+            }
+            Operation::FsyncDir { .. } => reply.ok(&[]),
+            Operation::Fallocate { .. } => reply.error(Errno::NOTSUP),
+            Operation::ReadLink => reply.error(Errno::INVAL),
+            // Answered once and for all: no attributes with names, no holes.
+            Operation::GetXattr { .. } | Operation::ListXattr { .. } | Operation::Lseek { .. } => {
+                reply.error(Errno::NOSYS);
+            }
+            _ => self.serve_change(caller, operation, reply),
+        }
+    }
+}
+
+impl FileSystem for AlluxioFs {
+    fn serve(&self, request: Request, reply: Reply) {
+        match request.parse() {
+            Ok((header, _)) => self.dispatch(header, request, reply),
+            Err(_) => reply.error(Errno::INVAL),
+        }
+    }
+
+    fn interrupt(&self, unique: u64) {
+        self.core.running.stop(unique);
+    }
+
+    fn forget(&self, node: u64, lookups: u64) {
+        if node != ROOT_NODE {
+            self.core.nodes().forget(node, lookups);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Opening, reading and closing.
+
+use super::handles::Handle;
+use super::nodes::Way;
+use super::{AlluxioFs, Caller, Core, failed, running};
+use crate::abi::{Opened, ReadAt, open_flag};
+use crate::errno::Errno;
+use crate::session::{Reply, Request};
+use alluxio_client::{FileReader, OpenFileOptions};
+use alluxio_datapath::client::LocalBlock;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Whether an open wants to change the file.
+pub(super) fn writes(flags: u32) -> bool {
+    let flags = flags as i32;
+    flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0
+}
+
+impl Core {
+    /// A reader of what the node is.
+    ///
+    /// **Errors**: `ESTALE` when the file was replaced, so that the kernel looks the name up again.
+    pub(super) async fn reader(&self, caller: Caller) -> Result<Arc<FileReader>, Errno> {
+        let path = self.path(caller.node).await?;
+        let client = self.client(caller)?;
+        let reader = client.open_file(&path, &OpenFileOptions::default()).await;
+        let reader = reader.map_err(|error| failed("open", &error))?;
+        let inode = self.nodes().get(caller.node).map(|node| node.inode);
+        if inode.is_some_and(|inode| inode != reader.status().id) {
+            return Err(Errno::STALE);
+        }
+        Ok(Arc::new(reader))
+    }
+
+    async fn open_to_read(&self, caller: Caller) -> Result<Vec<u8>, Errno> {
+        if let Some(draft) = self.join_draft(caller.node) {
+            self.count_open(caller.node);
+            let handle = self.handles().insert(Handle::Draft(draft));
+            return Ok(Opened { handle, flags: open_flag::KEEP_CACHE, backing: 0 }.reply());
+        }
+        let reader = self.reader(caller).await?;
+        let block = if self.passes() { self.block_of(&reader).await } else { None };
+        let backing = block.and_then(|block| self.pass(caller.node, block));
+        let handle = self.handles().insert(Handle::Reader(reader));
+        Ok(match backing {
+            Some(backing) => Opened { handle, flags: open_flag::PASSTHROUGH, backing }.reply(),
+            None => {
+                self.count_open(caller.node);
+                // An inode is one version for ever, so its pages stay good.
+                Opened { handle, flags: open_flag::KEEP_CACHE, backing: 0 }.reply()
+            }
+        })
+    }
+
+    /// The only block of a file, if it lies here.
+    async fn block_of(&self, reader: &FileReader) -> Option<LocalBlock> {
+        match reader.whole_in_place().await {
+            Ok(block) => block,
+            Err(error) => {
+                tracing::debug!(%error, "a block is not passed through");
+                None
+            }
+        }
+    }
+
+    /// Counts one more open that goes through us.
+    pub(super) fn count_open(&self, node: u64) {
+        if let Some(node) = self.nodes().get_mut(node) {
+            match &mut node.way {
+                Way::Cached { opens } | Way::Passed { opens, .. } => *opens += 1,
+                Way::Closed => node.way = Way::Cached { opens: 1 },
+            }
+        }
+    }
+
+    /// Has the kernel read a block past us, if the node is not open in another way; counts the open.
+    fn pass(&self, number: u64, block: LocalBlock) -> Option<u32> {
+        let mut nodes = self.nodes();
+        let node = nodes.get_mut(number)?;
+        match &mut node.way {
+            Way::Cached { .. } => None,
+            Way::Passed { opens, backing, .. } => {
+                *opens += 1;
+                Some(*backing)
+            }
+            Way::Closed => match self.control.open_backing(block.descriptor()) {
+                Ok(backing) => {
+                    node.way = Way::Passed { opens: 1, backing, _block: block };
+                    Some(backing)
+                }
+                Err(errno) => {
+                    if self.passthrough.swap(false, Ordering::Relaxed) {
+                        tracing::warn!(%errno, "the kernel passes no reads through; they go through us");
+                    }
+                    None
+                }
+            },
+        }
+    }
+
+    /// Counts one open less.
+    pub(super) fn uncount_open(&self, number: u64) {
+        let mut nodes = self.nodes();
+        let Some(node) = nodes.get_mut(number) else { return };
+        let last = match &mut node.way {
+            Way::Cached { opens } | Way::Passed { opens, .. } => {
+                *opens -= 1;
+                *opens == 0
+            }
+            Way::Closed => false,
+        };
+        if last {
+            if let Way::Passed { backing, .. } = std::mem::take(&mut node.way) {
+                self.control.close_backing(backing);
+            }
+            nodes.drop_unused(number);
+        }
+    }
+}
+
+impl AlluxioFs {
+    pub(super) fn open(&self, caller: Caller, flags: u32, reply: Reply) {
+        let core = self.core.clone();
+        if writes(flags) {
+            self.change(reply, async move { core.open_to_write(caller, flags).await });
+        } else {
+            self.ask(reply, async move { core.open_to_read(caller).await });
+        }
+    }
+
+    pub(super) fn read(&self, caller: Caller, at: ReadAt, request: Request, reply: Reply) {
+        let known = self.core.handles().get(at.handle);
+        // The request is read: its memory is free for the reply, and resident.
+        let mut buffer = request.into_buffer();
+        let size = (at.size as usize).min(buffer.len());
+        match &known {
+            Some(Handle::Reader(reader)) => {
+                if let Ok(Some(count)) = reader.try_read_at(&mut buffer[..size], at.offset) {
+                    return reply.ok(&buffer[..count]);
+                }
+            }
+            Some(Handle::Draft(draft)) => {
+                if let Some(read) = draft.try_read(&mut buffer[..size], at.offset) {
+                    return match read {
+                        Ok(count) => reply.ok(&buffer[..count]),
+                        Err(errno) => reply.error(errno),
+                    };
+                }
+            }
+            _ => {}
+        }
+        let core = self.core.clone();
+        let unique = reply.unique();
+        let stopped = core.running.enter(unique);
+        self.core.runtime.spawn(async move {
+            let work = async {
+                let reader = match known {
+                    Some(Handle::Reader(reader)) => reader,
+                    Some(Handle::Draft(draft)) => {
+                        draft.load().await?;
+                        return draft
+                            .try_read(&mut buffer[..size], at.offset)
+                            .unwrap_or(Err(Errno::IO));
+                    }
+                    // Opened before our time.
+                    _ => core.reader(caller).await?,
+                };
+                let read = reader.read_at(&mut buffer[..size], at.offset).await;
+                read.map_err(|error| failed("read", &error))
+            };
+            let result = running::unless_stopped(work, stopped).await;
+            core.running.leave(unique);
+            match result {
+                Ok(count) => reply.ok(&buffer[..count]),
+                Err(errno) => reply.error(errno),
+            }
+        });
+    }
+
+    pub(super) fn release(&self, caller: Caller, handle: u64, reply: Reply) {
+        let handle = self.core.handles().remove(handle);
+        let core = self.core.clone();
+        match handle {
+            Some(Handle::Draft(draft)) => self.change(reply, async move {
+                core.leave_draft(caller, &draft).await;
+                core.uncount_open(caller.node);
+                core.drop_hidden(caller.node).await;
+                Ok(Vec::new())
+            }),
+            _ => {
+                self.core.uncount_open(caller.node);
+                let hidden =
+                    core.nodes().get(caller.node).is_some_and(|node| node.hidden.is_some());
+                if hidden {
+                    self.core.runtime.spawn(async move { core.drop_hidden(caller.node).await });
+                }
+                reply.ok(&[]);
+            }
+        }
+    }
+}
