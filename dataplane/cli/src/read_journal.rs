@@ -87,8 +87,9 @@ fn configured(session: &Session) -> Result<PathBuf, CliError> {
     if local.contains("://") || local.is_empty() {
         return Err(CliError::Refused {
             message: format!(
-                "{KEY} is {folder:?}: copy the journal to this machine and name its \
-                 folder with -inputDir"
+                "{KEY} is {folder:?}: only journals in folders of this machine can be dumped \
+                 (-inputDir names another one); what a master has of this one is in its backups \
+                 (alluxio fsadmin backup)"
             ),
         });
     }

@@ -28,12 +28,13 @@ keys! {
     WEB_PORT = "alluxio.master.web.port", Kind::Port, default: Some("19999");
     /// All masters of a highly available cluster, `host:port`.
     RPC_ADDRESSES = "alluxio.master.rpc.addresses", Kind::Addresses;
-    /// Where metadata changes are kept: UFS = segments in a folder (one master), NOOP = nowhere
-    /// (tests), ETCD = in etcd (several masters).
+    /// Where metadata changes are kept: UFS = segments in a folder (one master, or several that share
+    /// it and are elected in etcd), NOOP = nowhere (tests), ETCD = in etcd (several masters).
     JOURNAL_TYPE = "alluxio.master.journal.type",
         Kind::Enum(&["UFS", "NOOP", "ETCD", "EMBEDDED"]), default: Some("UFS"), roles: MASTER;
-    /// Folder of the journal: a local path or a URI of an under store. With ETCD a local folder of
-    /// each master for its checkpoints.
+    /// Folder of the journal: a local path for one master; a URI of an under store (`s3://`, `hdfs://`, …),
+    /// which several masters may share when `alluxio.etcd.endpoints` is set. With ETCD a local folder of each
+    /// master for its checkpoints.
     JOURNAL_FOLDER = "alluxio.master.journal.folder", Kind::Text,
         default: Some("${alluxio.work.dir}/journal"), roles: MASTER;
     /// Option of the under store that holds the journal, named as a mount option.
@@ -278,7 +279,8 @@ pub struct MetadataSyncConfig {
 /// What to write instead of the Raft journal.
 const NO_EMBEDDED: &str = "there is no Raft journal here. For one master write UFS, and its folder in \
     alluxio.master.journal.folder (the default); several masters share a journal in etcd \
-    (ETCD with alluxio.etcd.endpoints)";
+    (ETCD with alluxio.etcd.endpoints), or a folder in an under store (UFS, with alluxio.etcd.endpoints \
+    for the election)";
 
 pub(crate) fn section(r: &mut Reader<'_>) -> MasterConfig {
     let hostname = r.text_or(&HOSTNAME, |machine| machine.hostname.clone());
@@ -346,7 +348,9 @@ fn journal(r: &mut Reader<'_>) -> JournalConfig {
     JournalConfig {
         kind,
         folder: r.text(&JOURNAL_FOLDER),
-        ufs_options: MountOptions(r.below("alluxio.master.journal.ufs.option.")),
+        ufs_options: MountOptions(ufs::canonical_options(
+            r.below("alluxio.master.journal.ufs.option."),
+        )),
         segment_bytes: r.size(&JOURNAL_LOG_SIZE),
         checkpoint_period_entries: r.int(&JOURNAL_CHECKPOINT_PERIOD).unsigned_abs(),
         init_from_backup: r.set_text(&JOURNAL_INIT_FROM_BACKUP),

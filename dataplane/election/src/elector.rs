@@ -65,6 +65,12 @@ pub trait Elector: Send + Sync + 'static {
     /// **Errors**: `Unreachable`: the tenure is lost here, and ends in the store by itself.
     async fn resign(&self, tenure: &Tenure) -> Result<(), ElectionError>;
 
+    /// Whether nobody else can be elected. Then a journal that another master appends to has two masters
+    /// which do not know of each other.
+    fn is_alone(&self) -> bool {
+        false
+    }
+
     /// The servers that keep the election, and how they are; none where no server does.
     async fn keepers(&self) -> Vec<MemberFacts> {
         Vec::new()

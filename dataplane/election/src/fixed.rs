@@ -46,6 +46,10 @@ impl Elector for FixedElector {
         self.leader.subscribe()
     }
 
+    fn is_alone(&self) -> bool {
+        true
+    }
+
     async fn challenge(&self, _leader: &Leader) -> Result<(), ElectionError> {
         // Nobody else could be elected.
         Ok(())

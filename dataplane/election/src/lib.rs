@@ -20,7 +20,7 @@ pub mod tenure;
 
 pub use elector::{Candidate, Elector, Leader, READ_TENURE};
 pub use error::ElectionError;
-pub use etcd::{EtcdElector, EtcdElectorOptions, watch_leader};
+pub use etcd::{EtcdElector, EtcdElectorOptions, RaisingElector, watch_leader};
 pub use fixed::FixedElector;
 pub use shared::{SharedElection, SharedElector};
 pub use tenure::{Hold, Tenure, TenureKeeper};

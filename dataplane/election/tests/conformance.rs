@@ -45,3 +45,24 @@ async fn the_elector_in_etcd_conforms() {
     one_master(join("one")(candidate("only"))).await;
     several_masters(&Stage { join: Box::new(join("several")), clock: clock.clone() }).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_etcd_that_is_newer_than_the_journal_gives_later_terms_all_the_same() {
+    use alluxio_election::Elector;
+    let servers = alluxio_testservers::Etcd::start(1);
+    let start = |id: &str| {
+        let settings = alluxio_etcd::EtcdSettings::plain(servers.endpoints(), "raised");
+        let etcd = Arc::new(alluxio_etcd::Etcd::new(&settings).unwrap());
+        EtcdElector::start(etcd, candidate(id), clock(), EtcdElectorOptions::default())
+    };
+    let last = alluxio_types::Term(500);
+    let strict = start("a");
+    let refused = strict.campaign(last).await;
+    assert!(matches!(refused, Err(alluxio_election::ElectionError::TermBehind { .. })));
+    drop(strict);
+    let raising = alluxio_election::RaisingElector::over(start("b"));
+    let tenure = raising.campaign(last).await.unwrap();
+    assert!(tenure.term() > last);
+    let leader = raising.leader().wait_for(Option::is_some).await.unwrap().clone().unwrap();
+    assert_eq!((leader.id.as_str(), leader.term), ("b", tenure.term()));
+}

@@ -4,6 +4,7 @@
 //! /<cluster name>/election/leader          id and address of the primary, on its lease
 //!                 election/last            who was elected last; changes with every election
 //!                 election/resigned        the last term that was given up in order
+//!                 election/raised          written to where terms have to grow without an election
 //!                 masters/<id>             address of a master that is up, on its lease
 //!                 journal/meta             whose journal this is
 //!                 journal/head             position of the last entry
@@ -46,6 +47,11 @@ impl Keys {
     /// The last term that was given up in order.
     pub fn resigned(&self) -> String {
         self.at("election/resigned")
+    }
+
+    /// Written to where terms have to grow without an election.
+    pub fn raised(&self) -> String {
+        self.at("election/raised")
     }
 
     /// All masters that are up.

@@ -342,6 +342,10 @@ async fn checkpoints_bound_what_is_loaded(stage: &dyn Stage) {
 
 async fn a_checkpoint_goes_from_master_to_master(stage: &dyn Stage) {
     let (mut writing, ..) = Writing::begin(stage).await;
+    if writing.journal.shares_checkpoints() {
+        // Nobody has to hand any.
+        return writing.close().await;
+    }
     writing.append(3).await;
     let info = writing.checkpoint().await;
     let copied = blocking(&writing.journal, |journal| {

@@ -131,6 +131,39 @@ pub enum JournalError {
     /// etcd did not answer, or refused.
     #[error(transparent)]
     Etcd(#[from] alluxio_etcd::EtcdError),
+    /// The store of a shared journal did not answer, or refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Store {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the store said.
+        #[source]
+        source: crate::shared::StoreError,
+    },
+    /// The store of a shared journal lets two masters create the same file.
+    #[error(
+        "{} cannot hold a journal: the store takes a name twice where it was asked to take it only if \
+         it is free (S3 servers need `If-None-Match` on uploads); use another store, \
+         alluxio.master.journal.type=ETCD, or a folder of this machine for a single master",
+        folder.display()
+    )]
+    NotExclusive {
+        /// The journal's folder.
+        folder: PathBuf,
+    },
+    /// The folder holds the journal of Alluxio's Java version.
+    #[error(
+        "{} holds a journal of Alluxio's Java version ({name:?}), which this one does not read: set \
+         alluxio.master.journal.folder to an empty folder", folder.display()
+    )]
+    JavaJournal {
+        /// The journal's folder.
+        folder: PathBuf,
+        /// What tells it.
+        name: String,
+    },
     /// The part of the journal that no checkpoint covers is too large; appends wait.
     #[error(
         "the journal holds {bytes} bytes that no checkpoint covers, twice the limit of {limit}"
@@ -262,6 +295,8 @@ impl Coded for JournalError {
             | JournalError::FormatVersion { .. }
             | JournalError::Foreign { .. }
             | JournalError::FolderNotEmpty { .. }
+            | JournalError::JavaJournal { .. }
+            | JournalError::NotExclusive { .. }
             | JournalError::SecondaryRuns { .. }
             | JournalError::Locked { .. } => Code::FailedPrecondition,
             JournalError::Corrupt { .. }
@@ -269,6 +304,7 @@ impl Coded for JournalError {
             | JournalError::SetBack { .. }
             | JournalError::CheckpointNeeded { .. } => Code::DataLoss,
             JournalError::Etcd(error) => error.code(),
+            JournalError::Store { source, .. } => source.code,
             JournalError::Fenced { .. } => Code::NotPrimary,
             JournalError::NotContiguous { .. }
             | JournalError::CheckpointAhead { .. }

@@ -8,7 +8,7 @@
 //! tells what is durable, a [`Replay`] receives checkpoint and entries at a start.
 //!
 //! Reading order: [`store`], [`follow`], [`batch`], [`commits`], [`error`],
-//! `record`, `queue`, [`folder`], [`etcd`], [`noop`], [`backup`].
+//! `record`, `queue`, [`folder`], `group`, [`etcd`], [`shared`], [`noop`], [`backup`].
 
 pub mod backup;
 pub mod batch;
@@ -19,9 +19,11 @@ pub mod error;
 pub mod etcd;
 pub mod folder;
 pub mod follow;
+mod group;
 pub mod noop;
 mod queue;
 mod record;
+pub mod shared;
 pub mod store;
 
 pub use backup::BackupError;
@@ -32,6 +34,7 @@ pub use etcd::{EtcdJournal, EtcdJournalOptions};
 pub use folder::{FolderJournal, FolderOptions};
 pub use follow::{Followed, Follower, Records};
 pub use noop::NoopJournal;
+pub use shared::{SharedFolder, SharedJournal, SharedJournalOptions};
 pub use store::{
     AppendFuture, Backlog, CheckpointInfo, CheckpointInstall, CheckpointSink, CheckpointSource,
     Flush, JournalStore, Observer, Record, Recovered, Replay, StateDigest, Truncated,

@@ -239,6 +239,11 @@ pub trait JournalStore: Send + Sync + 'static {
         Err(JournalError::OutOfOrder { call: "install_checkpoint", needs })
     }
 
+    /// Whether all masters use the same checkpoints, so that none is handed from one to another.
+    fn shares_checkpoints(&self) -> bool {
+        false
+    }
+
     /// How much of the log is kept; a primary looks now and then, see [`Backlog::wants_checkpoint`].
     /// Does not block.
     fn backlog(&self) -> Backlog {

@@ -40,10 +40,10 @@ pub(crate) async fn run(station: Arc<Station>, slot: Arc<Slot>, mut stop: watch:
             () = told(&mut stop) => break,
             loaded = Standby::load(&station, first) => match loaded {
                 Ok(standby) => Arc::new(standby),
-                Err(StartError::Journal(error @ JournalError::Etcd(_)))
-                    if first && is_passing(&error) =>
-                {
-                    wait_for_etcd(&station, &error, &mut waited);
+                Err(StartError::Journal(
+                    error @ (JournalError::Etcd(_) | JournalError::Store { .. }),
+                )) if first && is_passing(&error) => {
+                    wait_for_journal(&station, &error, &mut waited);
                     tokio::select! {
                         () = told(&mut stop) => break,
                         () = tokio::time::sleep(5 * REBUILD_PAUSE) => continue,
@@ -67,7 +67,12 @@ pub(crate) async fn run(station: Arc<Station>, slot: Arc<Slot>, mut stop: watch:
             Outcome::Elected(tenure) => {
                 match reign(&station, &slot, standby, tenure, &mut stop).await {
                     Ok(End::Stopped) => break,
+                    // A master that goes on here would depose the other one, and so on.
+                    Ok(End::Lost) if station.elector.is_alone() => {
+                        return fail(&slot, StartError::Deposed);
+                    }
                     Ok(End::Lost) => {}
+                    Ok(End::NotBegun) => tokio::time::sleep(REBUILD_PAUSE).await,
                     Ok(End::HandedOver { .. }) => keep_back = HAND_OVER,
                     Ok(End::Failed(cause)) => return fail(&slot, StartError::JournalFailed(cause)),
                     Err(error) => return fail(&slot, error),
@@ -83,10 +88,15 @@ pub(crate) async fn run(station: Arc<Station>, slot: Arc<Slot>, mut stop: watch:
 }
 
 /// Says now and then what a start waits for: there is no telling how long.
-fn wait_for_etcd(station: &Station, error: &JournalError, waited: &mut u32) {
+fn wait_for_journal(station: &Station, error: &JournalError, waited: &mut u32) {
     if waited.is_multiple_of(WAITS_PER_WORD) {
-        let endpoints = station.config.etcd.as_ref().map(|etcd| etcd.endpoints.join(","));
-        tracing::warn!(endpoints, %error, "the start waits for etcd (alluxio.etcd.endpoints)");
+        if let JournalError::Store { .. } = error {
+            let folder = &station.config.journal.folder;
+            tracing::warn!(folder, %error, "the start waits for the journal's store");
+        } else {
+            let endpoints = station.config.etcd.as_ref().map(|etcd| etcd.endpoints.join(","));
+            tracing::warn!(endpoints, %error, "the start waits for etcd (alluxio.etcd.endpoints)");
+        }
     }
     *waited += 1;
 }
@@ -211,7 +221,7 @@ async fn reign(
             return match reason {
                 NotRisen::Again(reason) => {
                     tracing::warn!(reason, "elected, but not the primary");
-                    Ok(End::Lost)
+                    Ok(End::NotBegun)
                 }
                 NotRisen::Fatal(error) => Err(error),
             };

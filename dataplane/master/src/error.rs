@@ -194,6 +194,12 @@ pub enum StartError {
     /// The journal failed after the start.
     #[error("the journal failed: {0}")]
     JournalFailed(Arc<JournalError>),
+    /// Another master, which this one cannot know of, writes to the same journal.
+    #[error(
+        "another master has taken over the journal of this one: stop one of them, or let them elect the \
+         primary in etcd (alluxio.etcd.endpoints)"
+    )]
+    Deposed,
     /// One of the others, met by the master's own task.
     #[error(transparent)]
     Later(Arc<StartError>),

@@ -38,6 +38,8 @@ pub(crate) enum End {
     Stopped,
     /// Another master may be the primary.
     Lost,
+    /// It was elected and did not come to serve.
+    NotBegun,
     /// It was handed to this master, by its id.
     HandedOver { heir: String },
     /// The journal failed.

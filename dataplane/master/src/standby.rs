@@ -73,7 +73,9 @@ impl Standby {
         };
         let (mut namespace, mut recovered) = match build().await.map_err(stopping)? {
             // Gone here, or damaged: the other copy.
-            Err(error @ (JournalError::CheckpointNeeded { .. } | JournalError::Corrupt { .. })) => {
+            Err(error @ (JournalError::CheckpointNeeded { .. } | JournalError::Corrupt { .. }))
+                if !journal.shares_checkpoints() =>
+            {
                 tracing::warn!(%error, "looking for a checkpoint of another master");
                 match fetch::checkpoint(station, &journal).await {
                     true => build().await.map_err(stopping)??,

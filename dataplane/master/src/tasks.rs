@@ -111,6 +111,12 @@ async fn left_to_secondary(core: &Arc<Core>, grown: u64, period: u64) -> bool {
 /// drops from the journal what every master's checkpoint covers.
 async fn adopt_checkpoint(core: &Core, standbys: &[StandbyFacts], covered: &mut u64) {
     let Some(best) = standbys.iter().max_by_key(|standby| standby.checkpoint) else { return };
+    if core.journal.shares_checkpoints() {
+        let newest = core.checkpoint_at.fetch_max(best.checkpoint, Ordering::AcqRel);
+        core.metrics.journal_checkpoint.set(newest.max(best.checkpoint) as i64);
+        // Whoever wrote it has removed what it covers.
+        return;
+    }
     if best.checkpoint > core.checkpoint_at.load(Ordering::Acquire) {
         let address = format!("{}:{}", best.host, best.rpc_port);
         match fetch::take(&core.host, &core.itself.user, &core.journal, &address).await {

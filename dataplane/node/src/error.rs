@@ -25,22 +25,17 @@ pub enum NodeError {
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The journal's folder is not on this machine.
-    #[error(
-        "alluxio.master.journal.folder is {folder}: this version keeps journals in folders of this \
-         machine only, like /var/lib/alluxio/journal"
-    )]
-    RemoteJournal {
-        /// What is configured.
-        folder: String,
-    },
+    /// The store of the journal cannot be opened.
+    #[error("alluxio.master.journal.folder: {0}")]
+    JournalStore(#[from] alluxio_ufs::Error),
     /// etcd cannot be used as it is configured.
     #[error("etcd: {0}")]
     Etcd(#[from] alluxio_etcd::EtcdError),
     /// There is nothing for a secondary master to do.
     #[error(
-        "a secondary master writes checkpoints for one master with alluxio.master.journal.type=UFS; \
-         with ETCD the standby masters do that, and NOOP keeps nothing"
+        "a secondary master writes checkpoints for one master whose journal is a folder of its machine \
+         (alluxio.master.journal.type=UFS); where several masters share a journal the standby masters do \
+         that, and NOOP keeps nothing"
     )]
     NoSecondary,
     /// The master did not start.
@@ -101,9 +96,8 @@ impl Coded for NodeError {
             }
             NodeError::Journal(error) => error.code(),
             NodeError::Etcd(error) => error.code(),
-            NodeError::RemoteJournal { .. }
-            | NodeError::NoSecondary
-            | NodeError::WorkerRuns { .. } => Code::FailedPrecondition,
+            NodeError::JournalStore(error) => error.code(),
+            NodeError::NoSecondary | NodeError::WorkerRuns { .. } => Code::FailedPrecondition,
             NodeError::Master(_)
             | NodeError::Worker(_)
             | NodeError::JournalFailed { .. }

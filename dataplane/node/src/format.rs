@@ -1,27 +1,33 @@
 //! `format`, `formatMaster`, `formatWorker`: what a cluster starts from.
 
-use crate::master::{journal_folder, new_cluster_id};
+use crate::master::{JournalPlace, local_folder, new_cluster_id};
+use crate::shared_folder::UfsFolder;
 use crate::{NodeError, Process};
-use alluxio_config::JournalKind;
 use alluxio_journal::JournalError;
-use alluxio_journal::{etcd, folder};
+use alluxio_journal::{etcd, folder, shared};
 use std::io;
 use std::path::PathBuf;
 
 /// Makes the journal empty. Returns its folder; `None` for a journal that keeps nothing. Blocking.
 ///
-/// **Errors**: `Config`, `RemoteJournal`, `Journal` (a master uses it, foreign files in it).
+/// **Errors**: `Config`, `JournalStore`, `Journal` (a master uses it, foreign files in it).
 pub fn format_master(process: &Process) -> Result<Option<PathBuf>, NodeError> {
     let config = process.config.master()?;
-    if config.journal.kind == JournalKind::Memory {
-        return Ok(None);
-    }
-    let path = journal_folder(&config.journal)?;
     let cluster_id = new_cluster_id(&process.host);
-    match (config.journal.kind, &config.etcd) {
-        (JournalKind::Etcd, Some(settings)) => {
+    let path = local_folder(&config.journal);
+    match (JournalPlace::of(&config), &config.etcd) {
+        (JournalPlace::Memory, _) => return Ok(None),
+        (JournalPlace::Etcd, Some(settings)) => {
             let etcd = alluxio_rpc::etcd::connect(settings)?;
             wait(etcd::format(&etcd, &process.host, path.clone(), &cluster_id))?;
+        }
+        (JournalPlace::Shared, _) => {
+            let work = async {
+                let folder = UfsFolder::open(&config, &process.host)?;
+                shared::format(&folder, &process.host, &cluster_id).await?;
+                Ok::<_, NodeError>(PathBuf::from(folder.uri()))
+            };
+            return wait(work).map(Some);
         }
         _ => {
             folder::format(&process.host, &path, &cluster_id)?;
@@ -40,14 +46,16 @@ fn wait<T>(work: impl Future<Output = T>) -> T {
 /// **Errors**: as [`format_master`]; a damaged or newer journal is left alone and named.
 pub(crate) fn format_master_if_new(process: &Process) -> Result<bool, NodeError> {
     let config = process.config.master()?;
-    if config.journal.kind == JournalKind::Memory {
-        return Ok(false);
-    }
-    let found = match (config.journal.kind, &config.etcd) {
-        (JournalKind::Etcd, Some(settings)) => {
+    let found = match (JournalPlace::of(&config), &config.etcd) {
+        (JournalPlace::Memory, _) => return Ok(false),
+        (JournalPlace::Etcd, Some(settings)) => {
             wait(etcd::inspect(&*alluxio_rpc::etcd::connect(settings)?))
         }
-        _ => folder::inspect(&process.host, &journal_folder(&config.journal)?),
+        (JournalPlace::Shared, _) => wait(async {
+            let folder = UfsFolder::open(&config, &process.host)?;
+            Ok::<_, NodeError>(shared::inspect(&*folder).await)
+        })?,
+        _ => folder::inspect(&process.host, &local_folder(&config.journal)),
     };
     match found {
         Ok(_) => Ok(false),

@@ -19,6 +19,7 @@ pub mod local;
 pub mod master;
 pub mod process;
 pub mod secondary;
+pub mod shared_folder;
 mod signals;
 pub mod worker;
 

@@ -1,8 +1,7 @@
 //! `alluxio secondary-master`: checkpoints for a single master with its journal in a folder.
 
-use crate::master::journal_folder;
+use crate::master::{JournalPlace, local_folder};
 use crate::{NodeError, Process, signals};
-use alluxio_config::JournalKind;
 use alluxio_journal::JournalError;
 use alluxio_master::secondary::Secondary;
 use std::time::Duration;
@@ -15,10 +14,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// **Errors**: `Config`; `NoSecondary` for a journal that has none; `Journal`.
 pub async fn run(process: &Process) -> Result<(), NodeError> {
     let config = process.config.master()?;
-    if config.journal.kind != JournalKind::Folder {
+    if JournalPlace::of(&config) != JournalPlace::Local {
         return Err(NodeError::NoSecondary);
     }
-    let folder = journal_folder(&config.journal)?;
+    let folder = local_folder(&config.journal);
     let stop = signals::stop_requested()?;
     tokio::pin!(stop);
     let (host, path) = (process.host.clone(), folder.clone());

@@ -5,6 +5,7 @@ use crate::facts::{Capabilities, Space, UfsAttributes, UfsEntry, UfsFacts, UfsKi
 use alluxio_types::{Fingerprint, Mode};
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use std::time::{Duration, SystemTime};
 
@@ -100,6 +101,20 @@ pub trait UnderFs: Send + Sync + 'static {
         length: u64,
         expected: &Fingerprint,
     ) -> Result<ByteStream>;
+
+    /// All bytes of a small file, of one version.
+    ///
+    /// **Errors**: `Changed` when it is written meanwhile; `NotFound`, also for a directory of a bucket;
+    /// `IsADirectory`.
+    async fn read_whole(&self, path: &str) -> Result<Bytes> {
+        let facts = self.status(path).await?;
+        if facts.is_directory() {
+            return Err(crate::Error::IsADirectory { uri: path.to_owned() });
+        }
+        let stream = self.read_range(path, 0, facts.length, &facts.fingerprint).await?;
+        let pieces: Vec<Bytes> = stream.try_collect().await?;
+        Ok(pieces.concat().into())
+    }
 
     /// Starts a new file. Nothing is visible under `path` before [`UfsWriter::finish`]; what was
     /// there is then replaced, in one step where the store can. Missing parents are made.

@@ -14,6 +14,7 @@ mod load;
 mod partitions;
 mod pauses;
 mod recorder;
+mod shared;
 
 use alluxio_client::blocking::FileSystem;
 use alluxio_client::options::CreateDirectoryOptions;

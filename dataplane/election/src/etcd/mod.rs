@@ -11,7 +11,10 @@
 //! Reading order: [`store`] (each question and its answer), [`observer`], this file.
 
 mod observer;
+mod raise;
 mod store;
+
+pub use raise::RaisingElector;
 
 use crate::{Candidate, ElectionError, Elector, Hold, Leader, READ_TENURE, Tenure, TenureKeeper};
 use alluxio_etcd::{Etcd, MemberFacts};

@@ -69,6 +69,18 @@ impl Store {
         Ok((found.kvs().first().map(owner), revision))
     }
 
+    /// Moves the revision on by one; returns it. An election after that has a larger term.
+    pub(super) async fn raise(&self) -> Result<Term, EtcdError> {
+        let key = self.keys().raised();
+        let key = &key;
+        let put = self
+            .etcd
+            .read(READ_LIMIT, |mut client| async move { client.put(key.as_str(), "", None).await })
+            .await?;
+        let revision = put.header().map_or(0, |header| header.revision());
+        Ok(Term(u64::try_from(revision).unwrap_or_default()))
+    }
+
     pub(super) async fn grant(&self, lease: Duration) -> Result<i64, EtcdError> {
         let seconds = i64::try_from(lease.as_secs().max(1)).unwrap_or(i64::MAX);
         let granted = self

@@ -6,35 +6,18 @@
 //! (8). Then records (see [`crate::record`]). A group that is too large for one request lies in pieces of
 //! its own, in order, and the value under its key ends with the last one.
 
+use crate::JournalError;
 use crate::error::Damage;
-use crate::record::{self, Parsed, crc32c, u32_at, u64_at};
-use crate::{EntryBatch, JournalError, Record};
-use alluxio_types::{JournalSeq, Term};
-use std::ops::ControlFlow;
-use std::path::PathBuf;
+pub(super) use crate::group::{Group, corrupt, groups, visit};
+use crate::record::{crc32c, u32_at, u64_at};
 
 pub(super) const HEADER_BYTES: usize = 40;
 const MAGIC: &[u8; 4] = b"ALXG";
 const VERSION: u32 = 1;
-/// A group is closed when it has this many bytes. etcd takes requests of 1.5 MiB.
-pub(super) const GROUP_BYTES: usize = 1 << 20;
 /// The most that lies under one key.
 const PIECE_BYTES: usize = (1 << 20) + (256 << 10);
 
-/// Records that go into etcd in one transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Group {
-    pub(super) term: Term,
-    pub(super) first: JournalSeq,
-    pub(super) last: JournalSeq,
-    pub(super) records: Vec<u8>,
-}
-
 impl Group {
-    pub(super) fn entries(&self) -> u64 {
-        self.last.0 + 1 - self.first.0
-    }
-
     /// The pieces that go before, and the value under the group's key.
     pub(super) fn values(&self, tag: u64, offset: u64) -> (Vec<&[u8]>, Vec<u8>) {
         let mut pieces: Vec<&[u8]> = self.records.chunks(PIECE_BYTES).collect();
@@ -52,30 +35,6 @@ impl Group {
         value.extend_from_slice(tail);
         (pieces, value)
     }
-}
-
-/// Cuts batches into groups, in order. A term begins a group of its own.
-pub(super) fn groups(batches: &[(Term, EntryBatch)]) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    for (term, batch) in batches {
-        for (seq, payload) in batch.iter() {
-            let open = groups.last_mut().filter(|group| {
-                let bytes = group.records.len() + payload.len() + record::HEADER_BYTES + 8;
-                group.term == *term && bytes <= GROUP_BYTES
-            });
-            let group = match open {
-                Some(group) => group,
-                None => {
-                    let (term, records) = (*term, Vec::new());
-                    groups.push(Group { term, first: seq, last: seq, records });
-                    groups.last_mut().expect("pushed just now")
-                }
-            };
-            record::frame(&mut group.records, *term, seq, payload);
-            group.last = seq;
-        }
-    }
-    groups
 }
 
 /// What the header of a value says.
@@ -104,39 +63,12 @@ pub(super) fn header(key: &str, value: &[u8]) -> Result<Header, JournalError> {
     })
 }
 
-/// Visits the records of a group; returns the position after the last one, and whether the visitor
-/// broke off. `records` are the pieces and what follows the header.
-pub(super) fn visit(
-    key: &str,
-    records: &[u8],
-    first: JournalSeq,
-    from: JournalSeq,
-    visit: &mut dyn FnMut(Record<'_>) -> Result<ControlFlow<()>, JournalError>,
-) -> Result<(JournalSeq, bool), JournalError> {
-    let (mut at, mut expected) = (0, first);
-    while at < records.len() {
-        let Parsed::Record { term, seq, payload, size, .. } = record::parse(&records[at..]) else {
-            return Err(corrupt(key, at, Damage::Record));
-        };
-        if seq != expected {
-            return Err(corrupt(key, at, Damage::Order { found: seq, expected }));
-        }
-        expected = seq.next();
-        if seq >= from && visit(Record { seq, term, payload })?.is_break() {
-            return Ok((expected, true));
-        }
-        at += size;
-    }
-    Ok((expected, false))
-}
-
-pub(super) fn corrupt(key: &str, offset: usize, what: Damage) -> JournalError {
-    JournalError::Corrupt { file: PathBuf::from(key), offset: offset as u64, what }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{EntryBatch, Record, record};
+    use alluxio_types::{JournalSeq, Term};
+    use std::ops::ControlFlow;
 
     fn batch(first: u64, lengths: &[usize]) -> EntryBatch {
         let mut batch = EntryBatch::new(JournalSeq(first));

@@ -14,7 +14,7 @@ use super::layout::{FORMAT_VERSION, Folder, FormatFacts, at, growing};
 use crate::error::Damage;
 use crate::record::{crc32c, u32_at, u64_at};
 use crate::{CheckpointInfo, CheckpointSink, JournalError, Observer, Replay, StateDigest};
-use alluxio_host::{DiskFile, OpenMode};
+use alluxio_host::{Clock, DiskFile, OpenMode};
 use alluxio_proto::convert::journal::{decode_checkpoint_record_into, encode_checkpoint_record};
 use alluxio_types::{CheckpointRecord, JournalSeq, UnixMillis};
 use std::path::{Path, PathBuf};
@@ -37,10 +37,11 @@ const CHUNKS_AHEAD: usize = 2;
 
 /// A checkpoint being written.
 pub(crate) struct Writer {
-    folder: Folder,
+    place: Box<dyn Place>,
+    clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
-    path: PathBuf,
-    temporary: PathBuf,
+    /// As errors name it.
+    shown: PathBuf,
     file: Box<dyn DiskFile>,
     at: JournalSeq,
     created: UnixMillis,
@@ -52,8 +53,37 @@ pub(crate) struct Writer {
     records: u64,
     offset: u64,
     published: bool,
+}
+
+/// Where a file gets its name when it is complete.
+pub(crate) trait Place: Send {
+    /// Makes it visible under its name, durably.
+    fn publish(&mut self) -> Result<(), JournalError>;
+
+    /// Removes what is there of it.
+    fn discard(&mut self);
+}
+
+struct InFolder {
+    folder: Folder,
+    path: PathBuf,
+    temporary: PathBuf,
     /// Whether it is written beside a primary, by a secondary master.
     beside: bool,
+}
+
+impl Place for InFolder {
+    fn publish(&mut self) -> Result<(), JournalError> {
+        match self.beside {
+            true => self.folder.publish_secondary(&self.path),
+            false => self.folder.publish(&self.path),
+        }
+    }
+
+    fn discard(&mut self) {
+        // What cannot be removed now is removed at the next start.
+        let _ = self.folder.disk().remove_file(&self.temporary);
+    }
 }
 
 impl Writer {
@@ -87,8 +117,24 @@ impl Writer {
         temporary: PathBuf,
         beside: bool,
     ) -> Result<Self, JournalError> {
-        let path = folder.checkpoint(seq);
-        let created = folder.host.clock.now();
+        let (path, clock, shown) =
+            (folder.checkpoint(seq), folder.host.clock.clone(), temporary.clone());
+        let place = Box::new(InFolder { folder, path, temporary, beside });
+        Self::over(place, file, shown, clock, cluster, seq, observer)
+    }
+
+    /// A checkpoint in an empty file, which `place` publishes; errors call it `shown`. Bytes are written
+    /// in order, each once.
+    pub(crate) fn over(
+        place: Box<dyn Place>,
+        file: Box<dyn DiskFile>,
+        shown: PathBuf,
+        clock: Arc<dyn Clock>,
+        cluster: &FormatFacts,
+        seq: JournalSeq,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, JournalError> {
+        let created = clock.now();
         let mut rest = FORMAT_VERSION.to_le_bytes().to_vec();
         for field in [cluster.tag(), seq.0, created.0, 0, 0, 0] {
             rest.extend_from_slice(&field.to_le_bytes());
@@ -96,13 +142,13 @@ impl Writer {
         let mut header = HEADER_MAGIC.to_vec();
         header.extend_from_slice(&crc32c(&rest).to_le_bytes());
         header.extend_from_slice(&rest);
-        file.write_all_at(&header, 0).map_err(growing("write", &temporary))?;
+        file.write_all_at(&header, 0).map_err(growing("write", &shown))?;
         Ok(Writer {
-            began: folder.host.clock.monotonic(),
-            folder,
+            began: clock.monotonic(),
+            place,
+            clock,
             observer,
-            path,
-            temporary,
+            shown,
             file,
             at: seq,
             created,
@@ -112,12 +158,11 @@ impl Writer {
             records: 0,
             offset: HEADER_BYTES as u64,
             published: false,
-            beside,
         })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
-        self.file.write_all_at(bytes, self.offset).map_err(growing("write", &self.temporary))?;
+        self.file.write_all_at(bytes, self.offset).map_err(growing("write", &self.shown))?;
         self.offset += bytes.len() as u64;
         Ok(())
     }
@@ -172,11 +217,8 @@ impl CheckpointSink for Writer {
         self.end_chunk()?;
         let trailer = self.trailer(state_hash);
         self.write(&trailer)?;
-        self.file.sync_data().map_err(growing("sync", &self.temporary))?;
-        match self.beside {
-            true => self.folder.publish_secondary(&self.path)?,
-            false => self.folder.publish(&self.path)?,
-        }
+        self.file.sync_data().map_err(growing("sync", &self.shown))?;
+        self.place.publish()?;
         self.published = true;
         let info = CheckpointInfo {
             at: self.at,
@@ -185,7 +227,7 @@ impl CheckpointSink for Writer {
             state_hash,
             created: self.created,
         };
-        let took = self.folder.host.clock.monotonic().saturating_sub(self.began);
+        let took = self.clock.monotonic().saturating_sub(self.began);
         self.observer.checkpointed(&info, took);
         Ok(info)
     }
@@ -194,8 +236,7 @@ impl CheckpointSink for Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         if !self.published {
-            // What cannot be removed now is removed at the next start.
-            let _ = self.folder.disk().remove_file(&self.temporary);
+            self.place.discard();
         }
     }
 }
@@ -225,8 +266,17 @@ fn open_at(
     path: PathBuf,
     seq: JournalSeq,
 ) -> Result<Reader, JournalError> {
-    let corrupt = |offset, what| JournalError::Corrupt { file: path.clone(), offset, what };
     let file = folder.disk().open(&path, OpenMode::Read).map_err(at("open", &path))?;
+    read_ends(file, path, cluster, seq)
+}
+
+fn read_ends(
+    file: Box<dyn DiskFile>,
+    path: PathBuf,
+    cluster: &FormatFacts,
+    seq: JournalSeq,
+) -> Result<Reader, JournalError> {
+    let corrupt = |offset, what| JournalError::Corrupt { file: path.clone(), offset, what };
     let length = file.length().map_err(at("read", &path))?;
     if length < (HEADER_BYTES + TRAILER_BYTES) as u64 {
         return Err(corrupt(length, Damage::Checkpoint));
@@ -391,6 +441,27 @@ fn hand_out(reader: Reader, replay: &mut dyn Replay) -> Result<CheckpointInfo, J
     })?;
     reader.compare(replay.state_hash())?;
     Ok(reader.info)
+}
+
+/// As [`load`], of a file that lies elsewhere; errors call it `shown`.
+pub(crate) fn load_from(
+    file: Box<dyn DiskFile>,
+    shown: PathBuf,
+    cluster: &FormatFacts,
+    seq: JournalSeq,
+    replay: &mut dyn Replay,
+) -> Result<CheckpointInfo, JournalError> {
+    hand_out(read_ends(file, shown, cluster, seq)?, replay)
+}
+
+/// As [`info`], of a file that lies elsewhere; errors call it `shown`.
+pub(crate) fn info_of(
+    file: Box<dyn DiskFile>,
+    shown: PathBuf,
+    cluster: &FormatFacts,
+    seq: JournalSeq,
+) -> Result<CheckpointInfo, JournalError> {
+    Ok(read_ends(file, shown, cluster, seq)?.info)
 }
 
 /// What header and trailer say.

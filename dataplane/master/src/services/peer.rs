@@ -156,7 +156,8 @@ async fn beat(
 ) {
     let (mut role, mut heir) = (slot.watch(), core.standbys.heir());
     let mut due = tokio::time::interval(BEAT);
-    let mut standby = None;
+    let mut standby: Option<String> = None;
+    let mut round = core.standbys.round();
     loop {
         tokio::select! {
             biased;
@@ -177,10 +178,13 @@ async fn beat(
             _ = heir.changed() => {}
             _ = due.tick() => {}
         }
+        if writes_checkpoints(&core, standby.as_deref()) {
+            round = core.standbys.round();
+        }
         let news = pb::PrimaryBeat {
             term: core.gate.tenure().term().0,
             committed_seq: core.gate.committed().0,
-            checkpoint_round: core.standbys.round(),
+            checkpoint_round: round,
             heir: heir.borrow().clone().unwrap_or_default(),
         };
         match beats.try_send(Ok(news)) {
@@ -191,6 +195,13 @@ async fn beat(
     if let Some(id) = standby {
         core.standbys.forget(&id);
     }
+}
+
+/// Whether this standby shall write the checkpoints: each does, unless all use the same ones.
+fn writes_checkpoints(core: &Core, id: Option<&str>) -> bool {
+    let Some(id) = id else { return true };
+    !core.journal.shares_checkpoints()
+        || core.standbys.list().first().is_some_and(|first| first.id == id)
 }
 
 fn is_primary(role: &Role, core: &Arc<Core>) -> bool {

@@ -167,6 +167,7 @@ macro_rules! conformance_tests {
             a_large_file_streams
             a_rewrite_during_a_read_never_mixes_versions
             a_directory_or_a_missing_file_cannot_be_read
+            a_small_file_is_read_at_once
         );
         $crate::conformance_tests!(@module $fixture, write:
             nothing_is_visible_before_finish

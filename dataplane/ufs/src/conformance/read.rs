@@ -101,3 +101,18 @@ pub async fn a_directory_or_a_missing_file_cannot_be_read(fixture: &Fixture) {
     });
     refused("reading nothing", fixture.read("no", 0, 1).await, Error::is_not_found);
 }
+
+/// Journals read many small files, and ask for some that are not there yet.
+pub async fn a_small_file_is_read_at_once(fixture: &Fixture) {
+    let bytes = pattern(70_000, 12);
+    fixture.put("d/a", bytes.clone()).await;
+    fixture.put("empty", "").await;
+    let whole =
+        |name: &'static str| async move { fixture.ufs.read_whole(&fixture.path(name)).await };
+    assert!(whole("d/a").await.is_ok_and(|got| got == bytes));
+    assert!(whole("empty").await.is_ok_and(|got| got.is_empty()));
+    refused("reading nothing", whole("d/no").await, Error::is_not_found);
+    refused("reading a directory", whole("d").await, |error| {
+        error.is_not_found() || matches!(error, Error::IsADirectory { .. })
+    });
+}

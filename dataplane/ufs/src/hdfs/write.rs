@@ -65,17 +65,28 @@ pub(super) async fn create(
 /// Writes a file under a temporary name, synced on every data node, and gives it its name by a rename
 /// that the name node refuses where the name is taken.
 pub(super) async fn create_new(ufs: &HdfsUfs, relative: String, bytes: Bytes) -> Result<()> {
-    let mut open = match create(ufs, relative, CreateOptions::default()).await {
-        Err(Error::IsADirectory { uri }) => return Err(Error::AlreadyExists { uri }),
-        other => other?,
+    let temp = temp_name(&relative);
+    // With its parents: a journal makes many files, and each look at the name node counts.
+    let how = WriteOptions::default()
+        .permission(u32::from(Mode::FILE.0))
+        .overwrite(false)
+        .create_parent(true);
+    let path = ufs.path(&temp);
+    let creating = ufs.shared.client.create(&path, &how);
+    let mut writer = ufs.once(&relative, "create", creating).await?;
+    let mut open = HdfsWriter {
+        ufs: ufs.clone(),
+        relative: relative.clone(),
+        temp,
+        options: CreateOptions::default(),
+        writer: None,
+        left: true,
     };
-    let Some(mut writer) = open.writer.take() else { return Err(open.unusable()) };
-    let relative = open.relative.clone();
     let written = async {
-        writer.write_bytes(bytes).await?;
+        Box::pin(writer.write_bytes(bytes)).await?;
         match writer.hsync().await {
             // Erasure-coded files are spread over data nodes when they are closed.
-            Ok(()) | Err(HdfsError::UnsupportedFeature(_)) => writer.close().await,
+            Ok(()) | Err(HdfsError::UnsupportedFeature(_)) => Box::pin(writer.close()).await,
             Err(error) => Err(error),
         }
     };

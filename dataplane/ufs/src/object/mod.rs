@@ -268,6 +268,14 @@ impl UnderFs for ObjectUfs {
         read::read_range(self, self.relative(path)?, offset, length, expected).await
     }
 
+    async fn read_whole(&self, path: &str) -> Result<Bytes> {
+        let relative = self.relative(path)?;
+        refuse_root(&relative, path)?;
+        // One request. To it, a directory without a marker is nothing.
+        let reading = Box::pin(self.shared.operator.read(&relative));
+        Ok(self.run(&relative, "read", reading).await?.to_bytes())
+    }
+
     async fn create(&self, path: &str, options: CreateOptions) -> Result<Box<dyn UfsWriter>> {
         let relative = self.relative(path)?;
         refuse_root(&relative, path)?;
