@@ -113,7 +113,12 @@ pub(super) fn parse(
 fn first_bad(records: &[u8]) -> usize {
     let mut at = 0;
     while at < records.len() {
-        let Parsed::Record { size, .. } = record::parse(&records[at..]) else { break };
+        let Parsed::Record { size, payload, .. } = record::parse(&records[at..]) else { break };
+        // What fills a record up is not in its own checksum.
+        let fill = at + record::HEADER_BYTES + payload.len()..at + size;
+        if records[fill].iter().any(|byte| *byte != 0) {
+            break;
+        }
         at += size;
     }
     at
