@@ -10,7 +10,7 @@ use alluxio_client::options::{
     CreateDirectoryOptions, CreateFileOptions, DeleteOptions, GetStatusOptions, ListStatusOptions,
 };
 use alluxio_host::{Entropy, SeededEntropy};
-use alluxio_testkit::ProcessCluster;
+use alluxio_testkit::{ProcessCluster, is_outage};
 use alluxio_types::{AlluxioPath, Code, Coded, FileStatus, WriteType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -250,11 +250,6 @@ impl Load {
             found.difference(&complete).filter(|name| !open.contains(*name)).collect();
         assert!(surplus.is_empty(), "{surplus:?} are left in the under store of {}", self.base);
     }
-}
-
-/// The change may have happened or not: nobody told us.
-fn is_outage(error: &ClientError) -> bool {
-    matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Aborted)
 }
 
 fn client(cluster: &ProcessCluster) -> FileSystem {

@@ -2,40 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
 
-use alluxio_cli::{Invocation, Screen, run};
+mod said;
+
 use alluxio_testkit::LocalCluster;
+use said::{Said, say};
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What a command said.
-struct Said {
-    code: u8,
-    out: Vec<u8>,
-    err: String,
-}
 
 impl Said {
     /// Standard output of a command that must have worked.
     fn ok(self) -> String {
         assert_eq!(self.code, 0, "{}", self.err);
-        String::from_utf8(self.out).unwrap()
+        self.text()
     }
 
     /// Standard error of a command that must have failed with Alluxio's −1.
@@ -57,20 +36,8 @@ impl Shell {
     }
 
     async fn run(&self, words: &[&str]) -> Said {
-        let (out, err) = (Captured::default(), Captured::default());
-        let conf = self.cluster.roles().conf_dir().display().to_string();
-        let code = run(Invocation {
-            arguments: words.iter().map(|word| (*word).to_owned()).collect(),
-            environment: vec![("ALLUXIO_CONF_DIR".into(), conf)],
-            screen: Screen::new(out.clone(), err.clone(), false),
-            version: "0".into(),
-            revision: String::new(),
-            others: Vec::new(),
-        })
-        .await;
-        let out = std::mem::take(&mut *out.0.lock().unwrap());
-        let err = String::from_utf8(std::mem::take(&mut *err.0.lock().unwrap())).unwrap();
-        Said { code, out, err }
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        say(words, &self.cluster.roles().conf_dir()).await
     }
 
     async fn fs(&self, line: &str) -> Said {

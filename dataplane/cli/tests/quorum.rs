@@ -2,33 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
 
-use alluxio_cli::{Invocation, Screen, run};
+mod said;
+
 use alluxio_config::Config;
 use alluxio_node::format::format_master;
 use alluxio_node::{Process, start_master};
 use alluxio_testservers::Etcd;
+use said::say;
 use serde_json::Value;
-use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Who runs the masters, and the commands.
 const USER: &str = "root";
-
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Three masters of this process; `None` where one was stopped.
 struct Masters {
@@ -100,24 +86,15 @@ impl Masters {
 
 /// Runs a command of a user who knows `masters`; its exit code, standard output and standard error.
 async fn alluxio(masters: &[String], line: &str) -> (u8, String, String) {
-    let (out, err) = (Captured::default(), Captured::default());
     let nowhere = tempfile::tempdir().unwrap();
     let mut arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
     arguments.push(format!("-Dalluxio.security.login.username={USER}"));
     if !masters.is_empty() {
         arguments.push(format!("-Dalluxio.master.rpc.addresses={}", masters.join(",")));
     }
-    let code = run(Invocation {
-        arguments,
-        environment: vec![("ALLUXIO_CONF_DIR".into(), nowhere.path().display().to_string())],
-        screen: Screen::new(out.clone(), err.clone(), false),
-        version: "0".into(),
-        revision: String::new(),
-        others: Vec::new(),
-    })
-    .await;
-    let text = |captured: Captured| String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
-    (code, text(out), text(err))
+    let said = say(arguments, nowhere.path()).await;
+    let (code, err) = (said.code, said.err.clone());
+    (code, said.text(), err)
 }
 
 async fn ok(masters: &[String], line: &str) -> String {

@@ -17,3 +17,11 @@ pub use local::LocalCluster;
 pub use masters::{Masters, Network};
 pub use processes::ProcessCluster;
 pub use server::Server;
+
+use alluxio_client::ClientError;
+use alluxio_types::{Code, Coded};
+
+/// Whether nobody told what became of a change: it may have happened or not.
+pub fn is_outage(error: &ClientError) -> bool {
+    matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Aborted)
+}

@@ -6,13 +6,12 @@ use crate::processes::bare_command;
 use alluxio_client::blocking::FileSystem;
 use alluxio_config::properties;
 use alluxio_host::Host;
-use alluxio_testservers::process::free_port;
+use alluxio_testservers::process::{free_port, web_page};
 use alluxio_testservers::{Callers, Etcd, Proxy};
 use anyhow::{Context, ensure};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -217,7 +216,9 @@ impl Masters {
     /// A value among a master's metrics, if it answers.
     pub fn metric(&self, number: usize, name: &str) -> Option<i64> {
         let node = &self.nodes[number];
-        let page = get(SocketAddrV4::new(node.itself, node.web_port), "/metrics").ok()?;
+        let page =
+            web_page(SocketAddrV4::new(node.itself, node.web_port), "/metrics", METRICS_WITHIN)
+                .ok()?;
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line?.trim().parse().ok()
     }
@@ -281,13 +282,4 @@ impl Node {
         };
         Node { itself, rpc_port, web_port, to_etcd, from_others, conf, server: None }
     }
-}
-
-fn get(address: SocketAddrV4, path: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address.into(), METRICS_WITHIN)?;
-    stream.set_read_timeout(Some(METRICS_WITHIN))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
 }

@@ -1,9 +1,8 @@
 //! An etcd cluster of one or three members.
 
 use crate::cache;
-use crate::process::{Server, free_port};
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use crate::process::{Server, free_port, web_page};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -184,10 +183,5 @@ impl Drop for Etcd {
 }
 
 fn ask(port: u16, path: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
+    web_page(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), path, Duration::from_secs(5))
 }

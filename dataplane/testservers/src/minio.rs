@@ -1,9 +1,8 @@
 //! An S3 server.
 
 use crate::cache;
-use crate::process::{Server, free_port};
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use crate::process::{Server, free_port, web_page};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 /// Its user and password: it is open to this machine's loopback only.
@@ -58,13 +57,7 @@ impl Minio {
 }
 
 fn is_ready(port: u16) -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        write!(stream, "GET /minio/health/ready HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer.contains(" 200 OK"))
-    };
-    ask().unwrap_or(false)
+    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+    let answer = web_page(address, "/minio/health/ready", Duration::from_secs(5));
+    answer.is_ok_and(|answer| answer.contains(" 200 OK"))
 }

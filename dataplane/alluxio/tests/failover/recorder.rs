@@ -6,6 +6,7 @@ use alluxio_client::options::{
 };
 use alluxio_client::{ClientError, Freshness, MetadataLoad};
 use alluxio_history::{Answer, Call, Kind, Operation, Refusal};
+use alluxio_testkit::is_outage;
 use alluxio_types::{AlluxioPath, Code, Coded, FileStatus, WriteType};
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -173,10 +174,6 @@ fn answer(outcome: Result<Answer, ClientError>) -> Option<Answer> {
             None => panic!("an answer that nobody expects: {error}"),
         },
     }
-}
-
-fn is_outage(error: &ClientError) -> bool {
-    matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Aborted)
 }
 
 pub(crate) fn refusal(code: Code) -> Option<Refusal> {
