@@ -170,8 +170,13 @@ impl Namespace {
 
     /// Intents that are open, in order of id: what may be half done in the UFS.
     pub fn intents(&self) -> Vec<Intent> {
+        self.intents_that(|_| true)
+    }
+
+    /// Those of [`Namespace::intents`] for which `concern` holds.
+    pub fn intents_that(&self, concern: impl Fn(&Intent) -> bool) -> Vec<Intent> {
         let open = self.intents.lock().expect("guards plain data, nothing panics under it");
-        open.values().cloned().collect()
+        open.values().filter(|intent| concern(intent)).cloned().collect()
     }
 
     /// Highest position applied.

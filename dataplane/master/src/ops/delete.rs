@@ -42,6 +42,7 @@ impl Core {
         options: &DeleteOptions,
         call: &Call,
     ) -> Result<Answer, MasterError> {
+        self.settle(&[path], call).await?;
         self.refresh(path, Freshness::ANY, call).await?;
         let mut attempt = 0;
         loop {

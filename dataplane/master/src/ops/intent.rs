@@ -16,16 +16,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a new primary waits for the UFS before it serves with intents still open; they are tried
-/// again each second. Rather a short wait: without the UFS, what is cached can still be read.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
+/// again each second, and before whatever concerns them. It is a part of every fail-over with a slow
+/// UFS, and without the UFS what is cached can still be read.
+const FINISH_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Intents whose calls are at work in this process.
+/// Who is at work on intents in this process.
 #[derive(Default)]
-pub(crate) struct Held(Mutex<BTreeSet<u64>>);
+pub(crate) struct Held {
+    /// Intents of calls that are not over.
+    calls: Mutex<BTreeSet<u64>>,
+    /// Held by whoever finishes an intent that nobody is at work on.
+    finishing: tokio::sync::Mutex<()>,
+}
 
 impl Held {
     fn lock(&self) -> MutexGuard<'_, BTreeSet<u64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,23 +107,51 @@ impl Core {
     /// stay open.
     pub(crate) async fn finish_intents(&self) {
         for intent in self.namespace.intents() {
-            if self.intents.lock().contains(&intent.id) || !self.is_open(intent.id) {
-                // Somebody is at work on it, or was until after the list was made.
-                continue;
-            }
-            let (path, kind) = (intent.path.as_str(), kind_of(&intent));
-            match self.finish_intent(&intent).await {
-                Ok(true) => tracing::info!(path, kind, "completed a change that was cut off"),
-                Ok(false) => tracing::info!(path, kind, "a change that was cut off had not begun"),
-                Err(error) => {
-                    tracing::warn!(path, kind, %error, "a change that was cut off stays open");
-                }
+            if let Err(error) = self.finish_if_left(&intent).await {
+                let (path, kind) = (intent.path.as_str(), kind_of(&intent));
+                tracing::warn!(path, kind, %error, "a change that was cut off stays open");
             }
         }
     }
 
+    /// Finishes what was cut off of this very operation, and at these paths, above and below them: until
+    /// then the store shows something between two states, and the tree does not know which.
+    ///
+    /// **Errors**: when the store does not answer.
+    pub(crate) async fn settle(
+        &self,
+        paths: &[&AlluxioPath],
+        call: &Call,
+    ) -> Result<(), MasterError> {
+        let concerns = |intent: &Intent| {
+            let again = intent.operation.is_some() && intent.operation == call.operation;
+            again || paths.iter().any(|path| is_at(intent, path))
+        };
+        for intent in self.namespace.intents_that(concerns) {
+            self.finish_if_left(&intent).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish_if_left(&self, intent: &Intent) -> Result<(), MasterError> {
+        if self.intents.lock().contains(&intent.id) {
+            // Its call goes on.
+            return Ok(());
+        }
+        let _alone = self.intents.finishing.lock().await;
+        if !self.is_open(intent.id) {
+            return Ok(());
+        }
+        let (path, kind) = (intent.path.as_str(), kind_of(intent));
+        match self.finish_intent(intent).await? {
+            true => tracing::info!(path, kind, "completed a change that was cut off"),
+            false => tracing::info!(path, kind, "a change that was cut off had not begun"),
+        }
+        Ok(())
+    }
+
     fn is_open(&self, id: u64) -> bool {
-        self.namespace.intents().iter().any(|intent| intent.id == id)
+        !self.namespace.intents_that(|intent| intent.id == id).is_empty()
     }
 
     /// Whether the change is made now.
@@ -224,6 +258,13 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// Whether one of the intent's paths is at, above or below `path`.
+fn is_at(intent: &Intent, path: &AlluxioPath) -> bool {
+    let touches = |other: &AlluxioPath| path.starts_with(other) || other.starts_with(path);
+    touches(&intent.path)
+        || matches!(&intent.change, IntendedChange::Rename { target } if touches(target))
 }
 
 fn kind_of(intent: &Intent) -> &'static str {

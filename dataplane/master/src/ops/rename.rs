@@ -32,6 +32,7 @@ impl Core {
         replace: bool,
         call: &Call,
     ) -> Result<Answer, MasterError> {
+        self.settle(&[source, target], call).await?;
         self.refresh(source, Freshness::ANY, call).await?;
         let mut attempt = 0;
         loop {

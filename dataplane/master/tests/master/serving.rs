@@ -1,6 +1,6 @@
 //! A master on a real journal folder and a real directory as under store, asked over gRPC.
 
-use crate::support::{SUPERUSER, as_user, format_in, start, tries_of};
+use crate::support::{PATIENCE, SUPERUSER, as_user, format_in, start, tries_of};
 use alluxio_host::Host;
 use alluxio_journal::{EntryBatch, FolderJournal, FolderOptions, JournalStore};
 use alluxio_master::Handle;
@@ -12,9 +12,14 @@ use alluxio_proto::v1::common as common_pb;
 use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
 use alluxio_rpc::{Primary, Repeat, RpcError};
+use alluxio_testservers::minio::{ACCESS_KEY, SECRET_KEY};
+use alluxio_testservers::{Minio, Proxy};
 use alluxio_types::{
-    AlluxioPath, Code, Coded, Entry, InodeId, IntendedChange, Intent, OperationId, Term,
+    AlluxioPath, Code, Coded, Entry, InodeId, IntendedChange, Intent, MountOptions, OperationId,
+    Term,
 };
+use alluxio_ufs::{CreateOptions, UfsSettings, UnderFs, UnderFsRegistry};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -217,6 +222,92 @@ async fn changes_of_the_under_store_that_a_crash_cut_off_are_completed_or_given_
     namespace.check_invariants().unwrap();
     // With its fingerprint: a look at the store finds nothing new.
     assert_eq!(status(&primary, "/there", 0).await.unwrap().id, moved);
+}
+
+/// An S3 server that can stop to answer, and what mounts it.
+struct Bucket {
+    minio: Minio,
+    proxy: Proxy,
+}
+
+impl Bucket {
+    fn start() -> Bucket {
+        let minio = Minio::start();
+        let proxy = Proxy::to(minio.endpoint().trim_start_matches("http://"));
+        Bucket { minio, proxy }
+    }
+
+    fn uri(name: &str) -> String {
+        format!("s3://{}/{name}", Minio::BUCKET)
+    }
+
+    fn options(endpoint: String) -> MountOptions {
+        MountOptions(BTreeMap::from([
+            ("alluxio.underfs.s3.endpoint".into(), endpoint),
+            ("s3a.accessKeyId".into(), ACCESS_KEY.into()),
+            ("s3a.secretKey".into(), SECRET_KEY.into()),
+        ]))
+    }
+
+    async fn mount(&self, primary: &Primary, path: &str) {
+        let request = pb::MountRequest {
+            path: path.into(),
+            ufs_uri: Self::uri(""),
+            options: Self::options(format!("http://{}", self.proxy.address()))
+                .0
+                .into_iter()
+                .collect(),
+            ..Default::default()
+        };
+        ask!(primary, mount, request.clone()).unwrap();
+    }
+
+    /// As others see it, around the proxy.
+    fn ufs(&self) -> Arc<dyn UnderFs> {
+        let registry = UnderFsRegistry::new(UfsSettings::default());
+        registry.open(&Self::uri(""), &Self::options(self.minio.endpoint())).unwrap()
+    }
+}
+
+/// The store does not answer when a new primary begins: everybody is served but those who ask for what
+/// it was asked last, and they are told the truth when it answers again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_store_holds_up_only_those_who_ask_for_what_was_cut_off() {
+    let bucket = Bucket::start();
+    let (ufs, path) = (bucket.ufs(), |text: &str| AlluxioPath::parse(text).unwrap());
+    let (old, new) = (Bucket::uri("old"), Bucket::uri("new"));
+    let mut file = ufs.create(&old, CreateOptions::default()).await.unwrap();
+    file.write("bytes".into()).await.unwrap();
+    file.finish().await.unwrap();
+    let master = Master::start().await;
+    let primary = master.as_user(SUPERUSER);
+    bucket.mount(&primary, "/s3").await;
+    let moved = status(&primary, "/s3/old", -1).await.unwrap().id;
+    // Made in the store, and not yet here.
+    ufs.rename_file(&old, &new).await.unwrap();
+    bucket.proxy.partition();
+    let change = IntendedChange::Rename { target: path("/s3/new") };
+    let operation = Some(OperationId(77));
+    let intent = Intent { id: 1, operation, inode: InodeId(moved), path: path("/s3/old"), change };
+    let master = master.restart_with(vec![intent]).await;
+    let primary = master.as_user(SUPERUSER);
+    let file = create("/elsewhere", common_pb::WriteType::MustCache);
+    ask!(primary, create_file, file.clone()).unwrap();
+    let namespace = master.handle.namespace().unwrap();
+    assert_eq!(namespace.intents().len(), 1);
+
+    let mut again = tries_of(&master.handle, 77);
+    let (source, destination) = ("/s3/old".to_owned(), "/s3/new".to_owned());
+    let rename = pb::RenameRequest { source, destination };
+    let mut again = tokio::spawn(async move { again.rename(rename).await });
+    // Long enough for a wrong answer.
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut again).await;
+    assert!(early.is_err(), "answered without the store: {early:?}");
+    bucket.proxy.heal();
+    tokio::time::timeout(PATIENCE, again).await.unwrap().unwrap().unwrap();
+    assert_eq!(namespace.intents(), []);
+    assert_eq!(status(&primary, "/s3/new", -1).await.unwrap().id, moved);
+    assert_eq!(status(&primary, "/s3/old", -1).await.unwrap_err().code(), Code::NotFound);
 }
 
 #[tokio::test(flavor = "multi_thread")]
