@@ -41,6 +41,8 @@ struct State {
     calls: u64,
     /// The power goes at this call.
     power_ends_at: Option<u64>,
+    /// Syncs do nothing, and say that they did.
+    lies: bool,
     /// Grows with every crash: handles and locks of an earlier life are dead.
     life: u64,
 }
@@ -67,6 +69,7 @@ impl MemoryDisk {
                 capacity_bytes: u64::MAX,
                 calls: 0,
                 power_ends_at: None,
+                lies: false,
                 life: 0,
             })),
         }
@@ -90,6 +93,7 @@ impl MemoryDisk {
                 capacity_bytes: state.capacity_bytes,
                 calls: 0,
                 power_ends_at: None,
+                lies: state.lies,
                 life: 0,
             })),
         }
@@ -119,6 +123,18 @@ impl MemoryDisk {
     /// [`MemoryDisk::crash`].
     pub fn end_power_at(&self, call: u64) {
         self.state().power_ends_at = Some(call);
+    }
+
+    /// Whether the power is gone, by [`MemoryDisk::end_power_at`].
+    pub fn power_has_ended(&self) -> bool {
+        let state = self.state();
+        state.power_ends_at.is_some_and(|end| state.calls >= end)
+    }
+
+    /// Lets syncs do nothing and say that they did, as disks do that lose what is in their memory; or
+    /// makes the disk honest again, from the next sync of each file and directory on.
+    pub fn lie_about_syncs(&self, lies: bool) {
+        self.state().lies = lies;
     }
 
     /// Number of calls so far, those that failed included.
@@ -304,7 +320,9 @@ impl Disk for MemoryDisk {
         let mut state = self.state();
         let fate = state.admit(Operation::SyncDir, path)?;
         let dir = state.tree.resolve_dir(path)?;
-        state.tree.sync_dir(dir);
+        if !state.lies {
+            state.tree.sync_dir(dir);
+        }
         fate.tell(())
     }
 
@@ -409,7 +427,11 @@ impl DiskFile for MemoryFile {
     fn sync_data(&self) -> io::Result<()> {
         match self.admit(Operation::Sync) {
             Ok((mut state, fate)) => {
-                state.content(self.id)?.sync();
+                let lies = state.lies;
+                let content = state.content(self.id)?;
+                if !lies {
+                    content.sync();
+                }
                 fate.tell(())
             }
             Err(error) => {

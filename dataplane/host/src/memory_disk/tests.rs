@@ -108,6 +108,31 @@ fn after_a_failed_sync_the_bytes_stay_visible_and_the_next_sync_does_not_save_th
 }
 
 #[test]
+fn a_disk_that_lies_about_syncs_may_lose_what_it_said_was_safe_until_it_is_honest_again() {
+    let (mut lost, mut kept) = (0, 0);
+    for seed in 0..100 {
+        let disk = MemoryDisk::new(seed);
+        disk.create_dir_all(path("/d")).unwrap();
+        disk.sync_dir(path("/d")).unwrap();
+        disk.lie_about_syncs(true);
+        create(&disk, "/d/believed", b"x").sync_data().unwrap();
+        disk.sync_dir(path("/d")).unwrap();
+        disk.lie_about_syncs(false);
+        create(&disk, "/d/safe", b"x").sync_data().unwrap();
+        if seed % 2 == 0 {
+            disk.crash();
+            lost += u32::from(read(&disk, "/d/believed").is_err());
+        } else {
+            disk.sync_dir(path("/d")).unwrap();
+            disk.crash();
+            kept += u32::from(read(&disk, "/d/safe").is_ok());
+        }
+    }
+    assert!(lost > 10, "{lost} of 50 lost");
+    assert_eq!(kept, 50, "what an honest disk syncs is safe");
+}
+
+#[test]
 fn a_full_disk_refuses_growth_and_takes_it_again_after_a_removal() {
     let disk = MemoryDisk::new(1);
     disk.set_capacity_bytes(10);
@@ -124,6 +149,7 @@ fn a_full_disk_refuses_growth_and_takes_it_again_after_a_removal() {
 #[test]
 fn after_the_power_ends_nothing_works_until_the_next_start() {
     let disk = MemoryDisk::new(3);
+    assert!(!disk.power_has_ended());
     let file = create(&disk, "/a", b"x");
     file.sync_data().unwrap();
     disk.sync_dir(path("/")).unwrap();
