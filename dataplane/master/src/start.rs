@@ -22,8 +22,9 @@ use alluxio_proto::v1::meta::master_peer_server::MasterPeerServer;
 use alluxio_proto::v1::meta::meta_master_server::MetaMasterServer;
 use alluxio_rpc::{MESSAGE_BYTES_MAX, RpcServer, ServerMetrics, auth, serve};
 use alluxio_telemetry::{AdminHandle, AdminServer, LogControl, Metrics, Readiness};
-use alluxio_types::JournalSeq;
+use alluxio_types::{BlockId, JournalSeq, WorkerId};
 use axum::Router;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -187,6 +188,18 @@ impl Handle {
     /// The namespace, for tests and benchmarks in the same process; `None` while it is read.
     pub fn namespace(&self) -> Option<Arc<Namespace>> {
         self.slot.namespace()
+    }
+
+    /// The workers that are believed to hold a block, for tests in the same process; `None` when this is not
+    /// the primary.
+    pub fn locate(&self, block: BlockId) -> Option<BTreeSet<WorkerId>> {
+        match self.slot.role() {
+            Role::Primary(core) => {
+                let copies = core.workers.locate(block).into_iter();
+                Some(copies.map(|copy| copy.worker).collect())
+            }
+            _ => None,
+        }
     }
 
     /// Takes a checkpoint now, while serving. Returns the position it stands for.

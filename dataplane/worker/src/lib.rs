@@ -16,6 +16,7 @@
 //! Reading order: [`start`](mod@start), [`error`], [`metrics`], `core`, `serve`, `fetch`, `source`,
 //! `persist`, `mounts`, `pins`, `kept`, `master_link`, `upkeep`, `scrub`.
 
+mod bond;
 mod core;
 pub mod error;
 mod fetch;
@@ -33,5 +34,6 @@ mod source;
 pub mod start;
 mod upkeep;
 
+pub use bond::Bond;
 pub use error::{StartError, Stopped, WorkerError};
 pub use start::{Deps, Handle, start};

@@ -9,9 +9,10 @@
 //! While no master answers, the worker goes on serving; only after
 //! `alluxio.worker.master.connect.retry.timeout` it gives up.
 
-use crate::core::{Core, blocking};
-use crate::error::{Stopped, WorkerError};
+use crate::core::Core;
+use crate::error::Stopped;
 use alluxio_blockstore::Delta;
+use alluxio_host::WorkLost;
 use alluxio_proto::v1::block as pb;
 use alluxio_proto::v1::block::block_master_worker_client::BlockMasterWorkerClient;
 use alluxio_rpc::{MESSAGE_BYTES_MAX, Primary, Repeat, RpcError, Sighting};
@@ -131,11 +132,10 @@ impl Link {
             .await?;
         let (store, cluster) = (core.store.clone(), reply.cluster_id);
         let name = cluster.clone();
-        blocking(move || store.bind_cluster(&cluster)).await.map_err(later)?.map_err(|error| {
-            match error.code() {
-                Code::Unavailable => Failure::Later(error.to_string()),
-                _ => Failure::Refused(error.to_string()),
-            }
+        let bound = core.host.blocking(move || store.bind_cluster(&cluster));
+        bound.await.map_err(later)?.map_err(|error| match error.code() {
+            Code::Unavailable => Failure::Later(error.to_string()),
+            _ => Failure::Refused(error.to_string()),
         })?;
         core.cluster.learn(&name);
         core.store.acknowledge(&before);
@@ -155,7 +155,7 @@ impl Link {
     /// Hello, then all blocks in batches.
     async fn registration(&self) -> Result<Vec<pb::RegisterWorkerRequest>, Failure> {
         let store = self.core.store.clone();
-        let blocks = blocking(move || store.blocks().flatten().collect::<Vec<_>>());
+        let blocks = self.core.host.blocking(move || store.blocks().flatten().collect::<Vec<_>>());
         let blocks = blocks.await.map_err(later)?;
         let identity = self.core.store.identity();
         let usage = self.core.store.usage();
@@ -234,8 +234,10 @@ impl Link {
         }
         let store = self.core.store.clone();
         let count = blocks.len();
-        let removed =
-            blocking(move || blocks.into_iter().filter(|id| store.remove(BlockId(*id))).count());
+        let removed = self
+            .core
+            .host
+            .blocking(move || blocks.into_iter().filter(|id| store.remove(BlockId(*id))).count());
         if let Ok(removed) = removed.await {
             tracing::debug!(count, removed, "the master freed blocks");
             // Tell it soon, or it will say it again.
@@ -261,7 +263,7 @@ impl Link {
     }
 }
 
-fn later(error: WorkerError) -> Failure {
+fn later(error: WorkLost) -> Failure {
     Failure::Later(error.to_string())
 }
 

@@ -1,6 +1,6 @@
 //! From configuration to a serving worker, and back to nothing.
 
-use crate::core::{Core, blocking};
+use crate::core::Core;
 use crate::error::{StartError, Stopped};
 use crate::fetch::Fetcher;
 use crate::kept::KeptFiles;
@@ -36,7 +36,7 @@ use tonic::service::{Routes, interceptor::InterceptedService};
 /// Readiness: the storage is open and requests are answered.
 const SERVES: &str = "serves";
 /// Readiness: a master has taken this worker in.
-const REGISTERED: &str = "registered";
+pub(crate) const REGISTERED: &str = "registered";
 /// The longest path of a Unix socket: `sun_path` holds 108 bytes with the final NUL.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
@@ -75,9 +75,8 @@ pub struct Handle {
 ///
 /// **Errors**: see [`StartError`]; nothing is left running.
 pub async fn start(deps: Deps) -> Result<Handle, StartError> {
-    let Deps { host, config, metrics, log, ufs, version } = deps;
-    let server_metrics = ServerMetrics::register("worker", metrics.registry())?;
-    let worker_metrics = WorkerMetrics::register(&metrics)?;
+    let (host, config) = (deps.host.clone(), deps.config.clone());
+    let server_metrics = ServerMetrics::register("worker", deps.metrics.registry())?;
     let store = open_store(&host, &config).await?;
     let worker = store.identity().worker;
 
@@ -86,7 +85,8 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
     let rpc = rpc.map_err(cannot_listen("RPC", &config.bind_host, config.rpc_port))?;
     let tcp = listen("the data protocol", &config.bind_host, config.data_port).await?;
     let (unix, socket) = listen_unix(&config, worker)?;
-    let admin = AdminServer { metrics, readiness: readiness.clone(), log };
+    let metrics = deps.metrics.clone();
+    let admin = AdminServer { metrics, readiness: readiness.clone(), log: deps.log.clone() };
     let (web_host, web_port) = (&config.web_bind_host, config.web_port);
     let web = admin.start(&host.net, web_host, web_port, Router::new()).await?;
     let address = WorkerAddress {
@@ -97,35 +97,10 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
         domain_socket_path: socket.display().to_string(),
     };
 
-    let (caller, master) = master(&config, &host)?;
-    let cluster = ClusterName::from(store.identity().cluster.unwrap_or_default());
-    let core = Arc::new(Core {
-        started: host.clock.now(),
-        mounts: Mounts::new(ufs, master.clone()),
-        pins: Pins::default(),
-        kept: KeptFiles::default(),
-        fetcher: Fetcher::new(config.async_cache_concurrency, config.async_cache_queue),
-        peers: DataClient::new(ClientOptions {
-            cluster: cluster.clone(),
-            user: caller.name().to_owned(),
-            ..ClientOptions::default()
-        }),
-        cluster: cluster.clone(),
-        metrics: worker_metrics,
-        news: Notify::new(),
-        registered: AtomicBool::new(false),
-        writers: AtomicUsize::new(0),
-        tasks: TaskTracker::new(),
-        stopping: CancellationToken::new(),
-        host,
-        config,
-        version,
-        address,
-        store,
-    });
+    let (core, master) = assemble(deps, store, address)?;
     let data = DataServer::start(
         Arc::new(Service { core: core.clone() }),
-        ServerIdentity { cluster, worker },
+        ServerIdentity { cluster: core.cluster.clone(), worker },
         Listeners { tcp: Some(tcp), unix: Some(unix) },
         settings::server_options(&core.config),
     );
@@ -139,6 +114,43 @@ pub async fn start(deps: Deps) -> Result<Handle, StartError> {
     tracing::info!(worker = worker.0, address = ?core.address, "worker serves");
     let _ending = core.stopping.clone().drop_guard();
     Ok(Handle { core, readiness, data, rpc, web, socket, stopped, _ending })
+}
+
+/// What the worker's parts share, and the way to the master.
+pub(crate) fn assemble(
+    deps: Deps,
+    store: BlockStore,
+    address: WorkerAddress,
+) -> Result<(Arc<Core>, Arc<Primary>), StartError> {
+    let Deps { host, config, metrics, log: _, ufs, version } = deps;
+    let worker_metrics = WorkerMetrics::register(&metrics)?;
+    let (caller, master) = master(&config, &host)?;
+    let cluster = ClusterName::from(store.identity().cluster.unwrap_or_default());
+    let core = Arc::new(Core {
+        started: host.clock.now(),
+        mounts: Mounts::new(ufs, master.clone()),
+        pins: Pins::default(),
+        kept: KeptFiles::default(),
+        fetcher: Fetcher::new(config.async_cache_concurrency, config.async_cache_queue),
+        peers: DataClient::new(ClientOptions {
+            cluster: cluster.clone(),
+            user: caller.name().to_owned(),
+            ..ClientOptions::default()
+        }),
+        cluster,
+        metrics: worker_metrics,
+        news: Notify::new(),
+        registered: AtomicBool::new(false),
+        writers: AtomicUsize::new(0),
+        tasks: TaskTracker::new(),
+        stopping: CancellationToken::new(),
+        host,
+        config,
+        version,
+        address,
+        store,
+    });
+    Ok((core, master))
 }
 
 /// The way to the master, and as whom it is gone.
@@ -157,14 +169,16 @@ fn master(config: &WorkerConfig, host: &Host) -> Result<(Caller, Arc<Primary>), 
     Ok((caller, Arc::new(master)))
 }
 
-async fn open_store(host: &Host, config: &WorkerConfig) -> Result<BlockStore, StartError> {
+pub(crate) async fn open_store(
+    host: &Host,
+    config: &WorkerConfig,
+) -> Result<BlockStore, StartError> {
     memory_tier::look(&*host.disk, config);
     let (disk, entropy) = (host.disk.clone(), host.entropy.clone());
     let layout = settings::store_config(config);
     let started = host.clock.monotonic();
-    let (store, found) = blocking(move || BlockStore::open(layout, disk, &*entropy))
-        .await
-        .map_err(|_| StartError::Ending)??;
+    let opened = host.blocking(move || BlockStore::open(layout, disk, &*entropy));
+    let (store, found) = opened.await.map_err(|_| StartError::Ending)??;
     let took = host.clock.monotonic().saturating_sub(started);
     tracing::info!(
         worker = store.identity().worker.0,
@@ -186,7 +200,7 @@ async fn open_store(host: &Host, config: &WorkerConfig) -> Result<BlockStore, St
 }
 
 /// Starts the tasks that run as long as the worker. The first of them that cannot go on says why.
-fn start_tasks(
+pub(crate) fn start_tasks(
     core: &Arc<Core>,
     master: Arc<Primary>,
     readiness: &Readiness,
@@ -324,7 +338,7 @@ impl Handle {
     }
 }
 
-async fn ended(stopped: &mut watch::Receiver<Option<Stopped>>) -> Stopped {
+pub(crate) async fn ended(stopped: &mut watch::Receiver<Option<Stopped>>) -> Stopped {
     let why = match stopped.wait_for(Option::is_some).await {
         Ok(why) => (*why).clone(),
         Err(_) => None,

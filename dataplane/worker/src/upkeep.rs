@@ -1,7 +1,7 @@
 //! What a worker does for its own sake once a second: look after its directories, free room ahead
 //! of need, bring used blocks up while nobody needs the disks, show its numbers.
 
-use crate::core::{Core, blocking};
+use crate::core::Core;
 use crate::error::Stopped;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub(crate) async fn run(core: Arc<Core>) -> Stopped {
         let now = core.host.clock.monotonic();
         let quiet = activity.is_quiet(core.metrics.activity(), now, core.config.load_cool_down);
         let share = core.config.tier_promote_quota_percent.filter(|_| quiet);
-        let round = blocking(move || {
+        let round = core.host.blocking(move || {
             let lost = if check { store.check_dirs() } else { Vec::new() };
             let freed = store.free_ahead();
             let raised =
