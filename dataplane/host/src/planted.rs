@@ -17,6 +17,21 @@ pub enum Bug {
     MissingFence = 2,
     /// A new primary answers while the one before it may still answer, too.
     SkippedReadTenure = 3,
+    /// A primary that hands over, or stops, does not tell the election.
+    LostRelease = 4,
+    /// A checkpoint is written with a hash that is not its state's.
+    WrongStateHash = 5,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Bug; 5] = [
+        Bug::AckBeforeCommit,
+        Bug::MissingFence,
+        Bug::SkippedReadTenure,
+        Bug::LostRelease,
+        Bug::WrongStateHash,
+    ];
 }
 
 /// Plants a bug, for as long as this process lives.
@@ -41,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_usual_build_has_no_bug_that_was_planted_and_takes_none() {
-        for bug in [Bug::AckBeforeCommit, Bug::MissingFence, Bug::SkippedReadTenure] {
+        for bug in Bug::ALL {
             assert!(std::panic::catch_unwind(|| plant(bug)).is_err());
             assert!(!is(bug));
         }

@@ -1,5 +1,6 @@
 //! From the journal to the tree, and from the tree to a checkpoint.
 
+use alluxio_host::planted::{self, Bug};
 use alluxio_journal::{
     CheckpointInfo, CheckpointSink, JournalError, JournalStore, Recovered, Replay, StateDigest,
 };
@@ -81,7 +82,8 @@ pub fn copy_records<E>(
     loop {
         let records = checkpoint.step(STEP_RECORDS);
         if records.is_empty() {
-            return Ok(digest(hash.finish()));
+            let off_by = u64::from(planted::is(Bug::WrongStateHash));
+            return Ok(digest(hash.finish() ^ off_by));
         }
         for record in records {
             hash.add(record);
