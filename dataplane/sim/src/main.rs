@@ -83,6 +83,10 @@ enum Plant {
     MissingFence,
     /// A new primary answers while the one before it may still answer, too.
     SkippedReadTenure,
+    /// A primary that hands over does not tell the election.
+    LostRelease,
+    /// A checkpoint is written with a hash that is not its state's.
+    WrongStateHash,
 }
 
 #[cfg(feature = "planted-bugs")]
@@ -93,6 +97,8 @@ impl Plant {
             Plant::AckBeforeCommit => Bug::AckBeforeCommit,
             Plant::MissingFence => Bug::MissingFence,
             Plant::SkippedReadTenure => Bug::SkippedReadTenure,
+            Plant::LostRelease => Bug::LostRelease,
+            Plant::WrongStateHash => Bug::WrongStateHash,
         }
     }
 }

@@ -2,6 +2,8 @@
 //! told.
 
 use super::master::{Settings, USER};
+use super::wire::MachineId;
+use super::worker::Shelf;
 use crate::dice::Dice;
 use alluxio_client::options::{
     CreateDirectoryOptions, CreateFileOptions, DeleteOptions, GetStatusOptions, ListStatusOptions,
@@ -10,7 +12,11 @@ use alluxio_client::{ClientError, FileSystem};
 use alluxio_config::Config;
 use alluxio_history::{Answer, Call, Kind, Operation, Refusal};
 use alluxio_host::Host;
-use alluxio_types::{AlluxioPath, Code, Coded, FileStatus};
+use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
+use alluxio_proto::v1::fs::{BlockWritten, CompleteFileRequest};
+use alluxio_rpc::{Caller, HostPort, Primary, Repeat, RetryPolicy};
+use alluxio_types::{AlluxioPath, BlockId, Code, Coded, FileStatus, InodeId, WorkerId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -66,13 +72,48 @@ pub(super) struct Orders {
     pub(super) absurd: Arc<Mutex<Option<String>>>,
 }
 
+/// Where clients bring blocks, and which of their files are complete.
+#[derive(Clone, Default)]
+pub(super) struct Cargo {
+    pub(super) shelves: BTreeMap<MachineId, Shelf>,
+    /// Blocks that were brought to any worker.
+    pub(super) brought: Arc<Mutex<BTreeSet<BlockId>>>,
+    /// Blocks of files that are complete, and the worker that said that it has it.
+    pub(super) complete: Arc<Mutex<Vec<(BlockId, WorkerId)>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What the world sees of a client.
 #[derive(Clone, Default)]
 pub(super) struct Standing {
     /// Calls that were answered.
     pub(super) answered: Arc<AtomicU64>,
+    /// Milliseconds of the world at which the call under way was made; 0 when there is none.
+    since: Arc<AtomicU64>,
     /// It was told to stop, and its last call is over.
     pub(super) done: Arc<AtomicBool>,
+}
+
+impl Standing {
+    fn begin(&self, diary: &Diary) {
+        self.since.store(diary.now.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    /// For how many milliseconds it has waited for an answer.
+    pub(super) fn waits_ms(&self, now: u64) -> u64 {
+        match self.since.load(Ordering::SeqCst) {
+            0 => 0,
+            since => now.saturating_sub(since),
+        }
+    }
+
+    /// Nothing is under way in a process that is gone.
+    pub(super) fn forget(&self) {
+        self.since.store(0, Ordering::SeqCst);
+    }
 }
 
 /// A client's process.
@@ -83,6 +124,7 @@ pub(super) struct Client {
     pub(super) orders: Orders,
     pub(super) standing: Standing,
     pub(super) names: Names,
+    pub(super) cargo: Cargo,
     pub(super) seed: u64,
     /// Most milliseconds between two calls.
     pub(super) pause_max: u64,
@@ -104,14 +146,66 @@ impl Client {
 
     /// Makes calls until it is told to stop.
     pub(super) async fn work(self, host: Host) {
-        let (dice, fs) = (Dice::new(self.seed), self.connect(host));
-        let weights = dice.mix([6, 4, 3, 4, 3, 3]);
+        let (dice, fs) = (Dice::new(self.seed), self.connect(host.clone()));
+        let masters = self.masters(host);
+        // Some only look: they see a deposed primary that still answers, and never block on it.
+        let weights = match dice.chance(30) {
+            true => [0, 0, 0, 0, 5, 3],
+            false => dice.mix([6, 4, 3, 4, 3, 3]),
+        };
         while !self.orders.stop.load(Ordering::SeqCst) {
             let call = choose(&dice, self.names, &weights);
-            self.make(&fs, call).await;
+            let creates = matches!(call, Call::Create { .. });
+            let answer = self.make(&fs, call).await;
+            if let (true, Some(Answer::Inode { id, .. })) = (creates, answer)
+                && dice.chance(60)
+            {
+                self.fill(&dice, &masters, InodeId(id)).await;
+            }
             tokio::time::sleep(Duration::from_millis(dice.below(self.pause_max + 1))).await;
         }
         self.standing.done.store(true, Ordering::SeqCst);
+    }
+
+    /// The way to the primary, for what the client does only beside the data protocol.
+    fn masters(&self, host: Host) -> Primary {
+        let addresses = self.settings.masters.iter();
+        let addresses = addresses.map(|id| HostPort::parse(&self.settings.address(*id)));
+        let addresses = addresses.collect::<Result<_, _>>().expect("written by us");
+        let caller = Caller::new(USER).expect("the user's name can be sent");
+        let policy = RetryPolicy { total: self.patience, ..RetryPolicy::default() };
+        Primary::new(addresses, caller, policy, host).expect("there is a master")
+    }
+
+    /// Brings the one block of a file to a worker, and makes the file complete. Any other client, or an
+    /// answer that is lost, may be in the way.
+    async fn fill(&self, dice: &Dice, masters: &Primary, file: InodeId) {
+        let shelves: Vec<&Shelf> = self.cargo.shelves.values().collect();
+        if shelves.is_empty() {
+            return;
+        }
+        let (block, length) = (file.block(0), dice.between(1, 200));
+        lock(&self.cargo.brought).insert(block);
+        let bytes = (0..length).map(|at| (at ^ file.0).to_le_bytes()[0]).collect();
+        let stored = dice.pick(&shelves).deliver(block, bytes);
+        let Ok(Ok(worker)) = tokio::time::timeout(self.patience, stored).await else { return };
+        let written = BlockWritten { index: 0, worker_id: worker.0, tier: 0 };
+        let request =
+            CompleteFileRequest { id: file.0, length, blocks: vec![written], ..Default::default() };
+        let complete = masters.call(Repeat::Harmful, |channel| {
+            let request = request.clone();
+            async move { FileSystemMasterClient::new(channel).complete_file(request).await }
+        });
+        match complete.await {
+            Ok(_) => lock(&self.cargo.complete).push((block, worker)),
+            Err(error) => tracing::debug!(%block, %error, "the file is not complete"),
+        }
+    }
+
+    /// Asks the primary to hand over to another master; who says no, or nothing, has reasons.
+    pub(super) async fn hand_over(self, host: Host, heir: String) {
+        let handed = self.connect(host).transfer(&heir).await;
+        tracing::info!(heir, ?handed, "was asked to hand over");
     }
 
     /// Looks at every name that there may be, so that nothing that was acknowledged is missing unseen.
@@ -129,35 +223,36 @@ impl Client {
         let each = self.names.each;
         let first = (0..each).map(|name| format!("/t{top}/n{name}"));
         for path in std::iter::once(format!("/t{top}")).chain(first.clone()) {
-            while !self.make(fs, Call::List { path: path.clone() }).await {}
+            while self.make(fs, Call::List { path: path.clone() }).await.is_none() {}
         }
         for directory in first {
             let below = (0..each).map(|name| format!("{directory}/n{name}"));
             for path in std::iter::once(directory.clone()).chain(below) {
-                while !self.make(fs, Call::Status { path: path.clone() }).await {}
+                while self.make(fs, Call::Status { path: path.clone() }).await.is_none() {}
             }
         }
     }
 
-    /// Makes a call and notes it; whether it was answered.
-    async fn make(&self, fs: &FileSystem, call: Call) -> bool {
+    /// Makes a call and notes it; what was answered.
+    async fn make(&self, fs: &FileSystem, call: Call) -> Option<Answer> {
         let index = self.diary.begin(self.number, call.clone());
-        match carry_out(fs, &call).await {
+        self.standing.begin(&self.diary);
+        let answer = carry_out(fs, &call).await;
+        self.standing.since.store(0, Ordering::SeqCst);
+        match answer {
             Ok(answer) => {
                 tracing::debug!(client = self.number, %call, ?answer, "answered");
-                self.diary.end(index, answer);
+                self.diary.end(index, answer.clone());
                 self.standing.answered.fetch_add(1, Ordering::SeqCst);
-                true
+                Some(answer)
             }
             Err(error) => {
                 tracing::debug!(client = self.number, %call, %error, "not answered");
                 if error.code() != Code::Unavailable {
                     let absurd = format!("client {}: {call}: {error}", self.number);
-                    let mut told =
-                        self.orders.absurd.lock().unwrap_or_else(PoisonError::into_inner);
-                    told.get_or_insert(absurd);
+                    lock(&self.orders.absurd).get_or_insert(absurd);
                 }
-                false
+                None
             }
         }
     }

@@ -187,6 +187,18 @@ impl Machine {
         self.disk_ms.store(by_ms, Ordering::SeqCst);
     }
 
+    /// Lets the power go during one of the disk's next calls.
+    pub(super) fn arm(&self, in_calls: u64) {
+        self.disk.end_power_at(self.disk.calls() + in_calls);
+    }
+
+    /// Takes that back, if it has not happened yet.
+    pub(super) fn disarm(&self) {
+        if !self.disk.power_has_ended() {
+            self.disk.end_power_at(u64::MAX);
+        }
+    }
+
     /// Kills the process, as SIGKILL does: the kernel closes its connections, and its disk keeps all that
     /// was written.
     pub(super) fn kill(&mut self) {

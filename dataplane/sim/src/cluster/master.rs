@@ -13,12 +13,14 @@ use alluxio_journal::{EtcdJournal, EtcdJournalOptions};
 use alluxio_master::{Deps, Handle, OpenJournal, OpenedJournal};
 use alluxio_rpc::HostPort;
 use alluxio_rpc::primary::master_channel;
+use alluxio_telemetry::Metrics;
+use alluxio_telemetry::registry::Sample;
 use alluxio_types::Term;
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// The port of every master.
 pub(super) const PORT: u16 = 19998;
@@ -26,6 +28,8 @@ pub(super) const PORT: u16 = 19998;
 pub(super) const USER: &str = "root";
 /// Where a master keeps its checkpoints.
 const FOLDER: &str = "/journal";
+/// Calls under way may take so long when a master stops.
+const STOP_WITHIN: Duration = Duration::from_millis(500);
 /// Pause before a master that did not start is started again.
 const AGAIN: Duration = Duration::from_millis(300);
 
@@ -41,8 +45,11 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn addresses(&self) -> String {
-        let each = |machine: &MachineId| format!("{}:{PORT}", address_of(*machine));
-        self.masters.iter().map(each).collect::<Vec<_>>().join(",")
+        self.masters.iter().map(|machine| self.address(*machine)).collect::<Vec<_>>().join(",")
+    }
+
+    pub(super) fn address(&self, machine: MachineId) -> String {
+        format!("{}:{PORT}", address_of(machine))
     }
 
     fn config(&self, machine: MachineId) -> MasterConfig {
@@ -72,9 +79,14 @@ pub(super) struct Seen(Arc<Mutex<Inside>>);
 #[derive(Default)]
 struct Inside {
     handle: Option<Arc<Handle>>,
+    metrics: Option<Metrics>,
     tenure: Option<Tenure>,
     /// Why it ended by itself.
     failed: Option<String>,
+    /// It shall stop, as by SIGTERM.
+    stop: Arc<Notify>,
+    /// It did.
+    stopped: bool,
 }
 
 impl Seen {
@@ -93,6 +105,33 @@ impl Seen {
 
     pub(super) fn failed(&self) -> Option<String> {
         self.inside().failed.clone()
+    }
+
+    /// Orders it to stop in good order.
+    pub(super) fn stop(&self) {
+        self.inside().stop.notify_one();
+    }
+
+    /// Whether it has stopped in good order.
+    pub(super) fn stopped(&self) -> bool {
+        self.inside().stopped
+    }
+
+    /// Whether it serves as the primary.
+    pub(super) fn is_primary(&self) -> bool {
+        self.handle().is_some_and(|handle| handle.is_primary())
+    }
+
+    /// How many checkpoints this process gave to other masters.
+    pub(super) fn checkpoints_given(&self) -> u64 {
+        let metrics = self.inside().metrics.clone();
+        let samples = metrics.map(|metrics| metrics.samples()).unwrap_or_default();
+        let given = |sample: &&Sample| {
+            sample.name.ends_with("rpc_requests_total")
+                && sample.labels.contains("FetchCheckpoint")
+                && sample.labels.contains("OK")
+        };
+        samples.iter().filter(given).map(|sample| sample.value as u64).sum()
     }
 
     /// A process that is gone shows nothing.
@@ -164,17 +203,37 @@ pub(super) async fn serve(host: Host, machine: MachineId, settings: Settings, se
     loop {
         match start(&host, machine, &settings, &etcd, &seen).await {
             Ok(handle) => {
-                let handle = Arc::new(handle);
-                seen.inside().handle = Some(handle.clone());
-                let reason = handle.failed().await;
-                tracing::warn!(reason, "the master ended");
-                seen.inside().failed = Some(reason);
+                serve_until_its_end(Arc::new(handle), &seen).await;
+                // The process ends when the world sees it.
                 return std::future::pending().await;
             }
             Err(error) => tracing::info!(%error, "the master did not start"),
         }
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+async fn serve_until_its_end(handle: Arc<Handle>, seen: &Seen) {
+    let stop = {
+        let mut inside = seen.inside();
+        inside.handle = Some(handle.clone());
+        inside.stop.clone()
+    };
+    let failed = tokio::select! {
+        biased;
+        () = stop.notified() => None,
+        reason = handle.failed() => Some(reason),
+    };
+    if let Some(reason) = failed {
+        tracing::warn!(reason, "the master ended");
+        seen.inside().failed = Some(reason);
+        return;
+    }
+    seen.inside().handle = None;
+    // The world holds it only while this machine stands still.
+    let handle = Arc::into_inner(handle).expect("nobody else holds it");
+    handle.stop(STOP_WITHIN).await;
+    seen.inside().stopped = true;
 }
 
 async fn start(
@@ -191,11 +250,13 @@ async fn start(
     let options = EtcdElectorOptions { lease: settings.lease };
     let clock = host.clock.clone();
     let elector = EtcdElector::start(etcd.clone(), itself.clone(), clock, options);
+    let metrics = Metrics::new("master");
+    seen.inside().metrics = Some(metrics.clone());
     let deps = Deps {
         elector: Arc::new(Watched { elector, seen: seen.clone() }),
         journal: journal(host, etcd, &itself),
         itself,
-        metrics: alluxio_telemetry::Metrics::new("master"),
+        metrics,
         log: alluxio_telemetry::LogControl::none(),
         properties: Vec::new(),
         user: USER.to_owned(),

@@ -46,6 +46,11 @@ impl SimEtcd {
         self.store().revoke_of("/election/leader");
     }
 
+    /// How often history was compacted.
+    pub(super) fn compactions(&self) -> u64 {
+        self.store().compactions
+    }
+
     /// Serves for ever.
     pub(super) async fn serve(self, host: Host) {
         let port = host.net.listen("", PORT).await.expect("nobody else listens there");

@@ -24,6 +24,8 @@ pub(super) struct Store {
     leases: BTreeMap<i64, Lease>,
     next_lease: i64,
     history: Vec<pb::Event>,
+    /// How often history was compacted.
+    pub(super) compactions: u64,
     /// Tells watches of new revisions.
     news: watch::Sender<i64>,
 }
@@ -54,6 +56,7 @@ impl Store {
             leases: BTreeMap::new(),
             next_lease: 1,
             history: Vec::new(),
+            compactions: 0,
             news: watch::Sender::new(1),
         }
     }
@@ -222,6 +225,7 @@ impl Store {
             return Err(Status::out_of_range(what));
         }
         self.compacted = revision;
+        self.compactions += 1;
         self.history.retain(|event| revision_of(event) > revision);
         Ok(pb::CompactionResponse { header: self.header() })
     }
