@@ -91,6 +91,11 @@ impl Core {
                 self.workers.note_written(id.block(block.index), block.worker, block.tier);
             }
         }
+        // A call that is repeated late may speak of a file that was deleted meanwhile. Asked after noting: a
+        // delete from here on finds what was noted.
+        if self.namespace.persistence_by_id(id).is_none() {
+            self.workers.free_file(id);
+        }
         self.status_made(Answer::Inode { id, created: true }, like).await
     }
 

@@ -118,8 +118,6 @@ impl Workers {
         alive: impl Fn(InodeId) -> bool,
     ) -> (u64, Vec<BlockId>) {
         let Registration { id, address, tiers, version, blocks } = registration;
-        let (kept, orphans): (Vec<_>, Vec<_>) =
-            blocks.into_iter().partition(|(block, _)| alive(block.inode()));
         let session = self.host.entropy.next_u64();
         let now = self.host.clock.now();
         let mut workers = self.write();
@@ -134,9 +132,13 @@ impl Workers {
                 self.forget_blocks(other, &old);
             }
         }
-        for &(block, tier) in &kept {
+        for &(block, tier) in &blocks {
             self.locations.add(block, Copy { worker: id, tier });
         }
+        // Asked after adding: a delete from here on finds the copies.
+        let (kept, orphans): (Vec<_>, Vec<_>) =
+            blocks.into_iter().partition(|(block, _)| alive(block.inode()));
+        orphans.iter().for_each(|(block, _)| self.locations.remove(*block, id));
         let info = WorkerInfo {
             id,
             address,
@@ -183,10 +185,12 @@ impl Workers {
             self.locations.remove(block, heartbeat.id);
         }
         for (block, tier) in heartbeat.added {
+            self.locations.add(block, Copy { worker: heartbeat.id, tier });
+            // Asked after adding: a delete from here on finds the copy.
             if alive(block.inode()) {
                 worker.blocks.insert(block, tier);
-                self.locations.add(block, Copy { worker: heartbeat.id, tier });
             } else {
+                self.locations.remove(block, heartbeat.id);
                 worker.to_free.insert(block);
             }
         }
@@ -381,6 +385,25 @@ mod tests {
     fn workers() -> (Workers, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::at(UnixMillis(1)));
         (Workers::new(Host { clock: clock.clone(), ..Host::real() }), clock)
+    }
+
+    #[test]
+    fn a_delete_while_a_worker_tells_of_the_block_finds_the_copy_or_is_seen() {
+        let (workers, _) = workers();
+        let file = InodeId::from_container(7);
+        let block = file.block(0);
+        // Deleted just before it is asked for: by then the copy must be there to be found.
+        let deleted = |_| {
+            let seen = workers.locations.of(block);
+            assert_eq!(seen.len(), 1, "a delete at this moment would free nothing");
+            false
+        };
+        let (session, orphans) = workers.register(registration(1, vec![(block, 0)]), deleted);
+        assert_eq!(orphans, [block]);
+        assert!(workers.locations.of(block).is_empty());
+        let news = Heartbeat { added: vec![(block, 0)], ..beat(1, session) };
+        assert_eq!(workers.heartbeat(news, deleted), HeartbeatReply::Free(vec![block]));
+        assert!(workers.locations.of(block).is_empty());
     }
 
     #[test]
