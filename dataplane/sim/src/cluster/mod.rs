@@ -19,7 +19,7 @@
 //! | in a calm cluster the primacy is handed over within a second | after that, in some runs |
 //! | all masters' trees are equal at the same position | after the clients stop |
 //! | a cluster that starts from its journal and checkpoints has the same tree | at the end |
-//! | the primary knows where each block is, a worker holds blocks of files that are there, and the block of a complete file | at the end, twice |
+//! | the primary knows where blocks are, and the block of a complete file is where it was said to be | at the end, twice |
 //! | no panic anywhere | always |
 //!
 //! Of workers the storage and the bond with the master are real; blocks come to them by a shelf, for the
