@@ -12,6 +12,7 @@ use prost::encoding::{self, DecodeContext, WireType};
 
 /// Something that sees the fields of an inode in the order of their numbers: those that are not as a
 /// reader would find them anyway.
+#[expect(clippy::ptr_arg, reason = "prost's encoder takes a String")]
 trait Fields {
     fn number(&mut self, tag: u32, value: u64);
     fn text(&mut self, tag: u32, value: &String);
