@@ -36,6 +36,13 @@ impl Handles {
         self.open.get(&number).cloned()
     }
 
+    /// The handle leads elsewhere from now on, if it is still open.
+    pub(crate) fn renew(&mut self, number: u64, handle: Handle) {
+        if let Some(there) = self.open.get_mut(&number) {
+            *there = handle;
+        }
+    }
+
     pub(crate) fn remove(&mut self, number: u64) -> Option<Handle> {
         self.open.remove(&number)
     }

@@ -53,6 +53,19 @@ impl Core {
         })
     }
 
+    /// Where a handle reads now. What this mount writes is seen by who had the file open before, as POSIX
+    /// says; what others write is not. `None` when it has to be opened anew.
+    fn current(&self, node: u64, handle: Option<Handle>) -> Option<Handle> {
+        let Some(Handle::Reader(reader)) = &handle else { return handle };
+        let nodes = self.nodes();
+        let Some(node) = nodes.get(node) else { return handle };
+        match &node.draft {
+            Some(draft) => Some(Handle::Draft(draft.clone())),
+            None if node.inode == reader.status().id => handle,
+            None => None,
+        }
+    }
+
     /// The only block of a file, if it lies here.
     async fn block_of(&self, reader: &FileReader) -> Option<LocalBlock> {
         match reader.whole_in_place().await {
@@ -79,6 +92,7 @@ impl Core {
         let mut nodes = self.nodes();
         let node = nodes.get_mut(number)?;
         match &mut node.way {
+            _ if node.draft.is_some() => None,
             Way::Cached { .. } => None,
             Way::Passed { opens, backing, .. } => {
                 *opens += 1;
@@ -130,7 +144,7 @@ impl AlluxioFs {
     }
 
     pub(super) fn read(&self, caller: Caller, at: ReadAt, request: Request, reply: Reply) {
-        let known = self.core.handles().get(at.handle);
+        let known = self.core.current(caller.node, self.core.handles().get(at.handle));
         // The request is read: its memory is free for the reply, and resident.
         let mut buffer = request.into_buffer();
         let size = (at.size as usize).min(buffer.len());
@@ -163,8 +177,12 @@ impl AlluxioFs {
                             .try_read(&mut buffer[..size], at.offset)
                             .unwrap_or(Err(Errno::IO));
                     }
-                    // Opened before our time.
-                    _ => core.reader(caller).await?,
+                    // Opened before our time, or before this mount replaced the bytes.
+                    _ => {
+                        let reader = core.reader(caller).await?;
+                        core.handles().renew(at.handle, Handle::Reader(reader.clone()));
+                        reader
+                    }
                 };
                 let read = reader.read_at(&mut buffer[..size], at.offset).await;
                 read.map_err(|error| failed("read", &error))

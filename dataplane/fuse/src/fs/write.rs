@@ -228,9 +228,14 @@ impl Core {
     }
 
     /// Makes `draft` that of the node, with one handle; another one that came first wins.
-    fn adopt_draft(&self, node: u64, draft: Draft) -> Result<Arc<Draft>, Errno> {
+    fn adopt_draft(&self, number: u64, draft: Draft) -> Result<Arc<Draft>, Errno> {
         let mut nodes = self.nodes();
-        let node = nodes.get_mut(node).ok_or(Errno::STALE)?;
+        if nodes.get(number).is_some_and(|node| matches!(node.way, Way::Passed { .. })) {
+            // Opened since it was looked at.
+            nodes.supersede(number);
+            return Err(Errno::STALE);
+        }
+        let node = nodes.get_mut(number).ok_or(Errno::STALE)?;
         let draft = node.draft.get_or_insert_with(|| Arc::new(draft)).clone();
         draft.enter();
         Ok(draft)

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod guard;
+mod random;
 mod reading;
 mod session;
 mod writing;

@@ -109,7 +109,7 @@ fn a_file_that_others_replace_is_seen_anew_when_it_is_opened() {
 #[test]
 fn ten_thousand_names_are_listed_once_each_with_their_attributes() {
     bounded(|| {
-        let Some(cluster) = start(FRESH) else { return };
+        let Some(cluster) = start(Wanted::default()) else { return };
         let wanted: BTreeSet<String> = (0..10_000).map(|n| format!("name-{n:05}")).collect();
         cluster.block_on(async {
             use futures_of_creates::create_all;

@@ -87,6 +87,29 @@ fn a_file_that_is_passed_through_can_be_written_while_it_is_read() {
 }
 
 #[test]
+fn who_has_a_file_open_sees_what_others_write_on_the_same_mount() {
+    bounded(|| {
+        let Some(cluster) = start(Wanted::default()) else { return };
+        // Two blocks: nothing is passed through.
+        let mut bytes = pattern(6_000_000, 7);
+        cluster.put("/f", &bytes);
+        let reader = File::open(cluster.at("f")).unwrap();
+        let mut piece = vec![0; 1000];
+        reader.read_exact_at(&mut piece, 0).unwrap();
+        let writer = OpenOptions::new().write(true).open(cluster.at("f")).unwrap();
+        writer.write_all_at(b"one", 5_000_000).unwrap();
+        reader.read_exact_at(&mut piece[..3], 5_000_000).unwrap();
+        assert_eq!(&piece[..3], b"one");
+        drop(writer);
+        fs::write(cluster.at("g"), "").unwrap();
+        bytes[5_000_000..5_000_003].copy_from_slice(b"one");
+        let mut all = vec![0; bytes.len()];
+        reader.read_exact_at(&mut all, 0).unwrap();
+        assert!(all == bytes);
+    });
+}
+
+#[test]
 fn a_file_without_a_name_is_read_and_written_until_it_is_closed() {
     bounded(|| {
         for passthrough in [true, false] {
