@@ -1,4 +1,4 @@
-//! The binary `alluxio`: roles and whole local clusters go to `node`, benchmarks to `bench`,
+//! The binary `alluxio`: roles and whole local clusters go to `node`, benchmarks to `bench`, mounts to `fuse`,
 //! everything else to `cli`.
 
 use alluxio_node::command::{self, Command};
@@ -13,6 +13,10 @@ fn main() -> ExitCode {
     if let Some(("bench", rest)) = arguments.split_first().map(|(name, rest)| (name.as_str(), rest))
     {
         return alluxio_bench::run(rest, environment);
+    }
+    if let Some(("fuse", rest)) = arguments.split_first().map(|(name, rest)| (name.as_str(), rest))
+    {
+        return alluxio_fuse::command::run(rest, environment);
     }
     match command::parse(&arguments, environment.clone()) {
         Ok(Some((command, invocation))) => ended(run(command, &invocation)),
@@ -40,7 +44,8 @@ fn command_line(arguments: Vec<String>, environment: BTreeMap<String, String>) -
         Err(error) => return ended(Err(error.into())),
     };
     let bench = ("bench", "Measure this build beside the limits of this machine");
-    let others = command::SUMMARIES.iter().chain([&bench]);
+    let fuse = ("fuse", "Mount the namespace as a file system: alluxio fuse mount|unmount|stat");
+    let others = command::SUMMARIES.iter().chain([&bench, &fuse]);
     let others = others.map(|(name, about)| clap::Command::new(*name).about(*about)).collect();
     let code = runtime.block_on(alluxio_cli::run(alluxio_cli::Invocation {
         arguments,

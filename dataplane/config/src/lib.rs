@@ -12,13 +12,14 @@
 //!
 //! Reading order: [`spec`] (what a key is), [`properties`] (the file format), [`source`],
 //! [`load`] (merge, substitute, check), then one file per role: [`general`], [`security`],
-//! [`master`], [`metastore`], [`etcd`], [`worker`], [`client`]; [`ufs`] has the options of under
+//! [`master`], [`metastore`], [`etcd`], [`worker`], [`client`], [`fuse`]; [`ufs`] has the options of under
 //! stores, [`legacy`] the keys that are known and mean nothing here; [`mod@reference`] writes the
 //! documentation.
 
 pub mod client;
 pub mod error;
 pub mod etcd;
+pub mod fuse;
 pub mod general;
 pub mod legacy;
 pub mod load;
@@ -42,6 +43,7 @@ pub use client::{
 };
 pub use error::{ConfigError, Fault};
 pub use etcd::{EtcdConfig, EtcdPassword, EtcdTls};
+pub use fuse::FuseConfig;
 pub use general::{GeneralConfig, HostPort, LogFormat};
 pub use load::{Config, Setting, Warning};
 pub use machine::Machine;

@@ -7,8 +7,8 @@ use crate::reader::Reader;
 use crate::source::{SiteFile, Source, Sources};
 use crate::spec::{KeySpec, Roles};
 use crate::{
-    ClientConfig, MASK, MasterConfig, WorkerConfig, client, legacy, master, properties, registry,
-    source, ufs, value, worker,
+    ClientConfig, FuseConfig, MASK, MasterConfig, WorkerConfig, client, fuse, legacy, master,
+    properties, registry, source, ufs, value, worker,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -155,6 +155,13 @@ impl Config {
     /// **Errors**: as [`Config::master`].
     pub fn client(&self) -> Result<ClientConfig, ConfigError> {
         self.section(client::section)
+    }
+
+    /// The section of mounts through the kernel.
+    ///
+    /// **Errors**: as [`Config::master`].
+    pub fn fuse(&self) -> Result<FuseConfig, ConfigError> {
+        self.section(fuse::section)
     }
 
     /// What every process needs.

@@ -10,14 +10,17 @@
 //!
 //! Reading order: [`abi`] (bytes), `sys` (the kernel's calls that need `unsafe`), [`mount`] (mount
 //! points), [`session`] (the loop), [`filesystem`] (the seam), [`null`] (a file system for measuring
-//! the loop), [`errno`], [`fs`] (the namespace as a file system).
+//! the loop), [`errno`], [`fs`] (the namespace as a file system),
+//! [`options`] and [`command`] (the command line).
 
 pub mod abi;
+pub mod command;
 pub mod errno;
 pub mod filesystem;
 pub mod fs;
 pub mod mount;
 pub mod null;
+pub mod options;
 pub mod session;
 mod sys;
 
