@@ -436,9 +436,21 @@ const CLIENT: &[&str] = &[
     "alluxio.user.update.file.accesstime.disabled",
 ];
 
-/// Of roles that this version does not have.
+/// Of roles that this version does not have, and of Java's mounts.
 const LATER: &[&str] = &[
-    "alluxio.fuse.<rest>",
+    "alluxio.fuse.auth.<rest>",
+    "alluxio.fuse.cached.paths.max",
+    "alluxio.fuse.debug.enabled",
+    "alluxio.fuse.fs.name",
+    "alluxio.fuse.jnifuse.<rest>",
+    "alluxio.fuse.logging.threshold",
+    "alluxio.fuse.maxwrite.bytes",
+    "alluxio.fuse.permission.check.enabled",
+    "alluxio.fuse.shared.caching.reader.enabled",
+    "alluxio.fuse.special.command.enabled",
+    "alluxio.fuse.stat.cache.refresh.interval",
+    "alluxio.fuse.user.group.translation.enabled",
+    "alluxio.fuse.web.<rest>",
     "alluxio.job.<rest>",
     "alluxio.proxy.<rest>",
     "alluxio.s3.<rest>",
