@@ -21,7 +21,7 @@ use alluxio_types::AlluxioPath;
 use alluxio_ufs::{MkdirOptions, UfsKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// A reign.
@@ -77,6 +77,7 @@ impl Primary {
         if !tenure.valid().await {
             return Err(NotRisen::Again("the term was lost before it began".to_owned()));
         }
+        let (gone, removed) = mpsc::unbounded_channel();
         let (writer, writer_task) = Writer::start(WriterDeps {
             namespace: standby.namespace.clone(),
             journal: standby.journal.clone(),
@@ -84,6 +85,7 @@ impl Primary {
             clock: clock.clone(),
             policy: station.policy.clone(),
             metrics: station.metrics.clone(),
+            removed: gone,
         });
         let core = Arc::new(core(station, &standby, writer, tenure));
         if core.namespace.mounts().is_empty() {
@@ -95,6 +97,7 @@ impl Primary {
             tokio::spawn(tasks::keep_house(core.clone())),
             tokio::spawn(daily::keep(core.clone())),
             tokio::spawn(tasks::finish_intents(core.clone())),
+            tokio::spawn(tasks::free_blocks(core.clone(), removed)),
         ];
         Ok(Primary { core, writer: writer_task, tasks })
     }

@@ -4,12 +4,14 @@ use crate::core::Core;
 use crate::error::MasterError;
 use crate::fetch;
 use crate::peers::StandbyFacts;
+use crate::writer::Removed;
 use alluxio_journal::JournalError;
 use alluxio_namespace::Error;
 use alluxio_types::WorkerState;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// How often gauges are updated and the checkpoint's age is looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -69,6 +71,17 @@ pub(crate) async fn keep_house(core: Arc<Core>) {
             core.standbys.next_round();
             asked_at = committed;
         }
+    }
+}
+
+/// Frees the blocks of removed files once that is durable, whether or not the caller still waits.
+pub(crate) async fn free_blocks(core: Arc<Core>, mut removed: mpsc::UnboundedReceiver<Removed>) {
+    let commits = core.gate.commits();
+    while let Some(Removed { at, files }) = removed.recv().await {
+        if commits.wait_for(at).await.is_err() {
+            return;
+        }
+        core.drop_blocks(&files);
     }
 }
 

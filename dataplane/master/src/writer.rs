@@ -28,12 +28,20 @@ const GROUP_ENTRIES_MAX: usize = 1024;
 pub struct Done {
     /// What the namespace answers.
     pub outcome: Outcome,
-    /// Files that are gone, whose blocks can go too. Empty for a change that was made before.
-    pub removed: Vec<InodeId>,
     /// What is remembered for the change's operation id.
     pub answer: Answer,
     /// Position that the answer depends on.
     pub seen: JournalSeq,
+}
+
+/// Files that a change removed. Their blocks can go as soon as that is durable, also when nobody waits
+/// for the change any more.
+#[derive(Debug)]
+pub struct Removed {
+    /// The change's position.
+    pub at: JournalSeq,
+    /// The files.
+    pub files: Vec<InodeId>,
 }
 
 enum Job {
@@ -71,6 +79,8 @@ pub struct WriterDeps {
     pub policy: Policy,
     /// Counters.
     pub metrics: MasterMetrics,
+    /// Who frees blocks.
+    pub removed: mpsc::UnboundedSender<Removed>,
 }
 
 impl Writer {
@@ -187,7 +197,7 @@ fn change(
     if let Some(Seen { value: answer, seq: seen }) =
         operation.and_then(|operation| deps.namespace.answered(operation))
     {
-        return Ok(Done { outcome: answer.into(), removed: Vec::new(), answer, seen });
+        return Ok(Done { outcome: answer.into(), answer, seen });
     }
     let mut plan = deps.namespace.plan(request, context)?;
     let answer = plan.answer();
@@ -198,8 +208,12 @@ fn change(
         }
         let last = record(deps, plan.entries, batch);
         seen = last.unwrap_or(seen).max(seen);
+        if !plan.removed.is_empty() {
+            // Nobody listens any more when the primary ends, and nothing becomes durable then.
+            let _ = deps.removed.send(Removed { at: seen, files: plan.removed });
+        }
     }
-    Ok(Done { outcome: plan.outcome, removed: plan.removed, answer, seen })
+    Ok(Done { outcome: plan.outcome, answer, seen })
 }
 
 /// Applies the entries of one plan and adds them to the batch: several become groups.

@@ -33,7 +33,6 @@ impl Core {
         let first = async {
             self.look_for_target(&request.path, request.write_type, call).await?;
             let done = self.commit_for(request, call).await?;
-            self.drop_blocks(&done.removed);
             Ok(done.answer)
         };
         let answer = self.once(call, first).await?;

@@ -91,7 +91,6 @@ impl Core {
             ufs_part = self.delete_in_ufs(path, &status, options.recursive).await;
         }
         let done = self.conclude(intent, ufs_part, request, call).await?;
-        self.drop_blocks(&done.removed);
         if options.delete_mount_points {
             self.ufs.changed();
         }

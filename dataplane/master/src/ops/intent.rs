@@ -191,16 +191,15 @@ impl Core {
             return Ok(false);
         };
         let finish = Finish { intent: intent.id, change: Some(Box::new(change)) };
-        let done = match self.commit_for(finish, &call).await {
-            Ok(done) => done,
+        match self.commit_for(finish, &call).await {
+            Ok(_) => {}
             Err(error @ MasterError::Refused(_)) => {
                 tracing::warn!(path = intent.path.as_str(), %error, "a change cannot be completed");
                 self.give_up(intent.id).await?;
                 return Ok(false);
             }
             Err(error) => return Err(error),
-        };
-        self.drop_blocks(&done.removed);
+        }
         if let IntendedChange::Rename { target } = &intent.change {
             self.sync.forget(&intent.path);
             self.sync.forget(target);

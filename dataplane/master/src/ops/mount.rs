@@ -69,7 +69,6 @@ impl Core {
     pub(crate) async fn unmount(&self, path: AlluxioPath, call: &Call) -> Result<(), MasterError> {
         let first = async {
             let done = self.commit_for(Unmount { path: path.clone() }, call).await?;
-            self.drop_blocks(&done.removed);
             self.sync.forget(&path);
             self.ufs.changed();
             Ok(done.answer)

@@ -74,7 +74,6 @@ impl Core {
             Err(error) => (None, Err(error)),
         };
         let done = self.conclude(intent, ufs_part, request, call).await?;
-        self.drop_blocks(&done.removed);
         self.sync.forget(source);
         self.sync.forget(target);
         if let Some(facts) = moved {

@@ -249,7 +249,6 @@ impl Core {
 
     async fn submit(&self, change: LoadMetadata) -> Result<u64, MasterError> {
         let done = self.commit(change, &self.itself).await?;
-        self.drop_blocks(&done.removed);
         let Outcome::Loaded(summary) = done.outcome else { return Ok(0) };
         if summary.replaced + summary.removed > 0 {
             tracing::debug!(?summary, "the under store has changed");

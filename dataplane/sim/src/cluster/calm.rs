@@ -162,9 +162,7 @@ impl World {
         Ok(())
     }
 
-    /// A block that is not where the primary believes it to be. Blocks of deleted files are not looked at: a
-    /// delete whose caller is gone before its answer frees none, and the worker keeps them until it
-    /// registers again.
+    /// A block that is not where the primary believes it to be, or that outlives its file.
     fn unknown_block(&self) -> Option<String> {
         let stores = self.cargo.shelves.values().map(|shelf| shelf.holds());
         let Some(stores) = stores.collect::<Option<BTreeMap<_, _>>>() else {
@@ -180,8 +178,8 @@ impl World {
             let holds: BTreeSet<_> = holds.map(|(worker, _)| *worker).collect();
             let believed = primary.locate(block).unwrap_or_default();
             let is_there = tree.persistence_by_id(block.inode()).is_some();
-            (is_there && believed != holds)
-                .then(|| format!("block {block} is on {holds:?}, believed on {believed:?}"))
+            let wrong = if is_there { believed != holds } else { !holds.is_empty() };
+            wrong.then(|| format!("block {block} is on {holds:?}, believed on {believed:?}"))
         })
     }
 
