@@ -298,7 +298,7 @@ async fn a_silent_store_holds_up_only_those_who_ask_for_what_was_cut_off() {
 
     let mut again = tries_of(&master.handle, 77);
     let (source, destination) = ("/s3/old".to_owned(), "/s3/new".to_owned());
-    let rename = pb::RenameRequest { source, destination };
+    let rename = pb::RenameRequest { source, destination, replace: false };
     let mut again = tokio::spawn(async move { again.rename(rename).await });
     // Long enough for a wrong answer.
     let early = tokio::time::timeout(Duration::from_millis(300), &mut again).await;
