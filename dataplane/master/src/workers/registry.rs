@@ -50,11 +50,18 @@ pub enum HeartbeatReply {
     Free(Vec<BlockId>),
 }
 
+/// Heartbeats within which a worker tells of a block that a client says it wrote there: one may be on
+/// its way already, the next one knows it.
+const HEARSAY_BEATS: u8 = 2;
+
 struct Worker {
     info: WorkerInfo,
     session: u64,
     heard: Duration,
     blocks: HashMap<BlockId, u8>,
+    /// Those of which only a client told so far, with the heartbeats until they are not believed in any
+    /// more: the worker may have lost them before the client's call came.
+    hearsay: HashMap<BlockId, u8>,
     /// Blocks it shall remove; kept until it reports them gone.
     to_free: HashSet<BlockId>,
 }
@@ -155,6 +162,7 @@ impl Workers {
             session,
             heard: self.host.clock.monotonic(),
             blocks: kept.into_iter().collect(),
+            hearsay: HashMap::new(),
             to_free: orphans.iter().copied().collect(),
         };
         workers.insert(id, worker);
@@ -185,6 +193,7 @@ impl Workers {
             self.locations.remove(block, heartbeat.id);
         }
         for (block, tier) in heartbeat.added {
+            worker.hearsay.remove(&block);
             self.locations.add(block, Copy { worker: heartbeat.id, tier });
             // Asked after adding: a delete from here on finds the copy.
             if alive(block.inode()) {
@@ -194,20 +203,31 @@ impl Workers {
                 worker.to_free.insert(block);
             }
         }
+        let Worker { hearsay, blocks, .. } = worker;
+        hearsay.retain(|block, beats| {
+            *beats -= 1;
+            if *beats == 0 {
+                blocks.remove(block);
+                self.locations.remove(*block, heartbeat.id);
+            }
+            *beats > 0
+        });
         worker.info.block_count = worker.blocks.len() as u64;
         let free = worker.to_free.iter().copied().take(FREE_BLOCKS_PER_REPLY).collect();
         HeartbeatReply::Free(free)
     }
 
-    /// Notes a block that a client wrote, until the worker itself reports it. A worker that is not
-    /// known (any more) is not noted.
+    /// Notes a block that a client wrote, until the worker itself reports it, or does not within
+    /// [`HEARSAY_BEATS`]. A worker that is not known (any more) is not noted.
     pub fn note_written(&self, block: BlockId, worker: WorkerId, tier: u8) {
         let mut workers = self.write();
         if let Some(known) = workers.get_mut(&worker)
             && known.info.state == WorkerState::Live
             && !known.to_free.contains(&block)
         {
-            known.blocks.insert(block, tier);
+            if known.blocks.insert(block, tier).is_none() {
+                known.hearsay.insert(block, HEARSAY_BEATS);
+            }
             self.locations.add(block, Copy { worker, tier });
         }
     }
@@ -225,6 +245,7 @@ impl Workers {
             for copy in copies {
                 if let Some(worker) = workers.get_mut(&copy.worker) {
                     worker.blocks.remove(&block);
+                    worker.hearsay.remove(&block);
                     worker.to_free.insert(block);
                     freed += 1;
                 }
@@ -247,6 +268,7 @@ impl Workers {
                 let gone = worker.blocks.keys().filter(|b| self.locations.of(**b).is_empty());
                 expired.bereft.extend(gone.map(|block| block.inode()));
                 worker.blocks.clear();
+                worker.hearsay.clear();
                 worker.to_free.clear();
                 worker.info.block_count = 0;
                 expired.workers.push(*id);
@@ -404,6 +426,28 @@ mod tests {
         let news = Heartbeat { added: vec![(block, 0)], ..beat(1, session) };
         assert_eq!(workers.heartbeat(news, deleted), HeartbeatReply::Free(vec![block]));
         assert!(workers.locations.of(block).is_empty());
+    }
+
+    #[test]
+    fn a_block_that_only_a_client_told_of_is_believed_in_until_its_worker_should_know_it() {
+        let (workers, _) = workers();
+        let [lost, kept] = [3, 4].map(|file| InodeId::from_container(file).block(0));
+        let (session, _) = workers.register(registration(1, vec![]), |_| true);
+        workers.note_written(lost, WorkerId(1), 0);
+        workers.note_written(kept, WorkerId(1), 0);
+        // On its way before the calls came.
+        workers.heartbeat(beat(1, session), |_| true);
+        assert_eq!([lost, kept].map(|block| workers.locate(block).len()), [1, 1]);
+        let news = Heartbeat { added: vec![(kept, 0)], ..beat(1, session) };
+        workers.heartbeat(news, |_| true);
+        assert_eq!([lost, kept].map(|block| workers.locate(block).len()), [0, 1]);
+        // A late repeat of a call says nothing new of what the worker told.
+        workers.note_written(kept, WorkerId(1), 0);
+        for _ in 0..3 {
+            workers.heartbeat(beat(1, session), |_| true);
+        }
+        assert_eq!(workers.locate(kept).len(), 1);
+        assert_eq!(workers.list(false)[0].block_count, 1);
     }
 
     #[test]
