@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 use alluxio_client::blocking::FileSystem;
-use alluxio_client::options::{CreateFileOptions, OpenFileOptions};
+use alluxio_client::options::{CreateFileOptions, GetStatusOptions, OpenFileOptions};
 use alluxio_host::Host;
 use alluxio_testkit::ProcessCluster;
+use alluxio_testservers::eventually;
 use alluxio_types::{AlluxioPath, WriteType};
 use std::io::{Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 const BLOCK_BYTES: usize = 1 << 20;
 const FILE_BYTES: usize = 12 * BLOCK_BYTES + 4321;
@@ -114,6 +116,12 @@ fn blocks_outlive_both_kinds_of_restart() {
     cluster.kill_master().unwrap();
     cluster.start_master().unwrap();
     cluster.start_worker(1).unwrap();
+    let fs = client(&cluster);
+    // A worker is ready before it has found its master, and this one was told not to wait for workers.
+    eventually("the worker tells what it has", Duration::from_secs(30), || {
+        let options = GetStatusOptions::default();
+        fs.get_status(&path("/kept"), &options).unwrap().in_alluxio_percent == 100
+    });
     // The only copy there is; the master knows where because the worker tells it.
-    assert!(read(&client(&cluster), "/kept", || ()) == content);
+    assert!(read(&fs, "/kept", || ()) == content);
 }
