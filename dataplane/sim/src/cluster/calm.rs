@@ -14,8 +14,9 @@ const ANSWERS: u64 = 5;
 const SWIFT_MS: u64 = 300;
 /// See [`SWIFT_MS`].
 const SWIFT_FOR_MS: u64 = 700;
-/// All standbys of a calm cluster stay with the primary after this time.
-const JOINED: Duration = Duration::from_secs(1);
+/// All standbys of a calm cluster stay with the primary after this time: one that challenged the primary
+/// rests for 2 s before it joins again.
+const JOINED: Duration = Duration::from_secs(3);
 /// How long it takes at most to hand the primacy over: the old primary waits 150 ms, and etcd is asked a
 /// few times. Without its word it would take the rest of the lease, seconds.
 const HAND_OVER_MS: u64 = 1_000;
