@@ -33,7 +33,6 @@ fn start() -> ProcessCluster {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that cannot test says so")]
 fn a_mount_is_made_shown_and_taken_away() {
     let cluster = start();
     let point = cluster.dir().join("mount point");
