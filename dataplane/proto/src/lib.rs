@@ -16,6 +16,11 @@ pub mod status;
     reason = "generated; the .proto files are documented"
 )]
 mod generated {
+    pub mod agent {
+        pub mod v1 {
+            tonic::include_proto!("alluxio.agent.v1");
+        }
+    }
     pub mod block {
         pub mod v1 {
             tonic::include_proto!("alluxio.block.v1");
@@ -50,6 +55,7 @@ mod generated {
 
 /// Messages and services, one module per `.proto` package.
 pub mod v1 {
+    pub use crate::generated::agent::v1 as agent;
     pub use crate::generated::block::v1 as block;
     pub use crate::generated::common::v1 as common;
     pub use crate::generated::fs::v1 as fs;
