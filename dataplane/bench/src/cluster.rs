@@ -26,6 +26,7 @@ pub(crate) struct Cluster {
 struct Own {
     child: Child,
     tier: TierDir,
+    home: PathBuf,
     _dir: tempfile::TempDir,
 }
 
@@ -81,8 +82,17 @@ impl Cluster {
         let conf = home.join("conf").display().to_string();
         environment.insert("ALLUXIO_CONF_DIR".into(), conf);
         let config = Config::load(Sources::process(environment))?;
-        let own = Own { child, tier, _dir: dir };
+        let own = Own { child, tier, home, _dir: dir };
         Ok(Cluster { config, tier: own.tier.path().to_owned(), own: Some(own) })
+    }
+
+    /// This program, with the cluster's configuration.
+    pub(crate) fn command(&self) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        if let Some(own) = &self.own {
+            command.env("ALLUXIO_CONF_DIR", own.home.join("conf"));
+        }
+        Ok(command)
     }
 
     /// Settings of a client of it.

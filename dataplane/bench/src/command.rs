@@ -1,7 +1,7 @@
 //! The command line of the benchmarks.
 
 use crate::sys::Pages;
-use crate::{data, empty, journal, metadata, startup};
+use crate::{data, empty, fuse, journal, metadata, startup};
 use alluxio_types::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ enum What {
     Memory,
     /// Durable changes in the journal of several masters; needs `--etcd`
     Journal,
+    /// The mount through the kernel: reads, names, unpacking; needs root and /dev/fuse
+    Fuse,
     /// All of them, but for those that need servers of their own
     All,
     /// The limit beside `metadata`, for a process of its own
@@ -52,9 +54,9 @@ struct Options {
     /// Rounds of each measurement
     #[arg(long, global = true, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
-    /// Bytes of the file that is read or written, such as 512MB
-    #[arg(long, global = true, default_value = "512MB", value_parser = size)]
-    size: u64,
+    /// Bytes of the file that is read or written (default 512MB; the largest one of `fuse` 4GB)
+    #[arg(long, global = true, value_parser = size)]
+    size: Option<u64>,
     /// Files of `startup` and `memory` (default 1000000), calls a round of `metadata` (default 20000)
     #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(64..=200_000_000))]
     files: Option<u32>,
@@ -80,6 +82,7 @@ pub(crate) struct Shared {
     pub(crate) json: bool,
     pub(crate) rounds: usize,
     pub(crate) size_bytes: u64,
+    size_given: Option<u64>,
     pub(crate) files: usize,
     pub(crate) pages: Pages,
     given: Option<usize>,
@@ -89,6 +92,11 @@ impl Shared {
     /// The number of files that was asked for, else `usual`.
     pub(crate) fn files_or(&self, usual: usize) -> usize {
         self.given.unwrap_or(usual)
+    }
+
+    /// The size that was asked for, else `usual`.
+    pub(crate) fn size_or(&self, usual: u64) -> u64 {
+        self.size_given.unwrap_or(usual)
     }
 
     /// Prints a result.
@@ -104,6 +112,8 @@ impl Shared {
     }
 }
 
+/// Bytes of a file: more than caches of the processor hold, little enough for a laptop.
+const SIZE_BYTES: u64 = 512 << 20;
 /// Calls a round of `metadata`: about a second of creates.
 const CALLS: usize = 20_000;
 
@@ -124,7 +134,8 @@ pub fn run(arguments: &[String], environment: BTreeMap<String, String>) -> ExitC
         environment,
         json: bench.options.json,
         rounds: bench.options.rounds.into(),
-        size_bytes: bench.options.size,
+        size_bytes: bench.options.size.unwrap_or(SIZE_BYTES),
+        size_given: bench.options.size,
         files: given.unwrap_or(CALLS),
         pages: bench.options.pages,
         given,
@@ -159,6 +170,7 @@ async fn measure(what: What, shared: &Shared, etcd: &[String]) -> anyhow::Result
         What::List => metadata::list(shared).await,
         What::Startup => startup::startup(shared).await,
         What::Memory => startup::memory(shared).await,
+        What::Fuse => fuse::fuse(shared).await,
         What::EmptyServer => empty::serve().await,
         What::All => {
             data::read(shared).await?;

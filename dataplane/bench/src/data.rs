@@ -28,12 +28,12 @@ const FREE_TIMEOUT: Duration = Duration::from_secs(20);
 /// A little more than the time between two heartbeats of a worker.
 const SETTLE: Duration = Duration::from_millis(1500);
 
-fn path(name: &str) -> Result<AlluxioPath> {
+pub(crate) fn path(name: &str) -> Result<AlluxioPath> {
     Ok(AlluxioPath::parse(&format!("/alluxio-bench-{}-{name}", std::process::id()))?)
 }
 
 /// Writes a file of `bytes`; returns bytes per second, the close included.
-async fn write_file(
+pub(crate) async fn write_file(
     fs: &FileSystem,
     path: &AlluxioPath,
     bytes: u64,
@@ -315,7 +315,7 @@ async fn free(fs: &FileSystem, path: &AlluxioPath, used_before: u64) -> Result<(
     wait_until_used(fs, used_before).await
 }
 
-async fn delete(fs: &FileSystem, path: &AlluxioPath) -> Result<()> {
+pub(crate) async fn delete(fs: &FileSystem, path: &AlluxioPath) -> Result<()> {
     fs.delete(path, &DeleteOptions { unchecked: Some(true), ..Default::default() }).await?;
     Ok(())
 }

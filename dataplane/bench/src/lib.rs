@@ -14,6 +14,7 @@ mod cluster;
 mod command;
 mod data;
 mod empty;
+mod fuse;
 mod journal;
 mod limits;
 mod measure;

@@ -146,7 +146,7 @@ async fn in_batches(fs: &Arc<FileSystem>, directory: &AlluxioPath, calls: usize)
 }
 
 /// Creates and completes files of one block each, which `worker` is said to hold.
-async fn cached_files(
+pub(crate) async fn cached_files(
     cluster: &Cluster,
     worker: u64,
     directory: &AlluxioPath,
@@ -219,7 +219,7 @@ pub(crate) async fn list(shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-async fn remove(fs: &FileSystem, base: &AlluxioPath) -> Result<()> {
+pub(crate) async fn remove(fs: &FileSystem, base: &AlluxioPath) -> Result<()> {
     let options = DeleteOptions { recursive: true, unchecked: Some(true), ..Default::default() };
     fs.delete(base, &options).await?;
     Ok(())
