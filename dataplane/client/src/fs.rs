@@ -172,10 +172,18 @@ impl FileSystem {
             ttl_action: options.ttl_action.unwrap_or(config.create_ttl_action),
             replication_min: options.replication_min.unwrap_or(config.replication.min),
             replication_max: options.replication_max.unwrap_or(config.replication.max),
+            operation: options.operation,
         };
         let made = self.inner.master.create_file(path, &file).await;
         self.inner.forget(path);
         Ok(FileWriter::new(self.inner.clone(), made?, write_type, options))
+    }
+
+    /// Goes on with a file that was created and has no bytes yet: see [`FileWriter::detach`]. `status` is what
+    /// the master says of it; of the options, only those count that say how bytes are written.
+    pub fn attach(&self, status: FileStatus, options: &CreateFileOptions) -> FileWriter {
+        let write_type = options.write_type.unwrap_or(self.inner.config.write_type);
+        FileWriter::new(self.inner.clone(), status, write_type, options)
     }
 
     /// Opens a file for reading.

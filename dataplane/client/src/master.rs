@@ -14,7 +14,7 @@ use alluxio_rpc::primary::CallerChannel;
 use alluxio_rpc::{MESSAGE_BYTES_MAX, Primary, Repeat, RpcError};
 use alluxio_types::{
     Access, AlluxioPath, BlockId, BlockInfo, Code, FileStatus, Fingerprint, InodeId, Mode,
-    WorkerId, WorkerInfo, WriteType,
+    OperationId, WorkerId, WorkerInfo, WriteType,
 };
 use std::time::Duration;
 use tonic::{Response, Streaming};
@@ -110,6 +110,7 @@ pub(crate) struct NewFile {
     pub(crate) ttl_action: alluxio_types::TtlAction,
     pub(crate) replication_min: u32,
     pub(crate) replication_max: Option<u32>,
+    pub(crate) operation: Option<OperationId>,
 }
 
 /// What the master must know of a file that is complete.
@@ -234,7 +235,12 @@ impl Master {
             replication_min: file.replication_min,
             replication_max: file.replication_max,
         };
-        status_of(call!(self, Harmful, fs, create_file, request).status)
+        let operation = file.operation.or_else(|| Some(self.primary.new_operation()));
+        let made = self.primary.call_as(operation, |channel| {
+            let request = request.clone();
+            async move { fs(channel).create_file(request).await }
+        });
+        status_of(made.await?.status)
     }
 
     pub(crate) async fn complete_file(&self, written: &Written) -> Result<FileStatus, ClientError> {

@@ -1,7 +1,9 @@
 //! Options of the operations. `None` always means "as configured"; [`Default`] is all of that.
 
 use crate::cluster::MasterState;
-use alluxio_types::{BlockLocation, Mode, ReadType, TtlAction, UnixMillis, WriteType};
+use alluxio_types::{
+    BlockLocation, Mode, OperationId, ReadType, TtlAction, UnixMillis, WriteType,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -76,6 +78,9 @@ pub struct CreateFileOptions {
     pub policy: Option<LocationPolicy>,
     /// How long the file will be, when that is known: then exactly as much room is set aside.
     pub length_hint: Option<u64>,
+    /// The name of this change, if it shall be repeatable by another process: who creates with the same one
+    /// gets the file that was made the first time.
+    pub operation: Option<OperationId>,
 }
 
 /// Of [`crate::FileSystem::open_file`].

@@ -362,10 +362,28 @@ impl Primary {
         F: Fn(CallerChannel) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
+        let operation = match repeat {
+            Repeat::Harmless => None,
+            Repeat::Harmful => Some(self.new_operation()),
+        };
+        self.call_as(operation, call).await
+    }
+
+    /// The same; a harmful call has the operation id that its caller has chosen, who may so repeat it
+    /// after this process is gone.
+    pub async fn call_as<T, F, Fut>(
+        &self,
+        operation: Option<OperationId>,
+        call: F,
+    ) -> Result<T, RpcError>
+    where
+        F: Fn(CallerChannel) -> Fut,
+        Fut: Future<Output = Result<Response<T>, Status>>,
+    {
         let started = self.host.clock.monotonic();
-        let caller = match repeat {
-            Repeat::Harmless => self.caller.clone(),
-            Repeat::Harmful => self.caller.for_operation(self.new_operation()),
+        let caller = match operation {
+            None => self.caller.clone(),
+            Some(operation) => self.caller.for_operation(operation),
         };
         let (mut attempt, mut search, mut doubtful) = (0, self.search(), false);
         loop {
@@ -376,7 +394,7 @@ impl Primary {
                 answer = call(channel) => answer,
                 () = self.overtaken(&address, &mut search) => {
                     tracing::debug!(silent = %address, "a newer primary is asked instead");
-                    doubtful |= repeat == Repeat::Harmful;
+                    doubtful |= operation.is_some();
                     continue;
                 }
             };
@@ -386,7 +404,7 @@ impl Primary {
             };
             let last = status.message().to_owned();
             let verdict = verdict(&status);
-            doubtful |= verdict == Verdict::CutOff && repeat == Repeat::Harmful;
+            doubtful |= verdict == Verdict::CutOff && operation.is_some();
             let at_once = match verdict {
                 Verdict::Final => return Err(RpcError::from_status(&status)),
                 Verdict::Same => false,
@@ -424,7 +442,8 @@ impl Primary {
         all.collect::<Vec<_>>().join(",")
     }
 
-    fn new_operation(&self) -> OperationId {
+    /// A name for a change that nobody has.
+    pub fn new_operation(&self) -> OperationId {
         let half = || u128::from(self.host.entropy.next_u64());
         OperationId(half() << 64 | half())
     }

@@ -150,6 +150,13 @@ impl FileWriter {
         self.abandon().await;
     }
 
+    /// Leaves the file as it is, incomplete and without bytes, for [`crate::FileSystem::attach`]: nobody
+    /// removes its name if that never comes. Only before the first write.
+    pub fn detach(mut self) -> FileStatus {
+        self.phase = Phase::Ended;
+        self.status.clone()
+    }
+
     fn begin(&mut self) -> Result<(), ClientError> {
         if self.phase != Phase::Open {
             return Err(ClientError::WriterClosed { path: self.status.path.clone() });

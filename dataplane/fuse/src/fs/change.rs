@@ -51,12 +51,13 @@ impl Core {
         };
         if let Some(draft) = &draft {
             // What it still needs of the file, before that is gone.
-            draft.load().await?;
+            let number = self.nodes().child(caller.node, name).ok_or(Errno::STALE)?;
+            self.load_draft(number, draft).await?;
         }
         let mut hidden = None;
         if read {
             // Who has it open goes on reading; the name goes when he is done.
-            let there = self.beside(&path)?;
+            let there = self.beside(&path, self.new_operation())?;
             let moved = client.rename(&path, &there).await;
             moved.map_err(|error| failed("unlink an open file", &error))?;
             hidden = Some(there.name().to_owned());
@@ -155,17 +156,18 @@ impl Core {
             modified: set.modified.map(millis),
             ..Default::default()
         };
-        let draft = self.nodes().get(caller.node).and_then(|node| node.draft.clone());
+        let draft = self.draft_of(caller.node);
         if let (Some(draft), Some(at)) = (draft, changes.modified) {
             let at = Duration::from_millis(at.0);
-            if draft.set_modified(at) {
+            if draft.set_modified(at)? {
                 changes.modified = None;
             }
         }
         if changes != SetAttributeOptions::default() {
             let path = self.path(caller.node).await?;
-            let set = self.client(caller)?.set_attribute(&path, &changes).await;
-            set.map_err(|error| failed("change attributes", &error))?;
+            let done = self.client(caller)?.set_attribute(&path, &changes).await;
+            done.map_err(|error| failed("change attributes", &error))?;
+            self.nodes().attributes_changed(caller.node, &set);
         }
         Ok(attr_reply(&self.get_attr(caller).await?, self.settings.attr_valid))
     }
@@ -173,8 +175,8 @@ impl Core {
     /// Cuts or extends a file, open or not.
     async fn truncate(&self, caller: Caller, size: u64) -> Result<(), Errno> {
         let draft = self.draft(caller).await?;
-        let cut = draft.set_length(size, self.now()).await;
-        self.leave_draft(caller, &draft).await;
+        let cut = self.set_length(caller.node, &draft, size).await;
+        self.leave_draft(caller.node, &draft).await;
         cut
     }
 }

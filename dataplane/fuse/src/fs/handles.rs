@@ -2,7 +2,7 @@
 //! server before us, is made anew from its node.
 
 use super::list::Listing;
-use super::write::Draft;
+use super::draft::Draft;
 use alluxio_client::FileReader;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,17 +19,29 @@ pub(crate) enum Handle {
 }
 
 /// All of them.
-#[derive(Default)]
 pub(crate) struct Handles {
     next: u64,
     open: HashMap<u64, Handle>,
 }
 
+/// Handles of one process before those of the next one begin: more than any gives out.
+const GENERATION_SHIFT: u32 = 40;
+
 impl Handles {
+    /// Gives out other numbers than every process before: the kernel still uses theirs.
+    pub(crate) fn of_generation(generation: u64) -> Self {
+        Handles { next: generation << GENERATION_SHIFT, open: HashMap::new() }
+    }
+
     pub(crate) fn insert(&mut self, handle: Handle) -> u64 {
         self.next += 1;
         self.open.insert(self.next, handle);
         self.next
+    }
+
+    /// A handle of a process before us leads somewhere.
+    pub(crate) fn insert_at(&mut self, number: u64, handle: Handle) {
+        self.open.insert(number, handle);
     }
 
     pub(crate) fn get(&self, number: u64) -> Option<Handle> {

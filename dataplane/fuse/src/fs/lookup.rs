@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How long the room of a cluster is believed: `df` asks often, and it changes slowly.
 const USAGE_VALID: Duration = Duration::from_secs(5);
 /// What programs are told to read at a time.
-const IO_BYTES: u32 = 1 << 20;
+pub(super) const IO_BYTES: u32 = 1 << 20;
 /// Unit of `statfs`.
 const STATFS_BLOCK_BYTES: u32 = 4096;
 
@@ -49,13 +49,19 @@ impl Core {
     pub(super) fn entry(&self, parent: u64, name: &str, status: &FileStatus) -> Entry {
         let mut attr = self.attr(status);
         let mut nodes = self.nodes();
-        let node = nodes.learn(parent, name, status.id, attr, 1);
+        let node = match nodes.written_child(parent, name) {
+            Some(number) => {
+                nodes.look_up(number);
+                number
+            }
+            None => nodes.learn(parent, name, status.id, attr, 1),
+        };
         attr.ino = ino_of(node);
-        if let Some(known) = nodes.get_mut(node)
+        if let Some(known) = nodes.get(node)
             && let Some(draft) = &known.draft
         {
+            attr = Attr { ino: ino_of(node), ..known.attr };
             draft.dress(&mut attr);
-            known.attr = attr;
         }
         drop(nodes);
         let (entry_valid, attr_valid) = (self.settings.entry_valid, self.settings.attr_valid);
@@ -72,14 +78,44 @@ impl Core {
     }
 
     async fn lookup(&self, caller: Caller, name: &str) -> Result<Vec<u8>, Errno> {
+        if let Some(entry) = self.entry_of_draft(caller.node, name) {
+            return Ok(entry.reply());
+        }
         let path = self.path_below(caller.node, name).await?;
         let status = self.status(caller, &path).await?;
         Ok(self.entry(caller.node, name, &status).reply())
     }
 
+    /// A file that is being written here is what this mount says it is, until it is committed.
+    fn entry_of_draft(&self, parent: u64, name: &str) -> Option<Entry> {
+        let mut nodes = self.nodes();
+        let node = nodes.written_child(parent, name)?;
+        nodes.look_up(node);
+        let known = nodes.get(node)?;
+        let mut attr = Attr { ino: ino_of(node), ..known.attr };
+        known.draft.as_ref()?.dress(&mut attr);
+        let (entry_valid, attr_valid) = (self.settings.entry_valid, self.settings.attr_valid);
+        Some(Entry { node, attr, entry_valid, attr_valid })
+    }
+
+    /// What is known of a file that is being written here.
+    fn attr_of_draft(&self, number: u64) -> Option<Attr> {
+        let nodes = self.nodes();
+        let node = nodes.get(number)?;
+        let mut attr = Attr { ino: ino_of(number), ..node.attr };
+        node.draft.as_ref()?.dress(&mut attr);
+        if node.unlinked {
+            attr.links = 0;
+        }
+        Some(attr)
+    }
+
     /// Attributes of a node. One whose file was replaced by somebody else is stale by name; who has it open
     /// still sees what he opened.
     pub(super) async fn get_attr(&self, caller: Caller) -> Result<Attr, Errno> {
+        if let Some(attr) = self.attr_of_draft(caller.node) {
+            return Ok(attr);
+        }
         let outcome = async {
             let path = self.path(caller.node).await?;
             self.status(Caller { uid: self.own_uid, ..caller }, &path).await

@@ -5,9 +5,10 @@
 //! slow master or worker holds up nobody else.
 //!
 //! Reading order: [`nodes`], [`handles`], [`names`] (who), [`lookup`] (names and attributes), [`list`],
-//! [`read`], [`write`] (drafts), [`change`] (names that come and go, attributes that change).
+//! [`read`], [`draft`] and [`write`], [`change`] (names that come and go, attributes that change).
 
 mod change;
+mod draft;
 mod handles;
 mod list;
 mod lookup;
@@ -17,7 +18,7 @@ mod read;
 mod running;
 mod write;
 
-use crate::abi::{Header, Operation, ROOT_NODE};
+use crate::abi::{Header, Operation, ROOT_NODE, UNIQUE_RESEND};
 use crate::errno::Errno;
 use crate::filesystem::FileSystem;
 use crate::session::{Control, Reply, Request};
@@ -25,6 +26,8 @@ use alluxio_client::{ClientError, FileSystem as Client};
 use alluxio_config::ClientConfig;
 use alluxio_host::Host;
 use alluxio_types::{AlluxioPath, Code, Coded};
+pub use draft::StagingError;
+use draft::{Inherited, Staging};
 use handles::Handles;
 use names::Names;
 use nodes::{Nodes, Place};
@@ -49,7 +52,8 @@ pub struct Settings {
     pub entry_valid: Duration,
     /// Whether blocks of this host may be read past us.
     pub passthrough: bool,
-    /// Folder of drafts: files that are being written lie there without a name.
+    /// Folder of drafts: files that are being written lie there until they are versions. What a process
+    /// before us has left there is gone on with; a folder that another one is using is not touched.
     pub staging: PathBuf,
 }
 
@@ -76,6 +80,21 @@ struct Core {
     users: Mutex<HashMap<u32, Client>>,
     running: Running,
     usage: Mutex<Option<(Duration, crate::abi::StatFs)>>,
+    staging: Arc<Staging>,
+    inherited: Inherited,
+    /// By the monotonic clock.
+    begun_at: Duration,
+}
+
+/// Why a mount does not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No client.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// No folder for drafts.
+    #[error(transparent)]
+    Staging(#[from] StagingError),
 }
 
 /// Users that are remembered with their connections; more than that, and all are forgotten once.
@@ -86,21 +105,24 @@ const USERS_MAX: usize = 256;
 struct Caller {
     uid: u32,
     node: u64,
+    /// Whether the kernel asks again, because a process before us did not answer.
+    resent: bool,
 }
 
 impl AlluxioFs {
     /// A file system on the cluster of `config`. Must be called inside a tokio runtime, which runs what
     /// takes its time.
     ///
-    /// **Errors**: as connecting a client.
+    /// **Errors**: as connecting a client, and when there is no folder for drafts.
     pub fn new(
         config: ClientConfig,
         host: Host,
         control: Control,
         settings: Settings,
-    ) -> Result<Self, ClientError> {
+    ) -> Result<Self, StartError> {
         let own = Client::connect(config.clone(), host.clone())?;
-        Ok(AlluxioFs {
+        let (staging, found) = Staging::open(&settings.staging)?;
+        let fs = AlluxioFs {
             core: Arc::new(Core {
                 own,
                 own_uid: rustix::process::geteuid().as_raw(),
@@ -108,16 +130,22 @@ impl AlluxioFs {
                 passthrough: AtomicBool::new(settings.passthrough),
                 names: Names::default(),
                 nodes: Mutex::default(),
-                handles: Mutex::default(),
+                handles: Mutex::new(Handles::of_generation(staging.generation())),
                 users: Mutex::default(),
                 running: Running::default(),
                 usage: Mutex::default(),
+                staging,
+                inherited: Inherited::default(),
+                begun_at: host.clock.monotonic(),
                 host,
                 config,
                 control,
                 settings,
             }),
-        })
+        };
+        fs.core.take_up(found);
+        fs.core.runtime.spawn(Core::look_after_drafts(Arc::downgrade(&fs.core)));
+        Ok(fs)
     }
 
     /// Nodes that are remembered.
@@ -133,6 +161,17 @@ impl Core {
 
     fn handles(&self) -> MutexGuard<'_, Handles> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self, number: u64, lookups: u64) {
+        let mut nodes = self.nodes();
+        nodes.forget(number, lookups);
+        if let Some(node) = nodes.get(number)
+            && node.lookups == 0
+            && let Some(draft) = &node.draft
+        {
+            draft.forget_handles();
+        }
     }
 
     /// The client that acts for a user. The kernel itself, and whoever runs us, is us.
@@ -231,7 +270,8 @@ impl AlluxioFs {
     }
 
     fn dispatch(&self, header: Header, request: Request, reply: Reply) {
-        let caller = Caller { uid: header.uid, node: header.node };
+        let resent = header.unique & UNIQUE_RESEND != 0;
+        let caller = Caller { uid: header.uid, node: header.node, resent };
         // It was parsed once already.
         let Ok((_, operation)) = request.parse() else { return reply.error(Errno::INVAL) };
         match operation {
@@ -276,7 +316,7 @@ impl FileSystem for AlluxioFs {
 
     fn forget(&self, node: u64, lookups: u64) {
         if node != ROOT_NODE {
-            self.core.nodes().forget(node, lookups);
+            self.core.forget(node, lookups);
         }
     }
 }

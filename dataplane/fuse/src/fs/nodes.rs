@@ -8,8 +8,8 @@
 //! gets the new inode, because programs that have it open expect so; when somebody else does, the new
 //! inode is a new node and the old one is stale, so pages of different versions never mix.
 
-use super::write::Draft;
-use crate::abi::{Attr, ROOT_NODE};
+use super::draft::Draft;
+use crate::abi::{Attr, ROOT_NODE, SetAttr};
 use alluxio_datapath::client::LocalBlock;
 use alluxio_types::InodeId;
 use std::collections::HashMap;
@@ -119,6 +119,19 @@ impl Nodes {
         self.by_name.get(&parent)?.get(name).copied()
     }
 
+    /// The node with a name, if it is being written here.
+    pub(crate) fn written_child(&self, parent: u64, name: &str) -> Option<u64> {
+        self.child(parent, name)
+            .filter(|number| self.nodes.get(number).is_some_and(|node| node.draft.is_some()))
+    }
+
+    /// The kernel has looked a node up.
+    pub(crate) fn look_up(&mut self, number: u64) {
+        if let Some(node) = self.nodes.get_mut(&number) {
+            node.lookups += 1;
+        }
+    }
+
     /// Takes note of an inode with a name, and counts so many lookups of it.
     pub(crate) fn learn(
         &mut self,
@@ -197,16 +210,69 @@ impl Nodes {
         self.by_inode.insert(inode, number);
     }
 
+    /// Attributes of a node have changed: they are shown for as long as it is being written.
+    pub(crate) fn attributes_changed(&mut self, number: u64, set: &SetAttr) {
+        let Some(node) = self.nodes.get_mut(&number) else { return };
+        if let Some(mode) = set.mode {
+            node.attr.mode = node.attr.mode & libc::S_IFMT | mode & 0o7777;
+        }
+        node.attr.uid = set.uid.unwrap_or(node.attr.uid);
+        node.attr.gid = set.gid.unwrap_or(node.attr.gid);
+        if let Some(draft) = &node.draft {
+            draft.attributes_changed(set);
+        }
+    }
+
     /// The name of a node is gone; `hidden` is the one that it has instead.
     pub(crate) fn unlink(&mut self, parent: u64, name: &str, hidden: Option<String>) {
         let Some(number) = self.child(parent, name) else { return };
+        self.vanish(number);
+        if let Some(node) = self.nodes.get_mut(&number) {
+            node.hidden = hidden;
+            if let Some(draft) = &node.draft {
+                draft.moved(None);
+            }
+        }
+        self.drop_unused(number);
+    }
+
+    /// A node has no name any more.
+    pub(crate) fn vanish(&mut self, number: u64) {
         self.detach(number);
         if let Some(node) = self.nodes.get_mut(&number) {
             node.unlinked = true;
             node.attr.links = 0;
-            node.hidden = hidden;
         }
-        self.drop_unused(number);
+    }
+
+    /// A node of a process before us, which was writing it with so many handles.
+    pub(crate) fn take_up(
+        &mut self,
+        (parent, name): (u64, &str),
+        number: u64,
+        inode: InodeId,
+        attr: Attr,
+        (draft, opens, unlinked): (&Arc<Draft>, u32, bool),
+    ) {
+        let way = if opens > 0 { Way::Cached { opens } } else { Way::Closed };
+        let node = Node {
+            parent,
+            name: name.to_owned(),
+            inode,
+            attr,
+            // The kernel knows it, by how many lookups is not known: it forgets all of them at once.
+            lookups: 1,
+            way,
+            draft: Some(draft.clone()),
+            unlinked,
+            hidden: None,
+            superseded: false,
+        };
+        self.nodes.insert(number, node);
+        self.by_inode.insert(inode, number);
+        if !unlinked {
+            self.by_name.entry(parent).or_default().insert(name.to_owned(), number);
+        }
     }
 
     /// A node has another name; what had that is gone.
@@ -219,6 +285,9 @@ impl Nodes {
         self.by_name.entry(to.0).or_default().insert(to.1.to_owned(), number);
         if let Some(node) = self.nodes.get_mut(&number) {
             (node.parent, node.name) = (to.0, to.1.to_owned());
+            if let Some(draft) = &node.draft {
+                draft.moved(Some(to));
+            }
         }
     }
 

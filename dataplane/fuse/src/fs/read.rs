@@ -35,6 +35,7 @@ impl Core {
 
     async fn open_to_read(&self, caller: Caller) -> Result<Vec<u8>, Errno> {
         if let Some(draft) = self.join_draft(caller.node) {
+            draft.opened();
             self.count_open(caller.node);
             let handle = self.handles().insert(Handle::Draft(draft));
             return Ok(Opened { handle, flags: open_flag::KEEP_CACHE, backing: 0 }.reply());
@@ -56,7 +57,12 @@ impl Core {
     /// Where a handle reads now. What this mount writes is seen by who had the file open before, as POSIX
     /// says; what others write is not. `None` when it has to be opened anew.
     fn current(&self, node: u64, handle: Option<Handle>) -> Option<Handle> {
-        let Some(Handle::Reader(reader)) = &handle else { return handle };
+        let reader = match &handle {
+            Some(Handle::Reader(reader)) => reader,
+            // Opened before our time.
+            None => return self.draft_of(node).map(Handle::Draft),
+            _ => return handle,
+        };
         let nodes = self.nodes();
         let Some(node) = nodes.get(node) else { return handle };
         match &node.draft {
@@ -172,7 +178,7 @@ impl AlluxioFs {
                 let reader = match known {
                     Some(Handle::Reader(reader)) => reader,
                     Some(Handle::Draft(draft)) => {
-                        draft.load().await?;
+                        core.load_draft(caller.node, &draft).await?;
                         return draft
                             .try_read(&mut buffer[..size], at.offset)
                             .unwrap_or(Err(Errno::IO));
@@ -197,17 +203,21 @@ impl AlluxioFs {
     }
 
     pub(super) fn release(&self, caller: Caller, handle: u64, reply: Reply) {
-        let handle = self.core.handles().remove(handle);
+        let known = self.core.handles().remove(handle);
+        // Opened before our time.
+        let dead = || self.core.draft_of(caller.node).map(Handle::Draft);
         let core = self.core.clone();
-        match handle {
+        match known.or_else(dead) {
             Some(Handle::Draft(draft)) => self.change(reply, async move {
-                core.leave_draft(caller, &draft).await;
+                core.close_draft(caller.node, &draft).await;
                 core.uncount_open(caller.node);
                 core.drop_hidden(caller.node).await;
                 Ok(Vec::new())
             }),
-            _ => {
-                self.core.uncount_open(caller.node);
+            known => {
+                if known.is_some() {
+                    self.core.uncount_open(caller.node);
+                }
                 let hidden =
                     core.nodes().get(caller.node).is_some_and(|node| node.hidden.is_some());
                 if hidden {

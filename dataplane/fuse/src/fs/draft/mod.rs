@@ -1,0 +1,425 @@
+//! Drafts: files that are being written.
+//!
+//! A draft is a local file that has the whole content; reads and writes at any position go there. At
+//! `close` and `fsync` it becomes a version of the file, through the client, as the mount's write type
+//! says: a new file is completed, an existing one is replaced by a file that was written beside it, so
+//! nobody ever sees half of it. What exists already is copied into the draft when it is first needed.
+//!
+//! **A draft outlives its process.** Its bytes lie in a file, and what else there is to know in a
+//! [`record`], which is written before the kernel is told of what it says. Bytes come first only where
+//! nothing of theirs is in the record: the length is that of the file. [`recover`] goes on with what
+//! another process has left.
+//!
+//! Reading order: [`record`], [`staging`], this, [`commit`], [`recover`].
+
+mod commit;
+mod record;
+mod recover;
+mod staging;
+
+pub(super) use recover::{Inherited, Start};
+pub(crate) use staging::Staging;
+pub use staging::StagingError;
+
+use super::nodes::node_of;
+use super::{Caller, Core, failed};
+use crate::abi::{Attr, SetAttr};
+use crate::errno::Errno;
+use alluxio_client::FileReader;
+use alluxio_types::{FileStatus, InodeId, OperationId};
+use record::{Record, Stage, Wanted};
+use staging::Slot;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::task::block_in_place;
+
+/// Bytes that are copied at a time between a draft and the cluster.
+const COPY_BYTES: usize = 1 << 20;
+
+/// A file that is being written. All who have it open share it.
+pub(crate) struct Draft {
+    slot: Slot,
+    state: Mutex<State>,
+    work: AsyncMutex<Work>,
+}
+
+struct State {
+    record: Record,
+    /// Whether the record lies in the slot: from the first change on.
+    saved: bool,
+    length: u64,
+    /// Whether the file has the content already.
+    loaded: bool,
+    /// Counts changes that are done; what was committed last is `committed`.
+    changed: u64,
+    committed: u64,
+    /// Changes that are under way.
+    writing: u32,
+    /// Time of the last change, since 1970.
+    modified: Option<Duration>,
+    /// Requests that are under way.
+    users: u32,
+    /// Came from a process before us, or stands for one of its handles: there may be handles that
+    /// nobody counts.
+    inherited: bool,
+    /// Whether the master has to be asked first what became of a commit that was under way.
+    unsettled: bool,
+    /// When it was last used, by the monotonic clock.
+    used: Duration,
+}
+
+struct Work {
+    /// The file as the master knows it, incomplete, before the first commit.
+    birth: Option<Box<FileStatus>>,
+    /// What there was before.
+    base: Option<Arc<FileReader>>,
+}
+
+/// Where a draft belongs.
+pub(super) struct Place {
+    pub(super) node: u64,
+    pub(super) parent: u64,
+    pub(super) name: String,
+    pub(super) inode: InodeId,
+    pub(super) attr: Attr,
+}
+
+fn io_failed(error: &std::io::Error) -> Errno {
+    Errno::of_io(error)
+}
+
+impl Draft {
+    /// Of a file that there is, with `base`.
+    pub(super) fn of_existing(
+        staging: &Arc<Staging>,
+        caller: Caller,
+        place: Place,
+        base: Arc<FileReader>,
+        length: u64,
+    ) -> Result<Self, Errno> {
+        let slot = staging.take().map_err(|error| no_room(staging, &error))?;
+        let mut record = record(caller, place, Stage::Complete, OperationId(0));
+        record.base = Some(length).filter(|length| *length > 0);
+        let mut state = State::new(record, length);
+        state.loaded = length == 0;
+        let work = Work { birth: None, base: Some(base) };
+        Ok(Draft { slot, state: Mutex::new(state), work: AsyncMutex::new(work) })
+    }
+
+    /// Of a file that was just made for `begun`, with one handle, or as good as that.
+    pub(super) fn of_new(begun: Start, place: Place, birth: FileStatus) -> Result<Self, Errno> {
+        let Start { slot, caller, operation } = begun;
+        let mut state = State::new(record(caller, place, Stage::Incomplete, operation), 0);
+        state.record.opens = 1;
+        state.save(&slot)?;
+        let work = Work { birth: Some(Box::new(birth)), base: None };
+        Ok(Draft { slot, state: Mutex::new(state), work: AsyncMutex::new(work) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One user more. Under the lock of the nodes, so that nobody takes the draft away meanwhile.
+    pub(super) fn enter(&self) {
+        self.state().users += 1;
+    }
+
+    fn leave(&self) {
+        self.state().users -= 1;
+    }
+
+    /// The user has got a handle.
+    pub(super) fn opened(&self) {
+        let mut state = self.state();
+        state.users -= 1;
+        state.record.opens += 1;
+        if state.record.node == node_of(state.record.inode) {
+            state.note(&self.slot);
+        } else {
+            // Who comes later does not find the file by the number of its node.
+            let _ = state.save(&self.slot);
+        }
+    }
+
+    /// The same for who has made the file: his handle is counted already.
+    pub(super) fn opened_first(&self) {
+        self.state().users -= 1;
+    }
+
+    fn closed(&self) {
+        let mut state = self.state();
+        state.record.opens = state.record.opens.saturating_sub(1);
+        // The last one is followed by more words.
+        if state.record.opens > 0 {
+            state.note(&self.slot);
+        }
+    }
+
+    fn is_used(&self) -> bool {
+        self.state().is_used()
+    }
+
+    /// It was not needed.
+    pub(super) fn discard(&self) {
+        self.slot.discard();
+    }
+
+    /// The kernel has forgotten the node: there is no handle any more, whatever was counted.
+    pub(super) fn forget_handles(&self) {
+        let mut state = self.state();
+        if state.inherited {
+            state.record.opens = 0;
+            state.note(&self.slot);
+        }
+    }
+
+    /// It is used at this time of the monotonic clock.
+    pub(super) fn touch(&self, now: Duration) {
+        self.state().used = now;
+    }
+
+    /// Shows what the master does not know yet.
+    pub(super) fn dress(&self, attr: &mut Attr) {
+        let state = self.state();
+        let wanted = &state.record.wanted;
+        attr.size = state.length;
+        if let Some(modified) = wanted.modified.or(state.modified) {
+            attr.modified = modified;
+        }
+        attr.accessed = wanted.accessed.unwrap_or(attr.accessed.max(attr.modified));
+    }
+
+    /// The file has another name, or none.
+    pub(super) fn moved(&self, to: Option<(u64, &str)>) {
+        let mut state = self.state();
+        match to {
+            Some((parent, name)) => {
+                (state.record.parent, state.record.name) = (parent, name.to_owned());
+            }
+            None => state.record.unlinked = true,
+        }
+        state.note(&self.slot);
+    }
+
+    /// Attributes have changed at the master.
+    pub(super) fn attributes_changed(&self, set: &SetAttr) {
+        let mut state = self.state();
+        let record = &mut state.record;
+        if let Some(mode) = set.mode {
+            record.mode = record.mode & libc::S_IFMT | mode & 0o7777;
+        }
+        record.uid = set.uid.unwrap_or(record.uid);
+        record.gid = set.gid.unwrap_or(record.gid);
+        state.note(&self.slot);
+    }
+
+    /// Sets the time of the last change, if there is one that the master does not know yet.
+    pub(super) fn set_modified(&self, at: Duration) -> Result<bool, Errno> {
+        let mut state = self.state();
+        let pending = state.is_pending() || state.record.stage != Stage::Complete;
+        if pending {
+            state.record.wanted.modified = Some(at);
+            state.save(&self.slot)?;
+        }
+        Ok(pending)
+    }
+
+    /// Reads without waiting for the cluster; `None` before the content is here.
+    pub(super) fn try_read(&self, into: &mut [u8], offset: u64) -> Option<Result<usize, Errno>> {
+        let length = {
+            let state = self.state();
+            if !state.loaded {
+                return None;
+            }
+            state.length
+        };
+        let wanted = usize::try_from(length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let wanted = wanted.min(into.len());
+        Some(match self.slot.file().read_exact_at(&mut into[..wanted], offset) {
+            Ok(()) => Ok(wanted),
+            Err(error) => Err(io_failed(&error)),
+        })
+    }
+
+    /// Writes without waiting for the cluster; `None` before the content is here.
+    pub(super) fn try_write(
+        &self,
+        bytes: &[u8],
+        offset: u64,
+        now: Duration,
+    ) -> Option<Result<(), Errno>> {
+        {
+            let mut state = self.state();
+            if !state.loaded {
+                return None;
+            }
+            if let Err(errno) = state.begin_change(&self.slot) {
+                return Some(Err(errno));
+            }
+        }
+        let written = self.slot.file().write_all_at(bytes, offset);
+        let mut state = self.state();
+        match &written {
+            Ok(()) => state.length = state.length.max(offset + bytes.len() as u64),
+            // Some of it may be there.
+            Err(_) => state.length = self.slot.length().unwrap_or(state.length),
+        }
+        state.end_change(now);
+        Some(written.map_err(|error| self.slot.no_room(&error)))
+    }
+
+    async fn load_locked(&self, work: &Work) -> Result<(), Errno> {
+        if self.state().loaded {
+            return Ok(());
+        }
+        let Some(base) = &work.base else { return Err(Errno::IO) };
+        let mut buffer = vec![0; COPY_BYTES];
+        let mut at = 0;
+        loop {
+            let read = base.read_at(&mut buffer, at).await;
+            let count = read.map_err(|error| failed("copy into a draft", &error))?;
+            if count == 0 {
+                break;
+            }
+            let written = block_in_place(|| self.slot.file().write_all_at(&buffer[..count], at));
+            written.map_err(|error| self.slot.no_room(&error))?;
+            at += count as u64;
+        }
+        self.state().loaded = true;
+        Ok(())
+    }
+
+    /// Cuts or extends, with the content loaded or not needed.
+    fn set_length(&self, length: u64, now: Duration) -> Result<(), Errno> {
+        self.state().begin_change(&self.slot)?;
+        let cut = block_in_place(|| self.slot.file().set_len(length));
+        let mut state = self.state();
+        if cut.is_ok() {
+            (state.length, state.loaded) = (length, true);
+        }
+        state.end_change(now);
+        cut.map_err(|error| self.slot.no_room(&error))
+    }
+}
+
+impl Core {
+    /// Brings the content of a draft here.
+    pub(super) async fn load_draft(&self, node: u64, draft: &Arc<Draft>) -> Result<(), Errno> {
+        let mut work = draft.work.lock().await;
+        if draft.state().unsettled {
+            self.settle(node, draft, &mut work).await?;
+        }
+        draft.load_locked(&work).await
+    }
+
+    /// Cuts or extends a file.
+    pub(super) async fn set_length(
+        &self,
+        node: u64,
+        draft: &Arc<Draft>,
+        length: u64,
+    ) -> Result<(), Errno> {
+        let mut work = draft.work.lock().await;
+        if draft.state().unsettled {
+            self.settle(node, draft, &mut work).await?;
+        }
+        if length > 0 {
+            draft.load_locked(&work).await?;
+        }
+        draft.set_length(length, self.now())
+    }
+}
+
+fn record(caller: Caller, place: Place, stage: Stage, operation: OperationId) -> Record {
+    let Place { node, parent, name, inode, attr } = place;
+    Record {
+        node,
+        parent,
+        name,
+        caller: caller.uid,
+        inode,
+        stage,
+        begun: false,
+        beside: None,
+        next: None,
+        base: None,
+        dirty: false,
+        unlinked: false,
+        opens: 0,
+        mode: attr.mode,
+        uid: attr.uid,
+        gid: attr.gid,
+        wanted: Wanted::default(),
+        operation,
+    }
+}
+
+/// Says loudly that the folder of drafts is full, or fails otherwise.
+fn no_room(staging: &Staging, error: &std::io::Error) -> Errno {
+    let folder = staging.folder().display();
+    tracing::error!(%folder, %error, "what is written to the mount cannot be kept in its staging folder");
+    Errno::of_io(error)
+}
+
+impl State {
+    fn new(record: Record, length: u64) -> Self {
+        State {
+            record,
+            saved: false,
+            length,
+            loaded: true,
+            changed: 0,
+            committed: 0,
+            writing: 0,
+            modified: None,
+            users: 0,
+            inherited: false,
+            unsettled: false,
+            used: Duration::ZERO,
+        }
+    }
+
+    fn is_used(&self) -> bool {
+        self.record.opens > 0 || self.users > 0
+    }
+
+    /// Whether there is something that no version has.
+    fn is_pending(&self) -> bool {
+        self.changed != self.committed || self.writing > 0
+    }
+
+    fn save(&mut self, slot: &Slot) -> Result<(), Errno> {
+        slot.save(&self.record).map_err(|error| slot.no_room(&error))?;
+        self.saved = true;
+        Ok(())
+    }
+
+    /// Saves what only matters to who comes later, if there is anything for him. A failure was said
+    /// already, and must not fail what is done.
+    fn note(&mut self, slot: &Slot) {
+        if self.saved {
+            let _ = self.save(slot);
+        }
+    }
+
+    /// Before bytes change: who comes later must know that they may have.
+    fn begin_change(&mut self, slot: &Slot) -> Result<(), Errno> {
+        let record = &mut self.record;
+        if !record.dirty || record.base.is_some() || record.wanted.modified.is_some() {
+            record.dirty = true;
+            (record.base, record.wanted.modified) = (None, None);
+            self.save(slot)?;
+        }
+        self.writing += 1;
+        Ok(())
+    }
+
+    fn end_change(&mut self, now: Duration) {
+        self.writing -= 1;
+        self.changed += 1;
+        self.modified = Some(now);
+    }
+}
