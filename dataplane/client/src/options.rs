@@ -1,9 +1,7 @@
 //! Options of the operations. `None` always means "as configured"; [`Default`] is all of that.
 
 use crate::cluster::MasterState;
-use alluxio_types::{
-    BlockLocation, Mode, OperationId, ReadType, TtlAction, UnixMillis, WriteType,
-};
+use alluxio_types::{BlockLocation, Mode, OperationId, ReadType, TtlAction, UnixMillis, WriteType};
 use std::collections::BTreeMap;
 use std::time::Duration;
 

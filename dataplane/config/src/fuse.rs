@@ -19,7 +19,7 @@ keys! {
     UMOUNT_TIMEOUT = "alluxio.fuse.umount.timeout", Kind::time(0), default: Some("10s"),
         roles: Roles::CLIENT;
     /// Folder of files that are being written through a mount, until they are closed: it needs room for
-    /// all of them.
+    /// all of them. What a process that was killed has left there, the next one goes on with.
     STAGING = "alluxio.fuse.staging.dir", Kind::Text, default: Some("${alluxio.work.dir}/fuse"),
         roles: Roles::CLIENT;
     /// Whether the kernel may read blocks of a worker on this machine past us (Linux 6.9).

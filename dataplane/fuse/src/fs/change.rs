@@ -139,7 +139,7 @@ impl Core {
 
     async fn set_attr(&self, caller: Caller, set: SetAttr) -> Result<Vec<u8>, Errno> {
         if let Some(size) = set.size {
-            self.truncate(caller, size).await?;
+            self.truncate(caller, size, set.handle.is_none()).await?;
         }
         let millis = |time: SetTime| {
             let at = match time {
@@ -172,10 +172,13 @@ impl Core {
         Ok(attr_reply(&self.get_attr(caller).await?, self.settings.attr_valid))
     }
 
-    /// Cuts or extends a file, open or not.
-    async fn truncate(&self, caller: Caller, size: u64) -> Result<(), Errno> {
+    /// Cuts or extends a file, open or not. By its name, that is a change of its own.
+    async fn truncate(&self, caller: Caller, size: u64, by_name: bool) -> Result<(), Errno> {
         let draft = self.draft(caller).await?;
-        let cut = self.set_length(caller.node, &draft, size).await;
+        let mut cut = self.set_length(caller.node, &draft, size).await;
+        if by_name && cut.is_ok() {
+            cut = self.commit(caller.node, &draft).await;
+        }
         self.leave_draft(caller.node, &draft).await;
         cut
     }

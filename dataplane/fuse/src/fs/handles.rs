@@ -1,8 +1,8 @@
 //! Open files and listings. A handle is a convenience: one that is not here, because it was given out by a
 //! server before us, is made anew from its node.
 
-use super::list::Listing;
 use super::draft::Draft;
+use super::list::Listing;
 use alluxio_client::FileReader;
 use std::collections::HashMap;
 use std::sync::Arc;

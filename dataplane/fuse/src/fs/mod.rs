@@ -121,7 +121,7 @@ impl AlluxioFs {
         settings: Settings,
     ) -> Result<Self, StartError> {
         let own = Client::connect(config.clone(), host.clone())?;
-        let (staging, found) = Staging::open(&settings.staging)?;
+        let (staging, left) = Staging::open(&settings.staging)?;
         let fs = AlluxioFs {
             core: Arc::new(Core {
                 own,
@@ -143,7 +143,7 @@ impl AlluxioFs {
                 settings,
             }),
         };
-        fs.core.take_up(found);
+        fs.core.take_up(left);
         fs.core.runtime.spawn(Core::look_after_drafts(Arc::downgrade(&fs.core)));
         Ok(fs)
     }

@@ -66,6 +66,8 @@ pub(crate) struct Nodes {
     nodes: HashMap<u64, Node>,
     by_name: HashMap<u64, HashMap<String, u64>>,
     by_inode: HashMap<InodeId, u64>,
+    /// Numbers that lead elsewhere since a process before us has replaced the bytes.
+    rebound: HashMap<u64, InodeId>,
 }
 
 /// Where a node is, as far as memory tells.
@@ -172,6 +174,35 @@ impl Nodes {
         number
     }
 
+    /// Takes note of an inode that the kernel knows by a number from before our time; `false` when it has
+    /// got another one since.
+    pub(crate) fn learn_as(
+        &mut self,
+        number: u64,
+        (parent, name): (u64, &str),
+        inode: InodeId,
+        attr: Attr,
+    ) -> bool {
+        if self.by_inode.get(&inode).is_none_or(|known| *known == number) {
+            self.by_inode.insert(inode, number);
+            self.nodes.entry(number).or_insert_with(|| Node {
+                parent,
+                name: name.to_owned(),
+                inode,
+                attr,
+                lookups: 1,
+                way: Way::Closed,
+                draft: None,
+                unlinked: false,
+                hidden: None,
+                superseded: false,
+            });
+            self.by_name.entry(parent).or_default().insert(name.to_owned(), number);
+            return true;
+        }
+        false
+    }
+
     fn free_number(&self, inode: InodeId) -> u64 {
         let first = node_of(inode);
         (0..u64::from(u16::MAX >> 1))
@@ -208,6 +239,11 @@ impl Nodes {
             self.by_inode.remove(&old);
         }
         self.by_inode.insert(inode, number);
+    }
+
+    /// What a process before us has replaced.
+    pub(crate) fn know_rebound(&mut self, nodes: HashMap<u64, InodeId>) {
+        self.rebound = nodes;
     }
 
     /// Attributes of a node have changed: they are shown for as long as it is being written.
@@ -277,10 +313,12 @@ impl Nodes {
 
     /// A node has another name; what had that is gone.
     pub(crate) fn rename(&mut self, from: (u64, &str), to: (u64, &str)) {
-        let Some(number) = self.child(from.0, from.1) else { return };
-        if self.child(to.0, to.1).is_some_and(|there| there != number) {
+        // One from before our time may not be known here; what had its new name is gone all the same.
+        let moved = self.child(from.0, from.1);
+        if self.child(to.0, to.1).is_some_and(|there| Some(there) != moved) {
             self.unlink(to.0, to.1, None);
         }
+        let Some(number) = moved else { return };
         self.detach(number);
         self.by_name.entry(to.0).or_default().insert(to.1.to_owned(), number);
         if let Some(node) = self.nodes.get_mut(&number) {
@@ -298,7 +336,8 @@ impl Nodes {
         while at != ROOT_NODE {
             let Some(known) = self.nodes.get(&at) else {
                 names.reverse();
-                return Place::Unknown(inode_of(at), names);
+                let inode = self.rebound.get(&at).copied();
+                return Place::Unknown(inode.unwrap_or_else(|| inode_of(at)), names);
             };
             if known.unlinked {
                 match &known.hidden {

@@ -122,8 +122,8 @@ impl Core {
         let attr = self.attr(status);
         let name = path.name().to_owned();
         // The kernel knows it, by how many lookups is not known.
-        let learned = self.nodes().learn(parent, &name, status.id, attr, 1);
-        if learned != number {
+        let learned = self.nodes().learn_as(number, (parent, &name), status.id, attr);
+        if !learned {
             return Err(Errno::STALE);
         }
         Ok(Place { node: number, parent, name, inode: status.id, attr })

@@ -39,7 +39,7 @@ const RENAME2: u32 = 45;
 pub(crate) type Answer = Result<Vec<u8>, i32>;
 
 /// A process that serves the mount.
-struct Server {
+pub(crate) struct Server {
     runtime: Runtime,
     session: Session,
     socket: OwnedFd,
@@ -81,15 +81,30 @@ fn negotiated() -> Negotiated {
     }
 }
 
+impl Server {
+    /// It is gone, with all that it has not told the kernel.
+    pub(crate) fn kill(self) {
+        rustix::net::shutdown(&self.socket, Shutdown::Both).unwrap();
+        self.runtime.shutdown_timeout(PATIENCE);
+        self.session.wait();
+    }
+}
+
 fn serve(cluster: &LocalCluster, staging: &Path) -> (Server, OwnedFd) {
+    serve_on(cluster, staging, negotiated())
+}
+
+/// A server, and the other end of what is its device.
+pub(crate) fn serve_on(
+    cluster: &LocalCluster,
+    staging: &Path,
+    negotiated: Negotiated,
+) -> (Server, OwnedFd) {
     let (ours, theirs) = pair();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let socket = theirs.as_fd().try_clone_to_owned().unwrap();
-    let connection = Connection::adopt(theirs, Vec::new(), negotiated()).unwrap();
+    let connection = Connection::adopt(theirs, Vec::new(), negotiated).unwrap();
     let settings = Settings {
         root: AlluxioPath::root(),
         attr_valid: Duration::from_secs(1),
@@ -141,9 +156,7 @@ impl World {
     /// The process is gone, with all that it had not told the kernel.
     pub(crate) fn kill(&mut self) {
         let Some(server) = self.server.take() else { return };
-        rustix::net::shutdown(&server.socket, Shutdown::Both).unwrap();
-        server.runtime.shutdown_timeout(PATIENCE);
-        server.session.wait();
+        server.kill();
         // What it had said before counts.
         while self.hear(Duration::ZERO) {}
     }

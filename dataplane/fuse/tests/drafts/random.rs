@@ -174,8 +174,7 @@ fn number(name: &str) -> Option<u64> {
 fn random_steps_do_what_files_do_however_often_the_process_is_killed() {
     let seed = number("FUSE_DRAFTS_SEED").unwrap_or(0x5eed);
     let world = World::new(&[]);
-    let mut model =
-        Model { world, dice: Dice(seed | 1), files: BTreeMap::new(), done: Vec::new() };
+    let mut model = Model { world, dice: Dice(seed | 1), files: BTreeMap::new(), done: Vec::new() };
     for _ in 0..number("FUSE_DRAFTS_STEPS").unwrap_or(STEPS) {
         model.step();
     }
@@ -188,6 +187,9 @@ fn random_steps_do_what_files_do_however_often_the_process_is_killed() {
     for name in model.files.keys() {
         model.check(name);
     }
+    let aside = std::fs::read_dir(model.world.staging()).unwrap();
+    let aside = aside.map(|name| name.unwrap().file_name().into_string().unwrap());
+    assert_eq!(aside.filter(|name| name.starts_with("kept")).count(), 0, "{:?}", model.done);
     // Nothing stays beside them.
     let count = model.files.len();
     model.world.until("hidden files stay", |world| world.names().len() == count);

@@ -22,6 +22,7 @@ impl Guard {
     }
 
     /// Takes the mount away as a user would.
+    #[allow(dead_code, reason = "this file is part of two programs of tests")]
     pub(crate) fn unmount(&self) {
         mount::unmount(&self.path, Unmount::Lazy).unwrap();
     }

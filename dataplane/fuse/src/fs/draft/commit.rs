@@ -71,8 +71,7 @@ impl Draft {
         let mut at = 0;
         while at < length {
             let count = usize::try_from(length - at).unwrap_or(COPY_BYTES).min(COPY_BYTES);
-            let read =
-                block_in_place(|| self.slot.file().read_exact_at(&mut buffer[..count], at));
+            let read = block_in_place(|| self.slot.file().read_exact_at(&mut buffer[..count], at));
             read.map_err(|error| Errno::of_io(&error))?;
             let written = writer.write(&buffer[..count]).await;
             written.map_err(|error| failed("write", &error))?;
@@ -116,20 +115,24 @@ impl Core {
             }
             _ => self.replace(node, draft, &taken).await?,
         };
-        self.nodes().rebind(node, status.id);
+        self.rebind(node, status.id);
         if let Some(at) = draft.committed(taken.changed, Some(status.id)) {
             self.set_modified(taken.caller, node, at).await;
         }
         Ok(())
     }
 
+    /// This mount has replaced the bytes of a node. Noted before anybody is told.
+    pub(super) fn rebind(&self, number: u64, inode: InodeId) {
+        let mut nodes = self.nodes();
+        if nodes.get(number).is_some_and(|node| node.inode != inode) {
+            self.staging.note_rebound(number, inode);
+        }
+        nodes.rebind(number, inode);
+    }
+
     /// Writes a file beside the one that there is, and puts it in its place.
-    async fn replace(
-        &self,
-        node: u64,
-        draft: &Draft,
-        taken: &Taken,
-    ) -> Result<FileStatus, Errno> {
+    async fn replace(&self, node: u64, draft: &Draft, taken: &Taken) -> Result<FileStatus, Errno> {
         let path = self.path(node).await?;
         let client = self.client(Caller { uid: taken.caller, node, resent: false })?;
         let there = self.own.get_status(&path, &GetStatusOptions::default()).await.ok();

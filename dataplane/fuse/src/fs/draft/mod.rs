@@ -13,6 +13,7 @@
 //! Reading order: [`record`], [`staging`], this, [`commit`], [`recover`].
 
 mod commit;
+mod rebound;
 mod record;
 mod recover;
 mod staging;
@@ -21,7 +22,6 @@ pub(super) use recover::{Inherited, Start};
 pub(crate) use staging::Staging;
 pub use staging::StagingError;
 
-use super::nodes::node_of;
 use super::{Caller, Core, failed};
 use crate::abi::{Attr, SetAttr};
 use crate::errno::Errno;
@@ -131,17 +131,14 @@ impl Draft {
         self.state().users -= 1;
     }
 
-    /// The user has got a handle.
+    /// The user has got a handle. Who comes later must know, for the number of a node that was written
+    /// before does not lead to its file any more.
     pub(super) fn opened(&self) {
         let mut state = self.state();
         state.users -= 1;
         state.record.opens += 1;
-        if state.record.node == node_of(state.record.inode) {
-            state.note(&self.slot);
-        } else {
-            // Who comes later does not find the file by the number of its node.
-            let _ = state.save(&self.slot);
-        }
+        // A failure was said already.
+        let _ = state.save(&self.slot);
     }
 
     /// The same for who has made the file: his handle is counted already.

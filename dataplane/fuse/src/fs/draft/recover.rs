@@ -6,7 +6,7 @@
 //! nobody uses it for long, and one without a name stays until the kernel forgets its node.
 
 use super::record::{Record, Stage, Wanted};
-use super::staging::Slot;
+use super::staging::{Left, Slot};
 use super::{Draft, State, Work};
 use crate::abi::{Attr, Entry, Opened, open_flag};
 use crate::errno::Errno;
@@ -32,6 +32,8 @@ const IDLE_CLOSED: Duration = Duration::from_secs(2);
 const IDLE_OPEN: Duration = Duration::from_secs(60);
 /// After so long without a request for its name, a file that was being created is given up.
 const IDLE_CREATING: Duration = Duration::from_secs(10);
+/// How often it is looked anew when a last word of the dead process arrives meanwhile: it had one to say.
+const SETTLE_MAX: u32 = 3;
 /// Longest pause between two attempts to commit.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
@@ -95,10 +97,11 @@ impl Draft {
 
 impl Core {
     /// Takes up the drafts of the process before us. Asks nobody, so that it takes no time.
-    pub(in crate::fs) fn take_up(&self, found: Vec<(Slot, Record)>) {
+    pub(in crate::fs) fn take_up(&self, left: Left) {
+        self.nodes().know_rebound(left.nodes);
         let now = self.host.clock.monotonic();
         let mut kept = self.inherited.state();
-        for (slot, record) in found {
+        for (slot, record) in left.drafts {
             if record.stage == Stage::Creating {
                 kept.creating.push((slot, record));
                 continue;
@@ -203,6 +206,21 @@ impl Core {
         draft: &Arc<Draft>,
         work: &mut Work,
     ) -> Result<(), Errno> {
+        for _ in 0..SETTLE_MAX {
+            match self.settle_once(node, draft, work).await {
+                Err(Errno::AGAIN) => {}
+                other => return other,
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
+    async fn settle_once(
+        &self,
+        node: u64,
+        draft: &Arc<Draft>,
+        work: &mut Work,
+    ) -> Result<(), Errno> {
         let record = draft.state().record.clone();
         if !record.unlinked {
             let old = self.where_is(record.inode).await?;
@@ -266,7 +284,7 @@ impl Core {
                     let to = self.path(node).await?;
                     self.rename_over(&self.own, &path, &to).await?;
                 }
-                self.nodes().rebind(node, next);
+                self.rebind(node, next);
                 draft.note(|record| {
                     (record.inode, record.stage) = (next, Stage::Complete);
                     (record.beside, record.next, record.begun) = (None, None, false);
@@ -274,12 +292,19 @@ impl Core {
             }
             (Some(_), Some(path), _) if is_beside(&path) => {
                 // Half of a version that nobody has seen; it is written anew.
-                let gone = self.own.delete(&path, &DeleteOptions::default()).await;
-                gone.map_err(|error| failed("remove half of a version", &error))?;
+                match self.own.delete(&path, &DeleteOptions::default()).await {
+                    Ok(_) => {}
+                    // The last word of the dead process came late, and has put it in its place.
+                    Err(error) if error.code() == Code::NotFound => return Err(Errno::AGAIN),
+                    Err(error) => return Err(failed("remove half of a version", &error)),
+                }
                 draft.note(|record| (record.beside, record.next) = (None, None))?;
             }
             (None, None, _) if record.stage != Stage::Lost => {
-                tracing::warn!(name = record.name, "a file that was being written was removed meanwhile");
+                tracing::warn!(
+                    name = record.name,
+                    "a file that was being written was removed meanwhile"
+                );
                 let mut nodes = self.nodes();
                 nodes.vanish(node);
                 drop(nodes);
@@ -351,6 +376,10 @@ impl Core {
                 self.forget_care(&care);
             }
             Ok(()) => {}
+            // Nothing is given up before it is known what it is.
+            Err(errno) if care.draft.state().unsettled => {
+                tracing::debug!(node = care.node, %errno, "not known yet what became of a file");
+            }
             Err(errno) => self.care_later(&care, errno, now),
         }
     }
@@ -363,8 +392,15 @@ impl Core {
     fn care_later(&self, care: &Care, errno: Errno, now: Duration) {
         let hopeless = matches!(
             errno,
-            Errno::ACCES | Errno::PERM | Errno::ROFS | Errno::NOTDIR | Errno::ISDIR | Errno::STALE
-                | Errno::NOENT | Errno::INVAL | Errno::NAMETOOLONG
+            Errno::ACCES
+                | Errno::PERM
+                | Errno::ROFS
+                | Errno::NOTDIR
+                | Errno::ISDIR
+                | Errno::STALE
+                | Errno::NOENT
+                | Errno::INVAL
+                | Errno::NAMETOOLONG
         );
         if hopeless {
             let record = care.draft.state().record.clone();

@@ -4,9 +4,12 @@
 //! written into the page cache survives the process, and what a program has synced is in the cluster.
 //! Files of slots that are free are kept for the next drafts, so that a small file costs no creation.
 
-use crate::errno::Errno;
+use super::rebound::Rebound;
 use super::record::{Found, Record, SLOT_BYTES, VERSION_BYTES, decode, encode};
+use crate::errno::Errno;
+use alluxio_types::InodeId;
 use rustix::fs::{FlockOperation, flock};
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -48,6 +51,7 @@ pub(crate) struct Staging {
     /// How many processes have used the folder before.
     generation: u64,
     slots: Mutex<Slots>,
+    rebound: Rebound,
     /// Held for as long as this process lives.
     _lock: File,
 }
@@ -60,6 +64,13 @@ struct Slots {
     spare: Vec<(u32, u64, File)>,
     /// All from here on are free.
     next: u32,
+}
+
+/// What a process before us has left.
+pub(in crate::fs) struct Left {
+    pub(super) drafts: Vec<(Slot, Record)>,
+    /// Nodes that lead to other inodes than their numbers say.
+    pub(in crate::fs) nodes: HashMap<u64, InodeId>,
 }
 
 /// A slot in use: a record and a file.
@@ -76,7 +87,7 @@ pub(in crate::fs) struct Slot {
 impl Staging {
     /// Opens the folder for this process alone, and hands out the drafts that are in it. When another
     /// process has it, one beside it is taken: `FOLDER/1` and so on.
-    pub(in crate::fs) fn open(folder: &Path) -> Result<(Arc<Self>, Vec<(Slot, Record)>), StagingError> {
+    pub(in crate::fs) fn open(folder: &Path) -> Result<(Arc<Self>, Left), StagingError> {
         let mut at = folder.to_owned();
         for turn in 1..FOLDERS_MAX {
             let failed = |source| StagingError { folder: at.clone(), source };
@@ -91,7 +102,8 @@ impl Staging {
         Err(StagingError { folder: folder.to_owned(), source })
     }
 
-    fn open_locked(folder: PathBuf, lock: File) -> io::Result<(Arc<Self>, Vec<(Slot, Record)>)> {
+    fn open_locked(folder: PathBuf, lock: File) -> io::Result<(Arc<Self>, Left)> {
+        let (rebound, nodes) = Rebound::open(&folder.join("rebound"))?;
         let records = open(&folder.join("records"))?;
         let generation = next_generation(&records)?;
         let staging = Arc::new(Staging {
@@ -99,10 +111,18 @@ impl Staging {
             records,
             generation,
             slots: Mutex::default(),
+            rebound,
             _lock: lock,
         });
-        let found = staging.recover()?;
-        Ok((staging, found))
+        let drafts = staging.recover()?;
+        Ok((staging, Left { drafts, nodes }))
+    }
+
+    /// A node leads to another inode than its number says.
+    pub(in crate::fs) fn note_rebound(&self, node: u64, inode: InodeId) {
+        if let Err(error) = self.rebound.note(node, inode) {
+            super::no_room(self, &error);
+        }
     }
 
     /// Different for each process that uses the folder, and growing.
@@ -362,7 +382,7 @@ fn next_generation(records: &File) -> io::Result<u64> {
 mod tests {
     use super::super::record::{Stage, Wanted};
     use super::*;
-    use alluxio_types::{InodeId, OperationId};
+    use alluxio_types::OperationId;
 
     fn record(name: &str) -> Record {
         Record {
@@ -387,15 +407,15 @@ mod tests {
         }
     }
 
-    fn names(drafts: &[(Slot, Record)]) -> Vec<String> {
-        drafts.iter().map(|(_, record)| record.name.clone()).collect()
+    fn names(left: &Left) -> Vec<String> {
+        left.drafts.iter().map(|(_, record)| record.name.clone()).collect()
     }
 
     #[test]
     fn who_comes_later_finds_what_was_saved_and_not_discarded() {
         let dir = tempfile::tempdir().unwrap();
         let (staging, none) = Staging::open(dir.path()).unwrap();
-        assert!(none.is_empty());
+        assert!(none.drafts.is_empty());
         let (kept, done, silent) =
             (staging.take().unwrap(), staging.take().unwrap(), staging.take().unwrap());
         kept.file().write_all_at(b"bytes", 0).unwrap();
@@ -406,20 +426,20 @@ mod tests {
         silent.file().write_all_at(b"nobody was told", 0).unwrap();
         let first = staging.generation();
         drop((kept, done, silent, staging));
-        let (staging, drafts) = Staging::open(dir.path()).unwrap();
-        assert_eq!(names(&drafts), ["kept"]);
+        let (staging, left) = Staging::open(dir.path()).unwrap();
+        assert_eq!(names(&left), ["kept"]);
         assert!(staging.generation() > first);
         let mut bytes = [0; 5];
-        drafts[0].0.file().read_exact_at(&mut bytes, 0).unwrap();
+        left.drafts[0].0.file().read_exact_at(&mut bytes, 0).unwrap();
         assert_eq!(&bytes, b"bytes");
         // Free slots are used again, and a newer version of a slot wins.
         let again = staging.take().unwrap();
         assert_eq!(again.file().metadata().unwrap().len(), 0);
         again.save(&record("again")).unwrap();
-        drafts[0].0.discard();
-        drop((again, drafts, staging));
-        let (_, drafts) = Staging::open(dir.path()).unwrap();
-        assert_eq!(names(&drafts), ["again"]);
+        left.drafts[0].0.discard();
+        drop((again, left, staging));
+        let (_, left) = Staging::open(dir.path()).unwrap();
+        assert_eq!(names(&left), ["again"]);
     }
 
     #[test]
@@ -434,14 +454,13 @@ mod tests {
         drop((slot, sound, staging));
         let records = open(&dir.path().join("records")).unwrap();
         records.write_all_at(&[0xff; 30], slot_at(number) + VERSION_BYTES as u64 + 20).unwrap();
-        let (staging, drafts) = Staging::open(dir.path()).unwrap();
-        assert_eq!(names(&drafts), ["sound"]);
+        let (staging, left) = Staging::open(dir.path()).unwrap();
+        assert_eq!(names(&left), ["sound"]);
         let kept = std::fs::read_dir(dir.path()).unwrap().map(|name| name.unwrap().path());
-        let kept: Vec<_> =
-            kept.filter(|path| path.to_string_lossy().contains("kept-")).collect();
+        let kept: Vec<_> = kept.filter(|path| path.to_string_lossy().contains("kept-")).collect();
         assert_eq!(std::fs::read(&kept[0]).unwrap(), b"precious");
         assert_eq!(kept.len(), 1);
-        drop((staging, drafts));
+        drop((staging, left));
         std::fs::write(dir.path().join("records"), "something else altogether").unwrap();
         let refused = Staging::open(dir.path()).err().unwrap().to_string();
         assert!(refused.contains("of another version"), "{refused}");
