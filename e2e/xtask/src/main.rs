@@ -5,6 +5,7 @@
 mod demo;
 mod fuzz;
 mod lint;
+mod python;
 mod run;
 mod servers;
 mod sim;
@@ -20,6 +21,8 @@ usage: cargo xtask COMMAND
   test [--install-only] [ARGS]  install what the tests need, then run all of them
                                 (ARGS go to `cargo test`: `-p alluxio-ufs`, a test's name, …);
                                 PROPTEST_RNG_SEED=N repeats the property tests of another run
+  python [ARGS]                 build the wheel of the Python package and run its tests
+                                (ARGS go to pytest: `-k fork`, …)
   demo [--exit]                 build everything and show it: a cluster on this machine, read cold and
                                 warm beside the machine's limits, killed and restarted
   lint                          formatting, clippy with -D warnings
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     };
     let done = match command {
         "test" => test::test(rest),
+        "python" => python::python(rest),
         "demo" => demo::demo(rest),
         "lint" => lint::lint(),
         "tidy" => tidy::tidy(),

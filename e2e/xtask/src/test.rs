@@ -11,6 +11,10 @@ const SEED: &str = "PROPTEST_RNG_SEED";
 /// Installs what the tests need, then runs them. With `--install-only` stops there.
 pub(crate) fn test(args: &[String]) -> Result<()> {
     servers::install()?;
+    let plain = args.iter().all(|arg| arg == "--install-only");
+    if plain {
+        crate::python::install()?;
+    }
     if args.iter().any(|arg| arg == "--install-only") {
         say("all servers that the tests need are installed");
         return Ok(());
@@ -27,10 +31,11 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
     let replay = replay.trim_end();
     say(&format!("property tests draw from seed {seed}; the same again: {replay}"));
     run(command.args(args)).with_context(|| format!("to run the same again: {replay}"))?;
-    match args.is_empty() {
-        true => crate::sim::find_planted(),
-        false => Ok(()),
+    if !plain {
+        return Ok(());
     }
+    crate::python::python(&[])?;
+    crate::sim::find_planted()
 }
 
 /// The seed that was asked for, else one from the commit: every run of one commit does the same, and
