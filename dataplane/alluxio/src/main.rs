@@ -18,6 +18,11 @@ fn main() -> ExitCode {
     {
         return alluxio_fuse::command::run(rest, environment);
     }
+    if let Some(("fuse-keeper", rest)) =
+        arguments.split_first().map(|(name, rest)| (name.as_str(), rest))
+    {
+        return alluxio_fuse::keeper::command::run(rest);
+    }
     match command::parse(&arguments, environment.clone()) {
         Ok(Some((command, invocation))) => ended(run(command, &invocation)),
         Ok(None) => command_line(arguments, environment),
@@ -44,8 +49,10 @@ fn command_line(arguments: Vec<String>, environment: BTreeMap<String, String>) -
         Err(error) => return ended(Err(error.into())),
     };
     let bench = ("bench", "Measure this build beside the limits of this machine");
-    let fuse = ("fuse", "Mount the namespace as a file system: alluxio fuse mount|unmount|stat");
-    let others = command::SUMMARIES.iter().chain([&bench, &fuse]);
+    let fuse =
+        ("fuse", "Mount the namespace as a file system: alluxio fuse mount|unmount|stat|agent");
+    let keeper = ("fuse-keeper", "Hold mounts while the process that serves them is restarted");
+    let others = command::SUMMARIES.iter().chain([&bench, &fuse, &keeper]);
     let others = others.map(|(name, about)| clap::Command::new(*name).about(*about)).collect();
     let code = runtime.block_on(alluxio_cli::run(alluxio_cli::Invocation {
         arguments,

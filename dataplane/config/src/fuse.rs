@@ -25,6 +25,24 @@ keys! {
     /// Whether the kernel may read blocks of a worker on this machine past us (Linux 6.9).
     PASSTHROUGH = "alluxio.fuse.passthrough.enabled", Kind::Bool, default: Some("true"),
         roles: Roles::CLIENT;
+    /// Socket of the agent that serves all mounts of this machine. With it, `alluxio fuse mount` asks the
+    /// agent; without, each mount is a process of its own.
+    AGENT_SOCKET = "alluxio.fuse.agent.socket", Kind::Text, roles: Roles::CLIENT;
+    /// Folder of the agent's sessions: mount points, files that are being written, and what the next agent
+    /// has to know.
+    SESSIONS_DIR = "alluxio.fuse.sessions.dir", Kind::Text,
+        default: Some("${alluxio.work.dir}/fuse-sessions"), roles: Roles::CLIENT;
+    /// Sockets of keepers (`alluxio fuse-keeper`), which hold the agent's mounts while it is restarted.
+    KEEPER_SOCKETS = "alluxio.fuse.keeper.sockets", Kind::List, default: Some(""),
+        roles: Roles::CLIENT;
+    /// How long an agent that ends waits for answers that are under way; the next one answers the rest.
+    AGENT_DRAIN = "alluxio.fuse.agent.drain.time", Kind::time(0), default: Some("5s"),
+        roles: Roles::CLIENT;
+    /// Address that the agent's web server listens on.
+    WEB_BIND_HOST = "alluxio.fuse.web.bind.host", Kind::Text, default: Some("0.0.0.0"),
+        roles: Roles::CLIENT;
+    /// Port of the agent's web server: metrics and health.
+    WEB_PORT = "alluxio.fuse.web.port", Kind::Port, default: Some("49999"), roles: Roles::CLIENT;
 }
 
 /// How mounts are made and behave.
@@ -42,6 +60,18 @@ pub struct FuseConfig {
     pub staging: PathBuf,
     /// Whether blocks are passed through.
     pub passthrough: bool,
+    /// Socket of the agent.
+    pub agent_socket: Option<PathBuf>,
+    /// Folder of the agent's sessions.
+    pub sessions_dir: PathBuf,
+    /// Sockets of keepers.
+    pub keeper_sockets: Vec<PathBuf>,
+    /// How long an agent that ends waits for answers.
+    pub agent_drain: Duration,
+    /// Address of the agent's web server.
+    pub web_bind_host: String,
+    /// Port of the agent's web server; 0 = any free one.
+    pub web_port: u16,
 }
 
 pub(crate) fn section(r: &mut Reader<'_>) -> FuseConfig {
@@ -52,5 +82,11 @@ pub(crate) fn section(r: &mut Reader<'_>) -> FuseConfig {
         umount_timeout: r.duration(&UMOUNT_TIMEOUT),
         staging: r.path(&STAGING),
         passthrough: r.bool(&PASSTHROUGH),
+        agent_socket: r.set_text(&AGENT_SOCKET).filter(|path| !path.is_empty()).map(PathBuf::from),
+        sessions_dir: r.path(&SESSIONS_DIR),
+        keeper_sockets: r.list(&KEEPER_SOCKETS).into_iter().map(PathBuf::from).collect(),
+        agent_drain: r.duration(&AGENT_DRAIN),
+        web_bind_host: r.text(&WEB_BIND_HOST),
+        web_port: r.port(&WEB_PORT),
     }
 }

@@ -1,5 +1,7 @@
-//! The command line: `alluxio fuse mount|unmount|stat`.
+//! The command line: `alluxio fuse mount|unmount|stat|agent`.
 
+use crate::agent;
+use crate::agent::command::Remote;
 use crate::fs::{AlluxioFs, Settings};
 use crate::mount::{self, Unmount};
 use crate::options::MountOptions;
@@ -23,8 +25,6 @@ const LOG_VARIABLE: &str = "ALLUXIO_LOG";
 const READY: &str = "ready";
 /// How often a process that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// What the kernel reads ahead, in KiB: one request of the largest size.
-const READ_AHEAD_KB: &str = "1024";
 
 /// Show the namespace as a file system of this machine.
 #[derive(Debug, Parser)]
@@ -43,6 +43,10 @@ enum What {
     Unmount(UnmountArgs),
     /// Show what is mounted on this machine
     Stat,
+    /// Serve all mounts of this machine in one process that can be replaced while they are used
+    ///
+    /// Needs alluxio.fuse.agent.socket, and alluxio.fuse.keeper.sockets for mounts that outlive it.
+    Agent,
 }
 
 #[derive(Debug, Args)]
@@ -57,6 +61,9 @@ struct MountArgs {
     /// Stay here until it is unmounted, and log here
     #[arg(short, long)]
     foreground: bool,
+    /// In a process of its own, also where an agent runs
+    #[arg(long)]
+    no_agent: bool,
     /// Say on standard output when it can be used
     #[arg(long, hide = true)]
     report: bool,
@@ -106,10 +113,11 @@ pub fn run(arguments: &[String], environment: BTreeMap<String, String>) -> ExitC
     };
     let outcome = match fuse.what {
         What::Mount(args) if args.foreground => load().and_then(|config| serve(&args, config, log)),
-        What::Mount(args) => load().and_then(|config| detach(&args, &config, &overrides)),
+        What::Mount(args) => load().and_then(|config| mount(&args, &config, &overrides)),
         What::Unmount(args) if args.here => unmount_here(&args),
         What::Unmount(args) => load().and_then(|config| unmount(&args, &config)),
-        What::Stat => stat(),
+        What::Stat => stat(load),
+        What::Agent => load().and_then(|config| agent::command::serve(config, log.as_deref())),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -225,7 +233,9 @@ impl Serving {
         let mut wish = Wish { passthrough: self.fuse.passthrough, ..Wish::default() };
         wish.max_background = self.options.max_background.unwrap_or(wish.max_background);
         let mut connection = Connection::begin(mounted.device, &wish).map_err(words)?;
-        read_ahead(&mounted.path);
+        if let Some(row) = mount::row_of(&mounted.path) {
+            mount::read_ahead(&row.device);
+        }
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let threads = self.options.threads.unwrap_or(processors.clamp(2, 8));
         connection.add_clones(threads).map_err(words)?;
@@ -254,13 +264,17 @@ async fn wait_for_end(ended: &mut tokio::task::JoinHandle<()>) -> bool {
     }
 }
 
-/// Has the kernel read ahead as much as one request can carry. A wish: without it, reading is slower.
-fn read_ahead(path: &Path) {
-    let rows = mount::table().unwrap_or_default();
-    if let Some(row) = rows.iter().rev().find(|row| row.path == path) {
-        let file = format!("/sys/class/bdi/{}/read_ahead_kb", row.device);
-        if let Err(error) = std::fs::write(&file, READ_AHEAD_KB) {
-            tracing::debug!(file, %error, "the kernel reads ahead as it likes");
+/// Has the agent mount, if there is one; else a process of its own.
+fn mount(args: &MountArgs, config: &Config, overrides: &[(String, String)]) -> Outcome {
+    let fuse = config.fuse().map_err(words)?;
+    match Remote::find(&fuse)?.filter(|_| !args.no_agent) {
+        None => detach(args, config, overrides),
+        Some(agent) => {
+            let (path, point) = place(args, &fuse)?;
+            let set = overrides.iter().map(|(key, value)| format!("{key}={value}"));
+            let options: Vec<String> = args.options.iter().cloned().chain(set).collect();
+            say(&agent.mount(&path, &point, &options)?);
+            Ok(())
         }
     }
 }
@@ -323,11 +337,20 @@ fn unmount_here(args: &UnmountArgs) -> Outcome {
 fn unmount(args: &UnmountArgs, config: &Config) -> Outcome {
     let fuse = config.fuse().map_err(words)?;
     let path = mounted_at(args.mount_point.as_deref().unwrap_or(&fuse.mount_point))?;
+    let device = mount::row_of(&path).map(|row| row.device);
+    unmount_in_time(args, &path, &fuse)?;
+    match (Remote::find(&fuse)?, device) {
+        (Some(agent), Some(device)) => agent.release(&device, args.lazy || args.force),
+        _ => Ok(()),
+    }
+}
+
+fn unmount_in_time(args: &UnmountArgs, path: &Path, fuse: &FuseConfig) -> Outcome {
     let mut command = Command::new(std::env::current_exe().map_err(words)?);
     command.args(["fuse", "unmount", "--here"]);
     command.args(args.force.then_some("--force"));
     command.args(args.lazy.then_some("--lazy"));
-    let mut child = command.arg("--").arg(&path).stdin(Stdio::null()).spawn().map_err(words)?;
+    let mut child = command.arg("--").arg(path).stdin(Stdio::null()).spawn().map_err(words)?;
     let begun = Instant::now();
     loop {
         match child.try_wait().map_err(words)? {
@@ -343,7 +366,7 @@ fn unmount(args: &UnmountArgs, config: &Config) -> Outcome {
     }
 }
 
-fn stat() -> Outcome {
+fn stat(load: impl FnOnce() -> Result<Config, String>) -> Outcome {
     for row in mount::table().map_err(words)? {
         let waiting = row.device.split(':').nth(1).and_then(|minor| {
             let file = format!("/sys/fs/fuse/connections/{minor}/waiting");
@@ -351,6 +374,12 @@ fn stat() -> Outcome {
         });
         let waiting = waiting.map(|count| format!(" waiting={}", count.trim())).unwrap_or_default();
         say(&format!("{} on {} ({}){waiting}", row.source, row.path.display(), row.options));
+    }
+    // What is mounted is shown whatever the configuration says.
+    if let Ok(fuse) = load().and_then(|config| config.fuse().map_err(words))
+        && let Some(agent) = Remote::find(&fuse)?
+    {
+        agent.lines()?.iter().for_each(|line| say(line));
     }
     Ok(())
 }

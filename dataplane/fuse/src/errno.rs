@@ -92,6 +92,11 @@ impl Errno {
         Errno::of(error.code())
     }
 
+    /// Of a number that was kept; `None` for 0, which is none.
+    pub(crate) fn of_number(number: i32) -> Option<Errno> {
+        (number != 0).then_some(Errno(number))
+    }
+
     /// Of a system call of ours.
     pub fn of_io(error: &std::io::Error) -> Errno {
         Errno(error.raw_os_error().filter(|number| *number > 0).unwrap_or(libc::EIO))

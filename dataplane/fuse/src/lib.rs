@@ -14,10 +14,13 @@
 //! [`options`] and [`command`] (the command line).
 
 pub mod abi;
+pub mod agent;
 pub mod command;
 pub mod errno;
 pub mod filesystem;
 pub mod fs;
+pub mod keeper;
+pub mod lockfile;
 pub mod mount;
 pub mod null;
 pub mod options;

@@ -132,6 +132,14 @@ pub struct Mounted {
 /// **Errors**: see [`MountError`]; nothing is mounted then.
 pub fn mount(path: &Path, options: &Options) -> Result<Mounted, MountError> {
     let path = check_place(path, options.nonempty)?;
+    mount_over(path, options)
+}
+
+/// Mounts at an absolute path without links, over whatever is there; the path is not looked at, for what is
+/// there may be a mount whose server is gone.
+///
+/// **Errors**: as [`mount`], without those of a place.
+pub(crate) fn mount_over(path: PathBuf, options: &Options) -> Result<Mounted, MountError> {
     let device = sys::open_device().map_err(|source| MountError::NoDevice { source })?;
     let words = words(options, &device)?;
     let mut flags = MountFlags::NOSUID | MountFlags::NODEV;
@@ -172,7 +180,9 @@ fn words(options: &Options, device: &OwnedFd) -> Result<CString, MountError> {
 }
 
 /// The path, absolute and without links, if it can be mounted on.
-fn check_place(path: &Path, nonempty: bool) -> Result<PathBuf, MountError> {
+///
+/// **Errors**: `NoMountPoint`, `Dead`, `NotADirectory`, `NotEmpty`.
+pub(crate) fn check_place(path: &Path, nonempty: bool) -> Result<PathBuf, MountError> {
     let no_place = |source: io::Error| match source.raw_os_error() {
         Some(libc::ENOTCONN) => MountError::Dead { path: path.to_owned() },
         _ => MountError::NoMountPoint { path: path.to_owned(), source },
@@ -186,6 +196,17 @@ fn check_place(path: &Path, nonempty: bool) -> Result<PathBuf, MountError> {
         return Err(MountError::NotEmpty { path });
     }
     Ok(path)
+}
+
+/// Shows what is mounted at one place at another one too.
+///
+/// **Errors**: `NotPermitted`, `Refused`.
+pub(crate) fn bind(from: &Path, to: &Path) -> Result<(), MountError> {
+    match rustix::mount::mount_bind(from, to) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::PERM | rustix::io::Errno::ACCESS) => Err(MountError::NotPermitted),
+        Err(source) => Err(MountError::Refused { path: to.to_owned(), source: source.into() }),
+    }
 }
 
 /// A mount of ours, as the kernel's table shows it.
@@ -207,6 +228,22 @@ pub struct TableRow {
 pub fn table() -> io::Result<Vec<TableRow>> {
     let text = std::fs::read_to_string("/proc/self/mountinfo")?;
     Ok(text.lines().filter_map(row).collect())
+}
+
+/// The row of a path: of several mounts over each other, the one that is seen.
+pub(crate) fn row_of(path: &Path) -> Option<TableRow> {
+    table().unwrap_or_default().into_iter().rev().find(|row| row.path == path)
+}
+
+/// What the kernel reads ahead, in KiB: one request of the largest size.
+const READ_AHEAD_KB: &str = "1024";
+
+/// Has the kernel read ahead as much as one request can carry. A wish: without it, reading is slower.
+pub(crate) fn read_ahead(device: &str) {
+    let file = format!("/sys/class/bdi/{device}/read_ahead_kb");
+    if let Err(error) = std::fs::write(&file, READ_AHEAD_KB) {
+        tracing::debug!(file, %error, "the kernel reads ahead as it likes");
+    }
 }
 
 /// **Source**: proc_pid_mountinfo(5).

@@ -1,12 +1,14 @@
-//! What the kernel does with the descriptor of a connection besides reading and writing. The only
-//! module of this crate where `unsafe` is allowed.
+//! What the kernel does with the descriptor of a connection besides reading and writing, and how a thread that
+//! reads is woken. The only module of this crate where `unsafe` is allowed.
 //!
-//! **Source**: `include/uapi/linux/fuse.h`, `FUSE_DEV_IOC_*`.
+//! **Source**: `include/uapi/linux/fuse.h`, `FUSE_DEV_IOC_*`; sigaction(2), pthread_kill(3).
 #![expect(unsafe_code, reason = "no safe wrapper offers these calls of the device")]
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::thread::JoinHandleExt;
+use std::thread::JoinHandle;
 
 /// `_IOR(229, 0, u32)`.
 const IOC_CLONE: libc::c_ulong = 0x8004_e500;
@@ -53,4 +55,27 @@ pub(crate) fn backing_close(main: BorrowedFd<'_>, id: u32) -> io::Result<()> {
     // SAFETY: the call reads one `u32` behind the pointer, which lives through the call.
     let outcome = unsafe { libc::ioctl(main.as_raw_fd(), IOC_BACKING_CLOSE, &raw const id) };
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Ends calls that wait. Ignored by a process that has no handler, so that it can do no harm.
+const WAKE: libc::c_int = libc::SIGURG;
+
+extern "C" fn nothing(_signal: libc::c_int) {}
+
+/// From now on [`wake`] ends what a thread waits for in the kernel, with `EINTR`. For the whole process;
+/// may be called again.
+pub(crate) fn can_be_woken() -> io::Result<()> {
+    // SAFETY: all bytes zero is a valid `sigaction`: no flags (so no SA_RESTART), an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // SAFETY: the action lives through the call; its handler does nothing, which is allowed at any moment.
+    let outcome = unsafe { libc::sigaction(WAKE, &raw const action, std::ptr::null_mut()) };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Ends a call that the thread waits in now, if it does.
+pub(crate) fn wake(thread: &JoinHandle<()>) {
+    // SAFETY: the thread is not joined while its handle is borrowed, so its id is valid; the signal has a
+    // handler that does nothing, or is ignored.
+    let _ = unsafe { libc::pthread_kill(thread.as_pthread_t(), WAKE) };
 }

@@ -22,14 +22,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `alluxio <role>` with that configuration folder and waits until it says that it is ready.
+    /// Starts `alluxio <role>` (one word or several) with that configuration folder and waits until it says that it is ready.
     /// Its log is appended to `log`.
     ///
     /// **Errors**: that it ended, with the end of its log; that it took too long.
     pub fn start(binary: &Path, role: &str, conf_dir: &Path, log: &Path) -> anyhow::Result<Self> {
         let out = File::options().create(true).append(true).open(log)?;
         let mut command = bare_command(binary, conf_dir);
-        command.arg(role).stdin(Stdio::null());
+        command.args(role.split(' ')).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(out.try_clone()?);
         let mut child = command.spawn().with_context(|| format!("{}", binary.display()))?;
         let stdout = child.stdout.take().context("standard output is piped")?;

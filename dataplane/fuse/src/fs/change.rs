@@ -2,6 +2,7 @@
 
 use super::list::HIDDEN_PREFIX;
 use super::nodes::Way;
+use super::replay::Again;
 use super::write::mode_of;
 use super::{AlluxioFs, Caller, Core, failed, text};
 use crate::abi::{Operation, SetAttr, SetTime, attr_reply};
@@ -42,8 +43,9 @@ impl Core {
         let path = self.path_below(caller.node, name).await?;
         let client = self.client(caller)?;
         let (draft, read) = {
+            let number = self.node_at(caller, name, &path).await;
             let nodes = self.nodes();
-            let node = nodes.child(caller.node, name).and_then(|node| nodes.get(node));
+            let node = number.and_then(|node| nodes.get(node));
             let draft = node.and_then(|node| node.draft.clone());
             let open = node.is_some_and(|node| !matches!(node.way, Way::Closed));
             let read = open && draft.is_none();
@@ -58,6 +60,7 @@ impl Core {
         if read {
             // Who has it open goes on reading; the name goes when he is done.
             let there = self.beside(&path, self.new_operation())?;
+            self.ledger.hiding(caller.node, name, there.name());
             let moved = client.rename(&path, &there).await;
             moved.map_err(|error| failed("unlink an open file", &error))?;
             hidden = Some(there.name().to_owned());
@@ -74,10 +77,11 @@ impl Core {
         let Ok(path) = self.path(number).await else { return };
         let hidden = {
             let mut nodes = self.nodes();
-            let node = nodes
-                .get_mut(number)
-                .filter(|node| node.draft.is_none() && matches!(node.way, Way::Closed));
+            let node = nodes.get_mut(number).filter(|node| {
+                node.draft.is_none() && matches!(node.way, Way::Closed) && !node.is_from_before()
+            });
             let hidden = node.and_then(|node| node.hidden.take());
+            nodes.touch(number);
             nodes.drop_unused(number);
             hidden
         };
@@ -186,8 +190,12 @@ impl Core {
 
 impl AlluxioFs {
     pub(super) fn serve_change(&self, caller: Caller, operation: Operation<'_>, reply: Reply) {
+        if let Some(answer) = self.replayed(&reply) {
+            return reply.send_result(answer);
+        }
+        let again = Again::of(&reply, &operation);
         match self.plan_change(caller, operation) {
-            Ok(work) => self.change(reply, work),
+            Ok(work) => self.change_once(caller, reply, again, work),
             Err(errno) => reply.error(errno),
         }
     }
@@ -232,7 +240,7 @@ impl AlluxioFs {
 }
 
 /// A change that is under way.
-type Work = std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, Errno>> + Send>>;
+pub(super) type Work = std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, Errno>> + Send>>;
 
 /// **Source**: `FUSE_SYMLINK`, `FUSE_LINK`.
 const SYMLINK: u32 = 6;

@@ -5,16 +5,21 @@
 //! slow master or worker holds up nobody else.
 //!
 //! Reading order: [`nodes`], [`handles`], [`names`] (who), [`lookup`] (names and attributes), [`list`],
-//! [`read`], [`draft`] and [`write`], [`change`] (names that come and go, attributes that change).
+//! [`read`], [`draft`] and [`write`], [`change`] (names that come and go, attributes that change); then what
+//! outlives the process: [`record`], [`ledger`], [`replay`].
 
 mod change;
 mod draft;
 mod handles;
+mod ledger;
+mod leftovers;
 mod list;
 mod lookup;
 mod names;
 mod nodes;
 mod read;
+mod record;
+mod replay;
 mod running;
 mod write;
 
@@ -29,12 +34,15 @@ use alluxio_types::{AlluxioPath, Code, Coded};
 pub use draft::StagingError;
 use draft::{Inherited, Staging};
 use handles::Handles;
+pub use ledger::{Ledger, LedgerError};
 use names::Names;
 use nodes::{Nodes, Place};
+pub use record::{KeptNode, KeptWay};
 use running::Running;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::future::Future;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,6 +65,15 @@ pub struct Settings {
     pub staging: PathBuf,
 }
 
+/// What there was before this process served a mount.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// How many have served it.
+    pub generation: u64,
+    /// What they have kept for us, and we keep for who comes after.
+    pub ledger: Ledger,
+}
+
 /// All of a mount but its connection. Cheap to clone.
 #[derive(Clone)]
 pub struct AlluxioFs {
@@ -76,6 +93,8 @@ struct Core {
     passthrough: AtomicBool,
     names: Names,
     nodes: Mutex<Nodes>,
+    ledger: Ledger,
+    generation: u64,
     handles: Mutex<Handles>,
     users: Mutex<HashMap<u32, Client>>,
     running: Running,
@@ -95,6 +114,38 @@ pub enum StartError {
     /// No folder for drafts.
     #[error(transparent)]
     Staging(#[from] StagingError),
+}
+
+/// The nodes, while nobody else has them. What was changed of them is in the ledger before anybody else sees
+/// it, and before any reply tells of it.
+struct NodesGuard<'a> {
+    nodes: MutexGuard<'a, Nodes>,
+    ledger: &'a Ledger,
+}
+
+impl Deref for NodesGuard<'_> {
+    type Target = Nodes;
+
+    fn deref(&self) -> &Nodes {
+        &self.nodes
+    }
+}
+
+impl DerefMut for NodesGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Nodes {
+        &mut self.nodes
+    }
+}
+
+impl Drop for NodesGuard<'_> {
+    fn drop(&mut self) {
+        for number in self.nodes.take_touched() {
+            match self.nodes.kept(number) {
+                Some(kept) => self.ledger.node(kept),
+                None => self.ledger.node_gone(number),
+            }
+        }
+    }
 }
 
 /// Users that are remembered with their connections; more than that, and all are forgotten once.
@@ -120,8 +171,23 @@ impl AlluxioFs {
         control: Control,
         settings: Settings,
     ) -> Result<Self, StartError> {
+        Self::with_past(config, host, control, settings, Past::default())
+    }
+
+    /// The same for a mount that others have served before.
+    ///
+    /// **Errors**: as [`AlluxioFs::new`].
+    pub fn with_past(
+        config: ClientConfig,
+        host: Host,
+        control: Control,
+        settings: Settings,
+        past: Past,
+    ) -> Result<Self, StartError> {
         let own = Client::connect(config.clone(), host.clone())?;
         let (staging, left) = Staging::open(&settings.staging)?;
+        let mut nodes = Nodes::default();
+        past.ledger.nodes().into_iter().for_each(|kept| nodes.restore(kept));
         let fs = AlluxioFs {
             core: Arc::new(Core {
                 own,
@@ -129,7 +195,9 @@ impl AlluxioFs {
                 runtime: Handle::current(),
                 passthrough: AtomicBool::new(settings.passthrough),
                 names: Names::default(),
-                nodes: Mutex::default(),
+                nodes: Mutex::new(nodes),
+                ledger: past.ledger,
+                generation: past.generation,
                 handles: Mutex::new(Handles::of_generation(staging.generation())),
                 users: Mutex::default(),
                 running: Running::default(),
@@ -155,17 +223,25 @@ impl AlluxioFs {
 }
 
 impl Core {
-    fn nodes(&self) -> MutexGuard<'_, Nodes> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn nodes(&self) -> NodesGuard<'_> {
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        NodesGuard { nodes, ledger: &self.ledger }
     }
 
     fn handles(&self) -> MutexGuard<'_, Handles> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn forget(&self, number: u64, lookups: u64) {
+    fn forget(self: &Arc<Self>, number: u64, lookups: u64) {
         let mut nodes = self.nodes();
-        nodes.forget(number, lookups);
+        let left = nodes.forget(number, lookups);
+        if let Some(backing) = left.backing {
+            self.control.close_backing(backing);
+        }
+        if left.hidden {
+            let core = self.clone();
+            self.runtime.spawn(async move { core.drop_hidden(number).await });
+        }
         if let Some(node) = nodes.get(number)
             && node.lookups == 0
             && let Some(draft) = &node.draft

@@ -7,8 +7,13 @@
 //! **Versions.** A file that is replaced has a new inode. When this mount replaces it, the node stays and
 //! gets the new inode, because programs that have it open expect so; when somebody else does, the new
 //! inode is a new node and the old one is stale, so pages of different versions never mix.
+//!
+//! **A process before us** may have had nodes open, and nobody knows how often: such a node keeps its way, and
+//! what depends on it, until the kernel forgets the node, which it does only when nothing has it open. What of
+//! a node its number does not tell is put into the [ledger](super::ledger) whenever it changes.
 
 use super::draft::Draft;
+use super::record::{KeptNode, KeptWay};
 use crate::abi::{Attr, ROOT_NODE, SetAttr};
 use alluxio_datapath::client::LocalBlock;
 use alluxio_types::InodeId;
@@ -35,8 +40,8 @@ pub(crate) enum Way {
         opens: u32,
         /// The kernel's name of the file.
         backing: u32,
-        /// Held for the worker's lease on it.
-        _block: LocalBlock,
+        /// Held for the worker's lease on it; a process before us had another one.
+        _block: Option<LocalBlock>,
     },
 }
 
@@ -58,6 +63,10 @@ pub(crate) struct Node {
     pub(crate) hidden: Option<String>,
     /// Whether another node shall be found under its name.
     superseded: bool,
+    /// Whether only its number is known, not where it is.
+    placeless: bool,
+    /// Whether a process before us may have it open.
+    before: bool,
 }
 
 /// All nodes that the kernel may ask for.
@@ -68,6 +77,17 @@ pub(crate) struct Nodes {
     by_inode: HashMap<InodeId, u64>,
     /// Numbers that lead elsewhere since a process before us has replaced the bytes.
     rebound: HashMap<u64, InodeId>,
+    /// Nodes that may have to be kept in another way than they are.
+    touched: Vec<u64>,
+}
+
+/// What is left to do when the kernel has forgotten a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Forgotten {
+    /// A backing file that nobody uses any more.
+    pub(crate) backing: Option<u32>,
+    /// Whether it has a name that nobody needs any more.
+    pub(crate) hidden: bool,
 }
 
 /// Where a node is, as far as memory tells.
@@ -164,12 +184,18 @@ impl Nodes {
             unlinked: false,
             hidden: None,
             superseded: false,
+            placeless: false,
+            before: false,
         });
+        node.placeless = false;
         (node.parent, node.attr) = (parent, Attr { ino: ino_of(number), ..attr });
         if node.name != name {
             name.clone_into(&mut node.name);
         }
         node.lookups += lookups;
+        if node.before {
+            self.touched.push(number);
+        }
         self.by_inode.insert(inode, number);
         number
     }
@@ -196,11 +222,138 @@ impl Nodes {
                 unlinked: false,
                 hidden: None,
                 superseded: false,
+                placeless: true,
+                before: false,
             });
+            if let Some(node) = self.nodes.get_mut(&number).filter(|node| node.placeless) {
+                (node.parent, node.name, node.inode) = (parent, name.to_owned(), inode);
+                (node.attr, node.placeless) = (attr, false);
+            }
             self.by_name.entry(parent).or_default().insert(name.to_owned(), number);
             return true;
         }
         false
+    }
+
+    /// Takes over what a process before us has kept.
+    pub(crate) fn restore(&mut self, kept: KeptNode) {
+        let number = kept.node;
+        let way = match kept.way {
+            KeptWay::Closed => Way::Closed,
+            KeptWay::Cached => Way::Cached { opens: 0 },
+            KeptWay::Passed(backing) => Way::Passed { opens: 0, backing, _block: None },
+        };
+        let (placeless, named) = (kept.parent == 0, kept.parent != 0 && !kept.unlinked);
+        if named {
+            self.by_name.entry(kept.parent).or_default().insert(kept.name.clone(), number);
+        }
+        if !kept.superseded && !kept.unlinked {
+            self.by_inode.insert(kept.inode, number);
+        }
+        let links = u32::from(!kept.unlinked);
+        let attr = Attr { ino: ino_of(number), links, mode: libc::S_IFREG, ..Attr::default() };
+        self.nodes.insert(
+            number,
+            Node {
+                parent: kept.parent,
+                name: kept.name,
+                inode: kept.inode,
+                attr,
+                // As many as the kernel will forget, whatever that is.
+                lookups: 1,
+                before: !matches!(way, Way::Closed) || kept.hidden.is_some(),
+                way,
+                draft: None,
+                unlinked: kept.unlinked,
+                hidden: kept.hidden,
+                superseded: kept.superseded,
+                placeless,
+            },
+        );
+    }
+
+    /// What a process after us must know of a node; `None` when its number tells all.
+    pub(crate) fn kept(&self, number: u64) -> Option<KeptNode> {
+        let node = self.nodes.get(&number)?;
+        let way = match node.way {
+            Way::Closed => KeptWay::Closed,
+            Way::Cached { .. } => KeptWay::Cached,
+            Way::Passed { backing, .. } => KeptWay::Passed(backing),
+        };
+        let is_other = node.inode != inode_of(number) || node.unlinked || node.superseded;
+        if way == KeptWay::Closed && !is_other {
+            return None;
+        }
+        // Where it is can be asked, unless its number leads elsewhere.
+        let (parent, name) = match is_other && !node.placeless {
+            true => (node.parent, node.name.clone()),
+            false => (0, String::new()),
+        };
+        Some(KeptNode {
+            node: number,
+            parent,
+            name,
+            inode: node.inode,
+            unlinked: node.unlinked,
+            superseded: node.superseded,
+            hidden: node.hidden.clone(),
+            way,
+        })
+    }
+
+    /// What was changed of a node may have to be kept.
+    pub(crate) fn touch(&mut self, number: u64) {
+        self.touched.push(number);
+    }
+
+    /// The nodes that were touched since.
+    pub(crate) fn take_touched(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// A node that the kernel knows from before our time.
+    pub(crate) fn meet(&mut self, number: u64) -> &mut Node {
+        let inode = self.rebound.get(&number).copied().unwrap_or_else(|| inode_of(number));
+        let known = self.nodes.contains_key(&number);
+        if !known {
+            self.by_inode.entry(inode).or_insert(number);
+        }
+        self.nodes.entry(number).or_insert_with(|| Node {
+            parent: 0,
+            name: String::new(),
+            inode,
+            attr: Attr { ino: ino_of(number), links: 1, mode: libc::S_IFREG, ..Attr::default() },
+            lookups: 1,
+            way: Way::Closed,
+            draft: None,
+            unlinked: false,
+            hidden: None,
+            superseded: false,
+            placeless: true,
+            before: false,
+        })
+    }
+
+    /// The node of an inode, if memory has one.
+    pub(crate) fn of_inode(&self, inode: InodeId) -> Option<u64> {
+        self.by_inode.get(&inode).copied()
+    }
+
+    /// A node whose name a process before us has taken away while it was open.
+    pub(crate) fn hide(&mut self, parent: u64, name: &str, inode: InodeId, hidden: String) {
+        let number = self.of_inode(inode).unwrap_or_else(|| node_of(inode));
+        self.detach(number);
+        let node = self.meet(number);
+        (node.parent, node.name, node.inode) = (parent, name.to_owned(), inode);
+        (node.unlinked, node.placeless, node.before) = (true, false, true);
+        (node.attr.links, node.hidden) = (0, Some(hidden));
+        self.touched.push(number);
+    }
+
+    /// Names that stand for open files.
+    pub(crate) fn hidden(&self) -> Vec<u64> {
+        let hidden = self.nodes.iter().filter(|(_, node)| node.hidden.is_some());
+        hidden.map(|(number, _)| *number).collect()
     }
 
     fn free_number(&self, inode: InodeId) -> u64 {
@@ -226,9 +379,8 @@ impl Nodes {
 
     /// The next lookup of its name finds another node, which is read in another way.
     pub(crate) fn supersede(&mut self, number: u64) {
-        if let Some(node) = self.nodes.get_mut(&number) {
-            node.superseded = true;
-        }
+        self.meet(number).superseded = true;
+        self.touched.push(number);
     }
 
     /// This mount has replaced the bytes of a node.
@@ -239,6 +391,7 @@ impl Nodes {
             self.by_inode.remove(&old);
         }
         self.by_inode.insert(inode, number);
+        self.touched.push(number);
     }
 
     /// What a process before us has replaced.
@@ -279,6 +432,7 @@ impl Nodes {
             node.unlinked = true;
             node.attr.links = 0;
         }
+        self.touched.push(number);
     }
 
     /// A node of a process before us, which was writing it with so many handles.
@@ -291,6 +445,7 @@ impl Nodes {
         (draft, opens, unlinked): (&Arc<Draft>, u32, bool),
     ) {
         let way = if opens > 0 { Way::Cached { opens } } else { Way::Closed };
+        let kept = self.nodes.remove(&number);
         let node = Node {
             parent,
             name: name.to_owned(),
@@ -301,10 +456,13 @@ impl Nodes {
             way,
             draft: Some(draft.clone()),
             unlinked,
-            hidden: None,
-            superseded: false,
+            hidden: kept.as_ref().and_then(|kept| kept.hidden.clone()),
+            superseded: kept.as_ref().is_some_and(|kept| kept.superseded),
+            placeless: false,
+            before: opens > 0 || kept.is_some_and(|kept| kept.before),
         };
         self.nodes.insert(number, node);
+        self.touched.push(number);
         self.by_inode.insert(inode, number);
         if !unlinked {
             self.by_name.entry(parent).or_default().insert(name.to_owned(), number);
@@ -327,6 +485,7 @@ impl Nodes {
                 draft.moved(Some(to));
             }
         }
+        self.touched.push(number);
     }
 
     /// Where a node is.
@@ -334,7 +493,7 @@ impl Nodes {
         let mut names = Vec::new();
         let mut at = node;
         while at != ROOT_NODE {
-            let Some(known) = self.nodes.get(&at) else {
+            let Some(known) = self.nodes.get(&at).filter(|known| !known.placeless) else {
                 names.reverse();
                 let inode = self.rebound.get(&at).copied();
                 return Place::Unknown(inode.unwrap_or_else(|| inode_of(at)), names);
@@ -354,11 +513,22 @@ impl Nodes {
     }
 
     /// The kernel forgets.
-    pub(crate) fn forget(&mut self, number: u64, lookups: u64) {
+    pub(crate) fn forget(&mut self, number: u64, lookups: u64) -> Forgotten {
+        let mut left = Forgotten::default();
         if let Some(node) = self.nodes.get_mut(&number) {
             node.lookups = node.lookups.saturating_sub(lookups);
+            if node.lookups == 0 && node.before && node.draft.is_none() {
+                // Nothing has it open, whatever we have counted.
+                node.before = false;
+                left.hidden = node.hidden.is_some();
+                if let Way::Passed { backing, .. } = std::mem::take(&mut node.way) {
+                    left.backing = Some(backing);
+                }
+                self.touched.push(number);
+            }
         }
         self.drop_unused(number);
+        left
     }
 
     /// Frees the memory of a node that nobody needs.
@@ -373,11 +543,26 @@ impl Nodes {
             return;
         }
         self.detach(number);
-        if let Some(node) = self.nodes.remove(&number)
-            && self.by_inode.get(&node.inode) == Some(&number)
-        {
-            self.by_inode.remove(&node.inode);
+        if let Some(node) = self.nodes.remove(&number) {
+            if node.inode != inode_of(number) || node.unlinked || node.superseded {
+                self.touched.push(number);
+            }
+            if self.by_inode.get(&node.inode) == Some(&number) {
+                self.by_inode.remove(&node.inode);
+            }
         }
+    }
+}
+
+impl Node {
+    /// Whether a process before us may have it open, so that its handles cannot be counted.
+    pub(crate) fn is_from_before(&self) -> bool {
+        self.before
+    }
+
+    /// It has not, whatever was thought.
+    pub(crate) fn forget_before(&mut self) {
+        self.before = false;
     }
 }
 
@@ -444,5 +629,42 @@ mod tests {
         nodes.rename((ROOT_NODE, "f"), (ROOT_NODE, "g"));
         assert_eq!(nodes.place(new), known(&["g"]));
         assert_eq!(nodes.place(old), known(&[".hidden"]));
+    }
+
+    #[test]
+    fn what_a_process_before_us_had_open_stays_as_it_was_until_the_kernel_forgets_it() {
+        let mut before = Nodes::default();
+        let node = before.learn(ROOT_NODE, "f", A, attr(), 1);
+        if let Some(known) = before.get_mut(node) {
+            known.way = Way::Passed { opens: 3, backing: 9, _block: None };
+        }
+        let other = before.learn(ROOT_NODE, "g", B, attr(), 1);
+        let c = InodeId::from_container(9);
+        before.rebind(other, c);
+        let mut nodes = Nodes::default();
+        for number in [node, other] {
+            nodes.restore(before.kept(number).unwrap());
+        }
+        assert_eq!(nodes.place(node), Place::Unknown(A, vec![]));
+        assert_eq!(nodes.place(other), known(&["g"]));
+        assert_eq!(nodes.learn(ROOT_NODE, "f", A, attr(), 1), node);
+        assert_eq!(nodes.learn(ROOT_NODE, "g", c, attr(), 1), other);
+        assert_eq!(nodes.forget(node, 1), Forgotten::default());
+        assert!(nodes.get(node).unwrap().is_from_before());
+        assert_eq!(nodes.forget(node, 5), Forgotten { backing: Some(9), hidden: false });
+        assert!(nodes.get(node).is_none());
+        assert!(nodes.take_touched().contains(&node));
+        assert_eq!(nodes.kept(node), None);
+    }
+
+    #[test]
+    fn a_node_from_before_our_time_can_be_superseded() {
+        let mut nodes = Nodes::default();
+        let old = node_of(A);
+        nodes.supersede(old);
+        let new = nodes.learn(ROOT_NODE, "f", A, attr(), 1);
+        assert_ne!(new, old);
+        assert_eq!(nodes.place(old), Place::Unknown(A, vec![]));
+        assert!(nodes.kept(old).unwrap().superseded);
     }
 }

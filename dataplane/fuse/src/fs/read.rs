@@ -41,8 +41,13 @@ impl Core {
             return Ok(Opened { handle, flags: open_flag::KEEP_CACHE, backing: 0 }.reply());
         }
         let reader = self.reader(caller).await?;
-        let block = if self.passes() { self.block_of(&reader).await } else { None };
-        let backing = block.and_then(|block| self.pass(caller.node, block));
+        let backing = match self.pass_again(caller.node) {
+            Some(backing) => Some(backing),
+            None => {
+                let block = if self.passes() { self.block_of(&reader).await } else { None };
+                block.and_then(|block| self.pass(caller.node, block))
+            }
+        };
         let handle = self.handles().insert(Handle::Reader(reader));
         Ok(match backing {
             Some(backing) => Opened { handle, flags: open_flag::PASSTHROUGH, backing }.reply(),
@@ -84,20 +89,35 @@ impl Core {
     }
 
     /// Counts one more open that goes through us.
-    pub(super) fn count_open(&self, node: u64) {
-        if let Some(node) = self.nodes().get_mut(node) {
-            match &mut node.way {
-                Way::Cached { opens } | Way::Passed { opens, .. } => *opens += 1,
-                Way::Closed => node.way = Way::Cached { opens: 1 },
+    pub(super) fn count_open(&self, number: u64) {
+        let mut nodes = self.nodes();
+        let node = nodes.meet(number);
+        match &mut node.way {
+            Way::Cached { opens } | Way::Passed { opens, .. } => *opens += 1,
+            Way::Closed => {
+                node.way = Way::Cached { opens: 1 };
+                nodes.touch(number);
             }
+        }
+    }
+
+    /// One more open of a node that the kernel reads past us: it takes no other way, and no other file, while
+    /// any handle is open.
+    fn pass_again(&self, number: u64) -> Option<u32> {
+        match &mut self.nodes().get_mut(number)?.way {
+            Way::Passed { opens, backing, .. } => {
+                *opens += 1;
+                Some(*backing)
+            }
+            _ => None,
         }
     }
 
     /// Has the kernel read a block past us, if the node is not open in another way; counts the open.
     fn pass(&self, number: u64, block: LocalBlock) -> Option<u32> {
         let mut nodes = self.nodes();
-        let node = nodes.get_mut(number)?;
-        match &mut node.way {
+        let node = nodes.meet(number);
+        let backing = match &mut node.way {
             _ if node.draft.is_some() => None,
             Way::Cached { .. } => None,
             Way::Passed { opens, backing, .. } => {
@@ -106,7 +126,7 @@ impl Core {
             }
             Way::Closed => match self.control.open_backing(block.descriptor()) {
                 Ok(backing) => {
-                    node.way = Way::Passed { opens: 1, backing, _block: block };
+                    node.way = Way::Passed { opens: 1, backing, _block: Some(block) };
                     Some(backing)
                 }
                 Err(errno) => {
@@ -116,7 +136,9 @@ impl Core {
                     None
                 }
             },
-        }
+        };
+        nodes.touch(number);
+        backing
     }
 
     /// Counts one open less.
@@ -125,12 +147,14 @@ impl Core {
         let Some(node) = nodes.get_mut(number) else { return };
         let last = match &mut node.way {
             Way::Cached { opens } | Way::Passed { opens, .. } => {
-                *opens -= 1;
-                *opens == 0
+                *opens = opens.saturating_sub(1);
+                *opens == 0 && !node.is_from_before()
             }
             Way::Closed => false,
         };
         if last {
+            nodes.touch(number);
+            let Some(node) = nodes.get_mut(number) else { return };
             if let Way::Passed { backing, .. } = std::mem::take(&mut node.way) {
                 self.control.close_backing(backing);
             }

@@ -19,6 +19,8 @@ pub(crate) struct Pool {
 struct State {
     free: Vec<MmapMut>,
     made: usize,
+    /// Whether no more are lent.
+    closed: bool,
     /// Whether the process may not lock memory; said once.
     unlocked: bool,
 }
@@ -37,10 +39,13 @@ impl Pool {
 
     /// A buffer, as soon as there is one.
     ///
-    /// **Errors**: no memory.
+    /// **Errors**: no memory; `Interrupted` when the pool is closed.
     pub(crate) fn take(self: &Arc<Self>) -> io::Result<Buffer> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
+            if state.closed {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
             if let Some(map) = state.free.pop() {
                 return Ok(Buffer { map: Some(map), pool: self.clone() });
             }
@@ -57,6 +62,12 @@ impl Pool {
                 Err(error)
             }
         }
+    }
+
+    /// Lends no more; who waits is told.
+    pub(crate) fn close(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.returned.notify_all();
     }
 
     fn make(&self, state: &mut State) -> io::Result<MmapMut> {
@@ -110,5 +121,15 @@ mod tests {
         let waiter = std::thread::spawn(move || pool.take().unwrap()[0]);
         drop(first);
         assert_eq!(waiter.join().unwrap(), 7, "it is the same memory");
+    }
+
+    #[test]
+    fn who_waits_for_a_buffer_of_a_pool_that_closes_is_told() {
+        let pool = Pool::new(8192, 1);
+        let _lent = pool.take().unwrap();
+        let waits = pool.clone();
+        let waiter = std::thread::spawn(move || waits.take().unwrap_err().kind());
+        pool.close();
+        assert_eq!(waiter.join().unwrap(), io::ErrorKind::Interrupted);
     }
 }

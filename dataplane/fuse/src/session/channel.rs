@@ -67,6 +67,15 @@ impl Channel {
         Ok(())
     }
 
+    /// Whether the file system is unmounted, or the connection was given up.
+    pub(crate) fn is_dead(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut asked = [PollFd::new(&self.fd, PollFlags::empty())];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        matches!(poll(&mut asked, Some(&at_once)), Ok(1..))
+            && asked[0].revents().contains(PollFlags::ERR)
+    }
+
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }

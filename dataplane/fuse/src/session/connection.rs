@@ -3,10 +3,9 @@
 use super::SessionError;
 use super::channel::{Channel, Read};
 use super::negotiate::{Negotiated, Wish};
-use crate::abi::{Notice, Operation, parse};
+use crate::abi::{Notice, Operation, feature, parse};
 use crate::errno::Errno;
 use crate::sys;
-use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -23,23 +22,45 @@ pub struct Connection {
     pub(super) negotiated: Negotiated,
 }
 
+/// How the server before us ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// In the middle of whatever it did.
+    Killed,
+    /// After it had answered all that it had read.
+    InOrder,
+}
+
 impl Connection {
     /// Begins a connection on a descriptor that was just mounted.
     ///
     /// **Errors**: `TooOld`; `Device` when the mount is gone already.
     pub fn begin(main: OwnedFd, wish: &Wish) -> Result<Self, SessionError> {
+        Self::begin_saving(main, wish, |_| ())
+    }
+
+    /// The same; `save` is called with what will have been agreed on before the kernel is told, so that a
+    /// process that comes later can know it. A descriptor that another process has begun with and not saved
+    /// anything of begins here too.
+    ///
+    /// **Errors**: as [`Connection::begin`].
+    pub fn begin_saving(
+        main: OwnedFd,
+        wish: &Wish,
+        save: impl FnOnce(&Negotiated),
+    ) -> Result<Self, SessionError> {
         warn_of_timeout();
         let main = Channel::new(main);
+        // Somebody may have read the first request and ended. Kernels that cannot resend, and those that
+        // have nothing to resend, are no worse off.
+        let _ = main.notify(&Notice::Resend);
         let mut buffer = vec![0; INIT_BYTES_MAX];
         let length = loop {
             let read = main.read(&mut buffer);
             match read.map_err(SessionError::device("reading the first request"))? {
                 Read::Request(length) => break length,
                 Read::Again => {}
-                Read::Ended => {
-                    let source = io::Error::from_raw_os_error(libc::ENODEV);
-                    return Err(SessionError::Device { what: "the mount is gone", source });
-                }
+                Read::Ended => return Err(SessionError::Dead),
             }
         };
         let Ok((header, Operation::Init(init))) = parse(&buffer[..length]) else {
@@ -52,6 +73,7 @@ impl Connection {
                 return Err(error);
             }
         };
+        save(&negotiated);
         main.answer(header.unique, 0, &negotiated.reply());
         tracing::debug!(?init, ?negotiated, "connected to the kernel");
         Ok(Connection { main: Arc::new(main), clones: Vec::new(), negotiated })
@@ -62,11 +84,23 @@ impl Connection {
     ///
     /// The old server MUST be gone, to its last thread: what it still reads after this would be lost.
     ///
-    /// **Errors**: `Device` on kernels before 6.9, which cannot resend.
+    /// **Errors**: `Dead`; `NoResend` on kernels before 6.9.
     pub fn adopt(
         main: OwnedFd,
         clones: Vec<OwnedFd>,
         negotiated: Negotiated,
+    ) -> Result<Self, SessionError> {
+        Self::adopt_from(main, clones, negotiated, Before::Killed)
+    }
+
+    /// The same, after a server whose end is known.
+    ///
+    /// **Errors**: `Dead`; `NoResend` on kernels before 6.9, unless it ended in order.
+    pub fn adopt_from(
+        main: OwnedFd,
+        clones: Vec<OwnedFd>,
+        negotiated: Negotiated,
+        before: Before,
     ) -> Result<Self, SessionError> {
         warn_of_timeout();
         let connection = Connection {
@@ -74,8 +108,18 @@ impl Connection {
             clones: clones.into_iter().map(|fd| Arc::new(Channel::new(fd))).collect(),
             negotiated,
         };
-        let resent = connection.main.notify(&Notice::Resend);
-        resent.map_err(SessionError::device("asking the kernel for unanswered requests"))?;
+        if connection.main.is_dead() {
+            return Err(SessionError::Dead);
+        }
+        match negotiated.has(feature::HAS_RESEND) {
+            true => {
+                let resent = connection.main.notify(&Notice::Resend);
+                resent
+                    .map_err(SessionError::device("asking the kernel for unanswered requests"))?;
+            }
+            false if before == Before::InOrder => {}
+            false => return Err(SessionError::NoResend),
+        }
         Ok(connection)
     }
 

@@ -8,15 +8,18 @@
 mod buffers;
 mod channel;
 mod connection;
+mod counters;
+mod life;
 mod negotiate;
 mod request;
 mod run;
 
 pub use buffers::Buffer;
-pub use connection::{Connection, Control};
+pub use connection::{Before, Connection, Control};
+pub use counters::{Counters, Counts};
 pub use negotiate::{Negotiated, Wish};
 pub use request::{Reply, Request};
-pub use run::{Counters, Counts, Session};
+pub use run::Session;
 
 use std::io;
 
@@ -32,6 +35,11 @@ pub enum SessionError {
         #[source]
         source: io::Error,
     },
+    /// A kernel that cannot give out again what a server before us has read and not answered.
+    #[error(
+        "the kernel cannot resend requests (Linux 6.9 can), and the server before did not end in order"
+    )]
+    NoResend,
     /// A protocol that we do not speak.
     #[error("the kernel speaks FUSE {major}.{minor}; 7.31 (Linux 5.4) or newer is needed")]
     TooOld {
@@ -43,6 +51,9 @@ pub enum SessionError {
     /// The first request was none that a connection begins with.
     #[error("the connection did not begin with FUSE_INIT")]
     NotInit,
+    /// The connection is over: unmounted, or given up by the kernel.
+    #[error("the kernel has given the connection up")]
+    Dead,
     /// State of another build, or of something else.
     #[error("what was saved of the connection cannot be read: {why}")]
     BadState {

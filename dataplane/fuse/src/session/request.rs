@@ -3,7 +3,8 @@
 use super::Counters;
 use super::buffers::Buffer;
 use super::channel::{Answer, Channel};
-use crate::abi::{Header, Malformed, Operation, parse};
+use super::life::Life;
+use crate::abi::{Header, Malformed, Operation, UNIQUE_RESEND, parse};
 use crate::errno::Errno;
 use std::sync::Arc;
 
@@ -32,24 +33,37 @@ impl Request {
     }
 }
 
-/// The duty to answer a request. Dropped without an answer, it says `EIO`.
+/// The duty to answer a request. Dropped without an answer, it says `EIO`, unless the session is left to
+/// another process, which gets the request again.
 #[derive(Debug)]
 pub struct Reply {
     channel: Arc<Channel>,
     unique: u64,
     counters: Arc<Counters>,
+    life: Arc<Life>,
     open: bool,
 }
 
 impl Reply {
-    pub(crate) fn new(channel: Arc<Channel>, unique: u64, counters: Arc<Counters>) -> Self {
-        Reply { channel, unique, counters, open: true }
+    pub(crate) fn new(
+        channel: Arc<Channel>,
+        unique: u64,
+        counters: Arc<Counters>,
+        life: Arc<Life>,
+    ) -> Self {
+        life.owe();
+        Reply { channel, unique, counters, life, open: true }
     }
 
     /// Number of the request. Those that the kernel gives out again have
     /// [`crate::abi::UNIQUE_RESEND`] set.
     pub fn unique(&self) -> u64 {
         self.unique
+    }
+
+    /// Whether the kernel gives the request out again: a server before us may have carried it out.
+    pub fn is_resent(&self) -> bool {
+        self.unique & UNIQUE_RESEND != 0
     }
 
     /// Success, with a body that is resident or was just written.
@@ -73,6 +87,7 @@ impl Reply {
     /// `true` when the kernel took it, so that what it tells of is known there now.
     fn send(&mut self, error: i32, body: &[u8]) {
         self.open = false;
+        self.life.paid();
         self.counters.answered(error);
         match self.channel.answer(self.unique, error, body) {
             Answer::Taken => {}
@@ -90,7 +105,10 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if self.open {
+        if self.open && self.life.is_left() {
+            self.open = false;
+            self.life.paid();
+        } else if self.open {
             self.send(Errno::IO.number(), &[]);
         }
     }

@@ -4,126 +4,28 @@ use super::SessionError;
 use super::buffers::Pool;
 use super::channel::{Channel, Read};
 use super::connection::Connection;
+use super::counters::Counters;
+use super::life::Life;
+use super::negotiate::Negotiated;
 use super::request::{Reply, Request};
-use crate::abi::{Operation, opcode};
-use crate::errno::Errno;
+use crate::abi::{Operation, UNIQUE_RESEND};
 use crate::filesystem::FileSystem;
+use crate::sys;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-/// Operations that are counted one by one; the protocol's numbers are below.
-const OPERATIONS: usize = 64;
-
-/// What happened on a connection since it runs.
-#[derive(Debug)]
-pub struct Counters {
-    operations: [AtomicU64; OPERATIONS],
-    errors: AtomicU64,
-    not_wanted: AtomicU64,
-    resent: AtomicU64,
-}
-
-/// [`Counters`] at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counts {
-    /// Requests by operation, in the protocol's order; those that never came are left out.
-    pub operations: Vec<(&'static str, u64)>,
-    /// Replies that were errors, `ENOENT` of lookups too.
-    pub errors: u64,
-    /// Replies that nobody waited for any more.
-    pub not_wanted: u64,
-    /// Requests that the kernel gave out again.
-    pub resent: u64,
-}
-
-impl Default for Counters {
-    fn default() -> Self {
-        Counters {
-            operations: std::array::from_fn(|_| AtomicU64::new(0)),
-            errors: AtomicU64::new(0),
-            not_wanted: AtomicU64::new(0),
-            resent: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Counters {
-    fn received(&self, opcode: u32, resent: bool) {
-        if let Some(counter) = self.operations.get(opcode as usize) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-        if resent {
-            self.resent.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn answered(&self, error: i32) {
-        if error != 0 {
-            self.errors.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn not_wanted(&self) {
-        self.not_wanted.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// All of them now.
-    pub fn counts(&self) -> Counts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let operations = (0u32..).zip(&self.operations);
-        Counts {
-            operations: operations
-                .map(|(opcode, counter)| (name_of(opcode), read(counter)))
-                .filter(|(_, count)| *count > 0)
-                .collect(),
-            errors: read(&self.errors),
-            not_wanted: read(&self.not_wanted),
-            resent: read(&self.resent),
-        }
-    }
-}
-
-fn name_of(code: u32) -> &'static str {
-    match code {
-        opcode::LOOKUP => "lookup",
-        opcode::FORGET | opcode::BATCH_FORGET => "forget",
-        opcode::GETATTR => "getattr",
-        opcode::SETATTR => "setattr",
-        opcode::READLINK => "readlink",
-        opcode::MKNOD => "mknod",
-        opcode::MKDIR => "mkdir",
-        opcode::UNLINK => "unlink",
-        opcode::RMDIR => "rmdir",
-        opcode::RENAME | opcode::RENAME2 => "rename",
-        opcode::OPEN => "open",
-        opcode::READ => "read",
-        opcode::WRITE => "write",
-        opcode::STATFS => "statfs",
-        opcode::RELEASE => "release",
-        opcode::FSYNC => "fsync",
-        opcode::GETXATTR => "getxattr",
-        opcode::LISTXATTR => "listxattr",
-        opcode::FLUSH => "flush",
-        opcode::OPENDIR => "opendir",
-        opcode::READDIR => "readdir",
-        opcode::READDIRPLUS => "readdirplus",
-        opcode::RELEASEDIR => "releasedir",
-        opcode::FSYNCDIR => "fsyncdir",
-        opcode::ACCESS => "access",
-        opcode::CREATE => "create",
-        opcode::INTERRUPT => "interrupt",
-        opcode::FALLOCATE => "fallocate",
-        opcode::LSEEK => "lseek",
-        _ => "other",
-    }
-}
+/// How often a thread that reads is woken until it has ended, and how often replies that are owed are
+/// counted.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// A connection that is being served.
 #[derive(Debug)]
 pub struct Session {
     threads: Vec<JoinHandle<()>>,
     counters: Arc<Counters>,
+    life: Arc<Life>,
+    pool: Arc<Pool>,
 }
 
 impl Connection {
@@ -136,23 +38,26 @@ impl Connection {
         filesystem: Arc<dyn FileSystem>,
         buffers: usize,
     ) -> Result<Session, SessionError> {
-        let counters = Arc::new(Counters::default());
+        sys::can_be_woken().map_err(SessionError::device("preparing a signal"))?;
+        let (counters, life) = (Arc::new(Counters::default()), Arc::new(Life::default()));
         let channels = if self.clones.is_empty() { vec![self.main] } else { self.clones };
         let most = buffers.max(2 * channels.len());
         let pool = Pool::new(self.negotiated.buffer_bytes(), most);
-        let mut threads = Vec::new();
+        let mut session = Session { threads: Vec::new(), counters, life, pool };
         for (number, channel) in channels.into_iter().enumerate() {
             let serving = Serving {
                 channel,
-                pool: pool.clone(),
+                negotiated: self.negotiated,
+                pool: session.pool.clone(),
                 filesystem: filesystem.clone(),
-                counters: counters.clone(),
+                counters: session.counters.clone(),
+                life: session.life.clone(),
             };
             let thread = thread::Builder::new().name(format!("fuse-{number}"));
             let thread = thread.spawn(move || serving.run());
-            threads.push(thread.map_err(SessionError::device("starting a thread"))?);
+            session.threads.push(thread.map_err(SessionError::device("starting a thread"))?);
         }
-        Ok(Session { threads, counters })
+        Ok(session)
     }
 }
 
@@ -175,21 +80,48 @@ impl Session {
             }
         }
     }
+
+    /// Reads no more: what the kernel asks from now on waits for another process. Returns at once; goes on
+    /// with [`Session::leave`].
+    pub fn stop_reading(&self) {
+        self.life.stop();
+        self.pool.close();
+    }
+
+    /// Stops reading, and waits for so long until all that was read is answered. Returns how much is not:
+    /// it is never answered by us, and the kernel gives it out again to who comes after.
+    pub fn leave(self, patience: Duration) -> usize {
+        let until = Instant::now() + patience;
+        self.stop_reading();
+        // A signal between a look at the flag and the call that waits would be lost; so it is repeated.
+        while !self.is_over() && Instant::now() < until {
+            self.threads.iter().filter(|thread| !thread.is_finished()).for_each(sys::wake);
+            thread::sleep(LOOK_EVERY);
+        }
+        while self.life.owed() > 0 && Instant::now() < until {
+            thread::sleep(LOOK_EVERY);
+        }
+        self.life.leave();
+        self.life.owed()
+    }
 }
 
 /// What one thread needs.
 struct Serving {
     channel: Arc<Channel>,
+    negotiated: Negotiated,
     pool: Arc<Pool>,
     filesystem: Arc<dyn FileSystem>,
     counters: Arc<Counters>,
+    life: Arc<Life>,
 }
 
 impl Serving {
     fn run(self) {
-        loop {
+        while !self.life.is_stopping() {
             let mut buffer = match self.pool.take() {
                 Ok(buffer) => buffer,
+                Err(_) if self.life.is_stopping() => return,
                 Err(error) => {
                     tracing::error!(%error, "no memory for a request of the kernel");
                     thread::yield_now();
@@ -209,7 +141,6 @@ impl Serving {
     }
 
     fn serve(&self, request: Request) {
-        use crate::abi::UNIQUE_RESEND;
         let (header, operation) = match request.parse() {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -230,9 +161,11 @@ impl Serving {
             Operation::Interrupt { unique } => return self.filesystem.interrupt(unique),
             _ => {}
         }
-        let reply = Reply::new(self.channel.clone(), header.unique, self.counters.clone());
+        let (counters, life) = (self.counters.clone(), self.life.clone());
+        let reply = Reply::new(self.channel.clone(), header.unique, counters, life);
         match operation {
-            Operation::Init(_) => reply.error(Errno::INVAL),
+            // A server before us was killed after it had agreed and before it had said so.
+            Operation::Init(_) => reply.ok(&self.negotiated.reply()),
             Operation::Destroy => reply.ok(&[]),
             _ => self.filesystem.serve(request, reply),
         }

@@ -1,0 +1,101 @@
+//! Mounts that outlive what serves them. Programs read, map, list and write on a mount, and check every byte,
+//! while the agent is killed again and again, then its keepers, then pairs of them. No program may see an
+//! error. Everything is a process of its own; the test itself never touches the mount, so that it cannot be
+//! made to wait.
+//!
+//! Where mounting is not allowed (no root, no device), that is said and nothing is tested, except in CI, where
+//! it is a failure.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod load;
+mod stand;
+
+use load::Kind;
+use stand::Stand;
+use std::time::Duration;
+
+/// Programs at the same time, unless the variable says otherwise.
+const PROGRAMS: usize = 8;
+const PROGRAMS_VARIABLE: &str = "ALLUXIO_TEST_FUSE_PROGRAMS";
+/// Kills of the agent alone, unless the variable says otherwise.
+const KILLS: u64 = 6;
+const KILLS_VARIABLE: &str = "ALLUXIO_TEST_FUSE_KILLS";
+/// Between two kills.
+const PAUSE_MS: u64 = 700;
+const PAUSE_VARIABLE: &str = "ALLUXIO_TEST_FUSE_PAUSE_MS";
+
+fn variable(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+fn pause() -> Duration {
+    Duration::from_millis(variable(PAUSE_VARIABLE, PAUSE_MS))
+}
+
+/// Starts as many programs as are wanted, of all kinds in turn.
+fn programs(stand: &mut Stand, kinds: &[Kind]) {
+    let count = variable(PROGRAMS_VARIABLE, PROGRAMS as u64);
+    for number in 0..count {
+        stand.start_program(kinds[number as usize % kinds.len()], number);
+    }
+}
+
+#[test]
+fn readers_see_no_error_while_everything_that_serves_them_is_killed_in_turn() {
+    let Some(mut stand) = Stand::start() else { return };
+    programs(&mut stand, &[Kind::Read, Kind::Map, Kind::List, Kind::Read]);
+    for _ in 0..variable(KILLS_VARIABLE, KILLS) {
+        stand.after(pause(), "the agent", |stand| stand.restart_agent());
+    }
+    for keeper in [0, 1] {
+        stand.after(pause(), "a keeper", |stand| stand.restart_keeper(keeper));
+        stand.after(pause(), "the agent", |stand| stand.restart_agent());
+    }
+    for keeper in [0, 1] {
+        stand.after(pause(), "the agent and a keeper", |stand| {
+            stand.kill_keeper(keeper);
+            stand.restart_agent();
+            stand.start_keeper(keeper);
+        });
+    }
+    stand.after(pause(), "both keepers", |stand| {
+        stand.kill_keeper(0);
+        stand.kill_keeper(1);
+        stand.start_keeper(0);
+        stand.start_keeper(1);
+    });
+    stand.after(pause(), "the agent", |stand| stand.restart_agent());
+    stand.after(pause(), "the agent, in order", |stand| stand.replace_agent());
+    stand.after(pause(), "nobody", |_| ());
+    stand.finish_programs();
+    assert!(stand.resumed() >= 8, "{}", stand.stat());
+}
+
+#[test]
+fn when_all_holders_are_gone_new_opens_work_again_within_ten_seconds() {
+    let Some(mut stand) = Stand::start() else { return };
+    stand.probe(&stand.session_mount()).unwrap();
+    stand.kill_keeper(0);
+    stand.kill_keeper(1);
+    stand.kill_agent();
+    let died = std::time::Instant::now();
+    stand.start_keeper(0);
+    stand.start_keeper(1);
+    stand.start_agent();
+    let path = stand.session_mount();
+    let outcome = loop {
+        let outcome = stand.probe(&path);
+        if outcome.is_ok() || died.elapsed() > Duration::from_secs(10) {
+            break outcome;
+        }
+    };
+    assert!(outcome.is_ok(), "{outcome:?} after {:?}: {}", died.elapsed(), stand.stat());
+    eprintln!("all holders gone: new opens work after {} ms", died.elapsed().as_millis());
+}
+
+/// No test: what [`load`] runs in processes of its own.
+#[test]
+fn a_program_that_uses_the_mount() {
+    load::run_if_asked();
+}

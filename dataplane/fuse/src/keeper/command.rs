@@ -1,0 +1,56 @@
+//! The command line: `alluxio fuse-keeper`. Reads no configuration, so that nothing in it can keep a keeper
+//! from starting.
+
+use super::Server;
+use clap::Parser;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Hold the descriptors of mounts, so that they outlive the process that serves them.
+///
+/// It must run where restarts and upgrades of that process do not reach it: in a pod of its own. Two
+/// keepers are better than one.
+#[derive(Debug, Parser)]
+#[command(name = "alluxio fuse-keeper", bin_name = "alluxio fuse-keeper")]
+struct Arguments {
+    /// Where to listen, as in alluxio.fuse.keeper.sockets
+    #[arg(long)]
+    socket: PathBuf,
+}
+
+/// Runs `alluxio fuse-keeper ARGUMENTS` until it is killed. Returns the exit code.
+#[expect(clippy::print_stderr, reason = "the only words of a program that has no log")]
+#[expect(clippy::print_stdout, reason = "who starts it waits for this line")]
+pub fn run(arguments: &[String]) -> ExitCode {
+    let line = std::iter::once("alluxio fuse-keeper".to_owned()).chain(arguments.iter().cloned());
+    let arguments = match Arguments::try_parse_from(line) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help is no failure; clap knows where each text goes.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(255) } else { ExitCode::SUCCESS };
+        }
+    };
+    raise_limit();
+    match Server::bind(&arguments.socket) {
+        Ok(server) => {
+            println!("the keeper of {} is ready", arguments.socket.display());
+            server.run();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("alluxio fuse-keeper: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// As many descriptors as are allowed at all, and the last to go when memory is short: it has next to none.
+fn raise_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Both are wishes: without them it holds fewer sessions, or is more at risk.
+    let _ = setrlimit(Resource::Nofile, limit);
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-998");
+}

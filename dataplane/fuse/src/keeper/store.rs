@@ -1,0 +1,159 @@
+//! What a keeper holds, and for whom; pure: descriptors are of any type.
+
+use super::SESSIONS_MAX;
+use super::key::Key;
+use super::protocol::Reason;
+use std::collections::BTreeMap;
+
+/// A connection of a process that serves mounts.
+pub type ConnectionId = u64;
+
+/// A session that is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held<F> {
+    /// What the next one has to know.
+    pub blob: Vec<u8>,
+    /// All its descriptors.
+    pub descriptors: Vec<F>,
+    /// Who serves it, as far as we know.
+    owner: Option<ConnectionId>,
+}
+
+/// All sessions.
+#[derive(Debug)]
+pub struct Store<F> {
+    sessions: BTreeMap<Key, Held<F>>,
+}
+
+impl<F> Default for Store<F> {
+    fn default() -> Self {
+        Store { sessions: BTreeMap::new() }
+    }
+}
+
+impl<F> Store<F> {
+    fn may(&self, connection: ConnectionId, key: &Key) -> Result<(), Reason> {
+        let owner = self.sessions.get(key).and_then(|held| held.owner);
+        match owner {
+            Some(other) if other != connection => Err(Reason::Served),
+            _ => Ok(()),
+        }
+    }
+
+    /// Holds a session for who serves it; what there was under its key is returned.
+    ///
+    /// **Errors**: `Served`, `Full`.
+    pub fn put(
+        &mut self,
+        connection: ConnectionId,
+        key: Key,
+        blob: Vec<u8>,
+        descriptors: Vec<F>,
+    ) -> Result<Option<Held<F>>, Reason> {
+        self.may(connection, &key)?;
+        if self.sessions.len() >= SESSIONS_MAX && !self.sessions.contains_key(&key) {
+            return Err(Reason::Full);
+        }
+        let held = Held { blob, descriptors, owner: Some(connection) };
+        Ok(self.sessions.insert(key, held))
+    }
+
+    /// A session, for the one who will serve it from now on.
+    ///
+    /// **Errors**: `Unknown`, `Served`.
+    pub fn get(&mut self, connection: ConnectionId, key: &Key) -> Result<&Held<F>, Reason> {
+        self.may(connection, key)?;
+        let held = self.sessions.get_mut(key).ok_or(Reason::Unknown)?;
+        held.owner = Some(connection);
+        Ok(held)
+    }
+
+    /// Lets a session go.
+    ///
+    /// **Errors**: `Served`.
+    pub fn remove(
+        &mut self,
+        connection: ConnectionId,
+        key: &Key,
+    ) -> Result<Option<Held<F>>, Reason> {
+        self.may(connection, key)?;
+        Ok(self.sessions.remove(key))
+    }
+
+    /// The connection is at its end: what it served may be given to another one.
+    pub fn ended(&mut self, connection: ConnectionId) {
+        let served = self.sessions.values_mut().filter(|held| held.owner == Some(connection));
+        served.for_each(|held| held.owner = None);
+    }
+
+    /// All keys.
+    pub fn keys(&self) -> Vec<Key> {
+        self.sessions.keys().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key(number: usize) -> Key {
+        format!("k-{number}").parse().unwrap()
+    }
+
+    #[test]
+    fn a_session_is_given_to_another_one_only_after_its_server_is_gone() {
+        let mut store = Store::default();
+        store.put(1, key(0), vec![7], vec!["a", "b"]).unwrap();
+        assert_eq!(store.get(2, &key(0)).unwrap_err(), Reason::Served);
+        assert_eq!(store.put(2, key(0), vec![], vec![]).unwrap_err(), Reason::Served);
+        assert_eq!(store.remove(2, &key(0)).unwrap_err(), Reason::Served);
+        store.ended(1);
+        let held = store.get(2, &key(0)).unwrap();
+        assert_eq!((&held.blob[..], &held.descriptors[..]), (&[7][..], &["a", "b"][..]));
+        assert_eq!(store.get(3, &key(0)).unwrap_err(), Reason::Served, "it has a new one");
+        assert!(store.remove(2, &key(0)).unwrap().is_some());
+        assert_eq!(store.get(2, &key(0)).unwrap_err(), Reason::Unknown);
+        assert_eq!(store.remove(2, &key(0)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_full_keeper_refuses_new_sessions_and_renews_old_ones() {
+        let mut store = Store::<u8>::default();
+        for number in 0..SESSIONS_MAX {
+            store.put(1, key(number), vec![], vec![]).unwrap();
+        }
+        assert_eq!(store.put(1, key(SESSIONS_MAX), vec![], vec![]).unwrap_err(), Reason::Full);
+        assert!(store.put(1, key(0), vec![1], vec![]).unwrap().is_some());
+    }
+
+    proptest! {
+        /// At any moment at most one living connection has been told to serve a session.
+        #[test]
+        fn no_session_ever_has_two_servers(
+            steps in prop::collection::vec((0u8..4, 0u64..3, 0usize..2), 0..60),
+        ) {
+            let mut store = Store::<u64>::default();
+            let mut serves: BTreeMap<usize, u64> = BTreeMap::new();
+            for (what, connection, number) in steps {
+                let other = serves.get(&number).is_some_and(|there| *there != connection);
+                let outcome = match what {
+                    0 => store.put(connection, key(number), vec![], vec![connection]).map(|_| true),
+                    1 => store.get(connection, &key(number)).map(|_| true),
+                    2 => store.remove(connection, &key(number)).map(|_| false),
+                    _ => {
+                        store.ended(connection);
+                        serves.retain(|_, there| *there != connection);
+                        continue;
+                    }
+                };
+                prop_assert_eq!(outcome == Err(Reason::Served), other);
+                match outcome {
+                    Ok(true) => { serves.insert(number, connection); }
+                    Ok(false) => { serves.remove(&number); }
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+}
