@@ -30,8 +30,6 @@ pub(crate) struct State {
     pub(crate) live: Option<Live>,
     /// Why it is not served.
     pub(crate) reason: String,
-    /// Whether it is closed, and lives only as long as programs use it.
-    pub(crate) closing: bool,
 }
 
 /// A session that is served.
@@ -78,7 +76,7 @@ impl Plan {
 impl Entry {
     pub(crate) fn new(shared: &Shared, key: Key, record: Record) -> Self {
         let folder = shared.dir.join(key.as_str());
-        let state = State { record, live: None, reason: "not mounted yet".into(), closing: false };
+        let state = State { record, live: None, reason: "not mounted yet".into() };
         Entry { key, folder, work: tokio::sync::Mutex::default(), state: Mutex::new(state) }
     }
 
@@ -285,13 +283,16 @@ impl Entry {
         }
     }
 
-    /// Notes, for the next agent, that nothing of what was read is unanswered.
-    pub(crate) fn left_in_order(&self, shared: &Shared) {
-        let mut record = self.state().record.clone();
-        record.in_order = true;
+    /// Changes what the next agent will know.
+    pub(crate) fn note(&self, shared: &Shared, change: impl FnOnce(&mut Record)) {
+        let record = {
+            let mut state = self.state();
+            change(&mut state.record);
+            state.record.clone()
+        };
         shared.keepers.put_blob(&self.key, record.to_bytes());
         if let Err(error) = self.save(&record) {
-            tracing::warn!(key = %self.key, %error, "the end of a session is not noted");
+            tracing::warn!(key = %self.key, %error, "what becomes of a session is not noted");
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::lockfile::{LockError, LockFile};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long an old agent may take to give way: its own patience, and the kernel's.
-const GIVE_WAY_WITHIN: Duration = Duration::from_secs(15);
+/// How long an old agent may take to give way, besides the time it waits for answers.
+const GIVE_WAY_WITHIN: Duration = Duration::from_secs(3);
 /// How long the end of a killed process may take.
 const DIE_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -26,7 +26,11 @@ async fn wait_for(path: &Path, within: Duration) -> Result<LockFile, LockError> 
 /// Takes the lock. Who holds it is asked to give way; one that does not, and that we can see, is killed.
 ///
 /// **Errors**: `Locked`.
-pub(crate) async fn take(path: &Path, socket: &Path) -> Result<LockFile, AgentError> {
+pub(crate) async fn take(
+    path: &Path,
+    socket: &Path,
+    drain: Duration,
+) -> Result<LockFile, AgentError> {
     match LockFile::take(path) {
         Err(LockError::Held { holder, .. }) => {
             tracing::info!(holder, "asking an agent to give way")
@@ -37,7 +41,7 @@ pub(crate) async fn take(path: &Path, socket: &Path) -> Result<LockFile, AgentEr
     if let Ok(lock) = wait_for(path, Duration::from_millis(200)).await {
         return Ok(lock);
     }
-    let asked = tokio::time::timeout(GIVE_WAY_WITHIN, remote::hand_over(socket)).await;
+    let asked = tokio::time::timeout(drain + GIVE_WAY_WITHIN, remote::hand_over(socket)).await;
     match asked {
         Ok(Ok(())) => tracing::info!("the old agent has given way"),
         Ok(Err(error)) => tracing::warn!(%error, "the old agent cannot be asked"),

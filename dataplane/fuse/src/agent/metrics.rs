@@ -5,6 +5,7 @@ use alluxio_telemetry::Metrics;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Handles of all metrics.
 pub(crate) struct Tally {
@@ -15,11 +16,9 @@ pub(crate) struct Tally {
     sessions: IntGaugeVec,
     resumed: IntCounter,
     remounted: IntCounter,
-    resume: Histogram,
+    stall: Histogram,
     keepers: IntGauge,
     totals: Mutex<Totals>,
-    /// Age of the process, in seconds.
-    age: Box<dyn Fn() -> f64 + Send + Sync>,
 }
 
 /// What the counters of sessions have been added up to.
@@ -52,10 +51,7 @@ impl Sums {
 
 impl Tally {
     /// **Errors**: a name that is taken.
-    pub(crate) fn new(
-        metrics: &Metrics,
-        age: impl Fn() -> f64 + Send + Sync + 'static,
-    ) -> Result<Self, prometheus::Error> {
+    pub(crate) fn new(metrics: &Metrics) -> Result<Self, prometheus::Error> {
         Ok(Tally {
             requests: metrics.counters("requests_total", "Requests of the kernel", &["op"])?,
             errors: metrics.counter("errors_total", "Replies that were errors")?,
@@ -76,19 +72,18 @@ impl Tally {
                 "remounted_sessions_total",
                 "Sessions that were mounted anew because the kernel had given them up",
             )?,
-            resume: metrics.seconds(
-                "resume_duration_seconds",
-                "Time from the start of this agent until it served a session of another one again",
+            stall: metrics.seconds(
+                "stall_duration_seconds",
+                "Time for which nobody served a session, from the end of one agent to the next",
             )?,
             keepers: metrics.gauge("keeper_connections", "Keepers that hold the mounts")?,
             totals: Mutex::default(),
-            age: Box::new(age),
         })
     }
 
-    pub(crate) fn resumed(&self) {
+    pub(crate) fn resumed(&self, stall: Duration) {
         self.resumed.inc();
-        self.resume.observe((self.age)());
+        self.stall.observe(stall.as_secs_f64());
     }
 
     pub(crate) fn remounted(&self) {
@@ -137,7 +132,7 @@ mod tests {
     #[test]
     fn counters_grow_over_the_end_of_a_session_and_have_good_names() {
         let metrics = Metrics::new("fuse");
-        let tally = Tally::new(&metrics, || 0.5).unwrap();
+        let tally = Tally::new(&metrics).unwrap();
         let counts = |reads| Counts {
             operations: vec![("read", reads)],
             errors: 1,
@@ -147,14 +142,19 @@ mod tests {
         assert_eq!(tally.measure([counts(5)].into_iter()), 1);
         tally.ended(&counts(7));
         tally.measure([counts(3)].into_iter());
-        (tally.resumed(), tally.remounted(), tally.keepers(2), tally.sessions(1, 3));
+        (
+            tally.resumed(Duration::from_millis(500)),
+            tally.remounted(),
+            tally.keepers(2),
+            tally.sessions(1, 3),
+        );
         let text = metrics.text();
         for line in [
             "alluxio_fuse_requests_total{op=\"read\"} 10",
             "alluxio_fuse_errors_total 2",
             "alluxio_fuse_resent_requests_total 4",
             "alluxio_fuse_known_sessions{state=\"dead\"} 2",
-            "alluxio_fuse_resume_duration_seconds_sum 0.5",
+            "alluxio_fuse_stall_duration_seconds_sum 0.5",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

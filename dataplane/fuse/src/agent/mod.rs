@@ -189,7 +189,7 @@ impl Agent {
         {
             let state = entry.state();
             let there = &state.record;
-            if state.closing {
+            if state.record.closing {
                 return Err(AgentError::Closing { key });
             }
             if (&there.path, &there.options) != (&wanted.path, &wanted.options) {
@@ -241,11 +241,9 @@ impl Agent {
         let _work = entry.work.lock().await;
         let (unmounts, all) = (entry.clone(), shared.clone());
         in_background(move || unmounts.unmount(&all, lazy)).await??;
-        let lives = {
-            let mut state = entry.state();
-            state.closing = true;
-            state.live.is_some()
-        };
+        let lives = entry.state().live.is_some();
+        let (noted, all) = (entry.clone(), shared.clone());
+        in_background(move || noted.note(&all, |record| record.closing = true)).await?;
         // With nobody who uses it, the kernel ends the connection at once.
         let until = Instant::now() + if lazy { MEND_EVERY } else { shared.fuse.umount_timeout };
         while lives && !entry.is_over() && Instant::now() < until {
@@ -291,9 +289,9 @@ impl Agent {
                 let (over, closing, live) = {
                     let state = entry.state();
                     let over = state.live.as_ref().is_some_and(|live| live.session.is_over());
-                    (over, state.closing, state.live.is_some())
+                    (over, state.record.closing, state.live.is_some())
                 };
-                if closing && over {
+                if closing && (over || !live) {
                     self.forget(&entry).await;
                     continue;
                 }
@@ -391,10 +389,12 @@ impl Shared {
     }
 
     fn go_on(&self, entry: &Entry, kept: Kept) {
+        let alone_since = kept.alone_since;
         match entry.resume(self, kept) {
             Ok(()) => {
-                tracing::info!(key = %entry.key, "went on with a session");
-                self.tally.resumed();
+                let stall = alone_since.elapsed();
+                tracing::info!(key = %entry.key, ?stall, "went on with a session");
+                self.tally.resumed(stall);
             }
             Err(error) => {
                 tracing::warn!(key = %entry.key, %error, "a session cannot be gone on with");
@@ -422,7 +422,7 @@ impl Shared {
         std::thread::scope(|scope| {
             for (entry, live) in all {
                 scope.spawn(move || match live.session.leave(patience) {
-                    0 => entry.left_in_order(self),
+                    0 => entry.note(self, |record| record.in_order = true),
                     owed => {
                         let key = &entry.key;
                         tracing::warn!(%key, owed, "the next agent answers what is left");

@@ -24,6 +24,8 @@ pub(crate) struct Record {
     pub(crate) negotiated: Vec<u8>,
     /// Whether its last server has answered all that it had read.
     pub(crate) in_order: bool,
+    /// Whether it is closed, and lives only as long as programs use it.
+    pub(crate) closing: bool,
     /// How often an agent has gone on with it.
     pub(crate) resumed: u64,
     /// When last, in ms since 1970; 0 for never.
@@ -57,6 +59,7 @@ impl Record {
             device: String::new(),
             negotiated: Vec::new(),
             in_order: false,
+            closing: false,
             resumed: 0,
             resumed_ms: 0,
         }
@@ -107,7 +110,7 @@ mod tests {
     #[test]
     fn the_bytes_of_a_record_stay_what_they_are() {
         let record = Record::new("/a", &["ro".into()]);
-        let golden = r#"{"version":1,"path":"/a","options":["ro"],"mounted_ms":0,"device":"","negotiated":[],"in_order":false,"resumed":0,"resumed_ms":0}"#;
+        let golden = r#"{"version":1,"path":"/a","options":["ro"],"mounted_ms":0,"device":"","negotiated":[],"in_order":false,"closing":false,"resumed":0,"resumed_ms":0}"#;
         assert_eq!(String::from_utf8(record.to_bytes()).unwrap(), golden);
     }
 }

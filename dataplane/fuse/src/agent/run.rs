@@ -6,12 +6,11 @@ use super::{Agent, AgentError, lock, unmounting};
 use alluxio_config::Config;
 use alluxio_host::Host;
 use alluxio_proto::v1::agent::fuse_agent_server::FuseAgentServer;
-use alluxio_telemetry::process::ProcessFacts;
 use alluxio_telemetry::{AdminServer, LogControl, Metrics, Readiness};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_stream::StreamExt;
@@ -39,11 +38,10 @@ pub async fn run(config: Config, log: LogControl) -> Result<(), AgentError> {
         std::fs::create_dir_all(folder).map_err(io(folder))?;
     }
     let dir = fuse.sessions_dir.canonicalize().map_err(io(&fuse.sessions_dir))?;
-    let _lock = lock::take(&dir.join("agent.lock"), &socket).await?;
+    let _lock = lock::take(&dir.join("agent.lock"), &socket, fuse.agent_drain).await?;
     let host = Host::real();
     let metrics = Metrics::new("fuse");
-    let tally =
-        Tally::new(&metrics, age).map_err(|error| AgentError::Internal(error.to_string()))?;
+    let tally = Tally::new(&metrics).map_err(|error| AgentError::Internal(error.to_string()))?;
     let program = unmounting::own_program();
     let agent = Agent::start(config, fuse.clone(), host.clone(), dir, program, tally).await?;
     let readiness = Readiness::waiting_for(&["agent"]);
@@ -82,12 +80,6 @@ pub async fn run(config: Config, log: LogControl) -> Result<(), AgentError> {
     // Whoever handed over gets its answer.
     let _ = tokio::time::timeout(CALLS_END_WITHIN, server).await;
     Ok(())
-}
-
-/// Seconds since this process started.
-fn age() -> f64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    (now - ProcessFacts::read().start_seconds).max(0.0)
 }
 
 /// Root, and whoever runs us.

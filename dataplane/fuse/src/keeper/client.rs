@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// How long a keeper may take to answer: it has nothing to wait for but the end of another process, and
 /// then it says so.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why a keeper does not do what it is asked.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,8 @@ pub struct Kept {
     pub blob: Vec<u8>,
     /// All descriptors, the mounted one first; never empty.
     pub descriptors: Vec<OwnedFd>,
+    /// Since when nobody has served it.
+    pub alone_since: Instant,
 }
 
 /// A connection. While it is open, what was put or got through it is given to nobody else.
@@ -107,8 +109,10 @@ impl Client {
     pub fn get(&self, key: &Key, until: Instant) -> Result<Kept, ClientError> {
         loop {
             match self.ask(&Request::Get { key: key.clone() }, &[]) {
-                Ok((Reply::Session { blob }, descriptors)) if !descriptors.is_empty() => {
-                    return Ok(Kept { blob, descriptors });
+                Ok((Reply::Session { blob, alone_ms }, descriptors)) if !descriptors.is_empty() => {
+                    let now = Instant::now();
+                    let since = now.checked_sub(Duration::from_millis(alone_ms));
+                    return Ok(Kept { blob, descriptors, alone_since: since.unwrap_or(now) });
                 }
                 Ok(_) => return Err(ClientError::Unexpected),
                 Err(ClientError::Refused(Reason::Served)) if Instant::now() < until => {}

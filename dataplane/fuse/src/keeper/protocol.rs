@@ -44,6 +44,8 @@ pub enum Reply {
     Session {
         /// What was put.
         blob: Vec<u8>,
+        /// For how long nobody has served it, in ms.
+        alone_ms: u64,
     },
     /// All keys.
     Keys(Vec<Key>),
@@ -194,8 +196,9 @@ impl Reply {
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
             Reply::Done => begin(129),
-            Reply::Session { blob } => {
+            Reply::Session { blob, alone_ms } => {
                 let mut bytes = begin(130);
+                bytes.extend(alone_ms.to_le_bytes());
                 push_blob(&mut bytes, blob);
                 bytes
             }
@@ -220,7 +223,10 @@ impl Reply {
         let (kind, mut rest) = Rest::begin(bytes)?;
         let reply = match kind {
             129 => Reply::Done,
-            130 => Reply::Session { blob: rest.blob()? },
+            130 => {
+                let alone_ms = u64::from_le_bytes(rest.array("a time")?);
+                Reply::Session { blob: rest.blob()?, alone_ms }
+            }
             131 => {
                 let count = usize::from(u16::from_le_bytes(rest.array("a list")?));
                 if count > SESSIONS_MAX {
@@ -261,7 +267,8 @@ mod tests {
     fn replies() -> impl Strategy<Value = Reply> {
         prop_oneof![
             Just(Reply::Done),
-            prop::collection::vec(any::<u8>(), 0..200).prop_map(|blob| Reply::Session { blob }),
+            (prop::collection::vec(any::<u8>(), 0..200), any::<u64>())
+                .prop_map(|(blob, alone_ms)| Reply::Session { blob, alone_ms }),
             prop::collection::vec(keys(), 0..8).prop_map(Reply::Keys),
             prop::sample::select(Reason::ALL.to_vec()).prop_map(Reply::Refused),
         ]
@@ -271,6 +278,8 @@ mod tests {
     fn the_bytes_of_a_message_stay_what_they_are() {
         let put = Request::Put { key: "a-1".parse().unwrap(), blob: vec![7, 8] };
         assert_eq!(put.to_bytes(), b"\x01\x01\x03a-1\x02\x00\x00\x00\x07\x08");
+        let session = Reply::Session { blob: vec![7], alone_ms: 258 };
+        assert_eq!(session.to_bytes(), [1, 130, 2, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 7]);
         assert_eq!(Reply::Refused(Reason::Served).to_bytes(), [1, 132, 2]);
     }
 

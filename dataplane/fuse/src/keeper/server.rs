@@ -8,18 +8,22 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with,
     sockopt,
 };
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Most connections: agents, old and new, and people who look.
 const CONNECTIONS_MAX: usize = 16;
 /// How long a request for a session waits for the end of who serves it, before it is refused. Who asks
 /// asks again.
 const END_WITHIN: Duration = Duration::from_millis(250);
+/// Of a connection's thread: a message lies on the heap, its descriptors here.
+const STACK_BYTES: usize = 256 << 10;
 /// Pause after a connection that could not be taken.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a reply may take to be sent; who does not read it has no use for it.
@@ -45,20 +49,50 @@ pub enum ServerError {
 /// A keeper that listens.
 #[derive(Debug)]
 pub struct Server {
-    socket: OwnedFd,
+    socket: Arc<OwnedFd>,
     shared: Arc<Shared>,
     _lock: LockFile,
 }
 
-#[derive(Debug, Default)]
+/// A keeper that runs beside other things. It goes on when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    socket: Arc<OwnedFd>,
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Debug)]
 struct Shared {
     store: Mutex<Store<OwnedFd>>,
     /// Told when a connection has ended.
     ended: Condvar,
-    connections: AtomicUsize,
+    peers: Mutex<HashMap<ConnectionId, Arc<OwnedFd>>>,
+    over: AtomicBool,
+    begun: Instant,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Shared {
+            store: Mutex::default(),
+            ended: Condvar::new(),
+            peers: Mutex::default(),
+            over: AtomicBool::new(false),
+            begun: Instant::now(),
+        }
+    }
 }
 
 impl Shared {
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn peers(&self) -> MutexGuard<'_, HashMap<ConnectionId, Arc<OwnedFd>>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn store(&self) -> MutexGuard<'_, Store<OwnedFd>> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,17 +112,18 @@ impl Server {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
-        let socket = listening(path).map_err(failed)?;
+        let socket = Arc::new(listening(path).map_err(failed)?);
         Ok(Server { socket, shared: Arc::default(), _lock: lock })
     }
 
-    /// Serves for ever.
+    /// Serves until it is [stopped](Running::stop).
     pub fn run(self) {
         let mut next: ConnectionId = 0;
-        loop {
-            let peer = match accept_with(&self.socket, SocketFlags::CLOEXEC) {
+        while !self.shared.over.load(Ordering::SeqCst) {
+            let peer = match accept_with(&*self.socket, SocketFlags::CLOEXEC) {
                 Ok(peer) => peer,
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => continue,
+                Err(_) if self.shared.over.load(Ordering::SeqCst) => return,
                 Err(error) => {
                     tracing::warn!(%error, "a connection is not taken");
                     std::thread::sleep(ACCEPT_PAUSE);
@@ -103,9 +138,28 @@ impl Server {
     /// The same on a thread of its own, for a process that is one more holder.
     ///
     /// **Errors**: that there is no thread.
-    pub fn spawn(self) -> io::Result<()> {
+    pub fn spawn(self) -> io::Result<Running> {
+        let (socket, shared) = (self.socket.clone(), self.shared.clone());
         let thread = std::thread::Builder::new().name("keeper".into());
-        thread.spawn(move || self.run()).map(drop)
+        let thread = thread.spawn(move || self.run())?;
+        Ok(Running { socket, shared, thread })
+    }
+}
+
+impl Running {
+    /// Lets everything go, as the end of its process would.
+    pub fn stop(self) {
+        use rustix::net::{Shutdown, shutdown};
+        self.shared.over.store(true, Ordering::SeqCst);
+        // What has ended already needs no end.
+        let _ = shutdown(&*self.socket, Shutdown::Both);
+        for peer in self.shared.peers().values() {
+            let _ = shutdown(&**peer, Shutdown::Both);
+        }
+        if self.thread.join().is_err() {
+            tracing::error!("a keeper panicked");
+        }
+        *self.shared.store() = Store::default();
     }
 }
 
@@ -132,20 +186,24 @@ impl Shared {
         if !is_trusted(&peer) {
             return tracing::warn!("a connection of another user is refused");
         }
-        if self.connections.fetch_add(1, Ordering::SeqCst) >= CONNECTIONS_MAX {
-            self.connections.fetch_sub(1, Ordering::SeqCst);
-            return tracing::warn!("a connection is refused: there are too many");
+        let peer = Arc::new(peer);
+        {
+            let mut peers = self.peers();
+            if peers.len() >= CONNECTIONS_MAX {
+                return tracing::warn!("a connection is refused: there are too many");
+            }
+            peers.insert(connection, peer.clone());
         }
         let shared = self.clone();
         let thread = std::thread::Builder::new().name(format!("keeper-{connection}"));
-        let started = thread.stack_size(256 << 10).spawn(move || {
+        let started = thread.stack_size(STACK_BYTES).spawn(move || {
             shared.converse(&peer, connection);
-            shared.store().ended(connection);
+            shared.peers().remove(&connection);
+            shared.store().ended(connection, shared.now_ms());
             shared.ended.notify_all();
-            shared.connections.fetch_sub(1, Ordering::SeqCst);
         });
         if let Err(error) = started {
-            self.connections.fetch_sub(1, Ordering::SeqCst);
+            self.peers().remove(&connection);
             tracing::warn!(%error, "a connection is refused");
         }
     }
@@ -199,7 +257,9 @@ impl Shared {
                     Ok(held) => {
                         let fds: Vec<BorrowedFd<'_>> =
                             held.descriptors.iter().map(AsFd::as_fd).collect();
-                        return reply(peer, &Reply::Session { blob: held.blob.clone() }, &fds);
+                        let alone_ms = held.alone_ms(self.now_ms());
+                        let blob = held.blob.clone();
+                        return reply(peer, &Reply::Session { blob, alone_ms }, &fds);
                     }
                     Err(reason) => Err(reason),
                 }

@@ -1,4 +1,4 @@
-//! What a keeper holds, and for whom; pure: descriptors are of any type.
+//! What a keeper holds, and for whom; pure: descriptors are of any type, times are given.
 
 use super::SESSIONS_MAX;
 use super::key::Key;
@@ -17,6 +17,15 @@ pub struct Held<F> {
     pub descriptors: Vec<F>,
     /// Who serves it, as far as we know.
     owner: Option<ConnectionId>,
+    /// Since when nobody does.
+    alone_since_ms: Option<u64>,
+}
+
+impl<F> Held<F> {
+    /// For how long nobody serves it.
+    pub fn alone_ms(&self, now_ms: u64) -> u64 {
+        self.alone_since_ms.map_or(0, |since| now_ms.saturating_sub(since))
+    }
 }
 
 /// All sessions.
@@ -54,7 +63,8 @@ impl<F> Store<F> {
         if self.sessions.len() >= SESSIONS_MAX && !self.sessions.contains_key(&key) {
             return Err(Reason::Full);
         }
-        let held = Held { blob, descriptors, owner: Some(connection) };
+        let owner = Some(connection);
+        let held = Held { blob, descriptors, owner, alone_since_ms: None };
         Ok(self.sessions.insert(key, held))
     }
 
@@ -81,9 +91,10 @@ impl<F> Store<F> {
     }
 
     /// The connection is at its end: what it served may be given to another one.
-    pub fn ended(&mut self, connection: ConnectionId) {
-        let served = self.sessions.values_mut().filter(|held| held.owner == Some(connection));
-        served.for_each(|held| held.owner = None);
+    pub fn ended(&mut self, connection: ConnectionId, now_ms: u64) {
+        for held in self.sessions.values_mut().filter(|held| held.owner == Some(connection)) {
+            (held.owner, held.alone_since_ms) = (None, Some(now_ms));
+        }
     }
 
     /// All keys.
@@ -108,8 +119,9 @@ mod tests {
         assert_eq!(store.get(2, &key(0)).unwrap_err(), Reason::Served);
         assert_eq!(store.put(2, key(0), vec![], vec![]).unwrap_err(), Reason::Served);
         assert_eq!(store.remove(2, &key(0)).unwrap_err(), Reason::Served);
-        store.ended(1);
+        store.ended(1, 100);
         let held = store.get(2, &key(0)).unwrap();
+        assert_eq!(held.alone_ms(130), 30);
         assert_eq!((&held.blob[..], &held.descriptors[..]), (&[7][..], &["a", "b"][..]));
         assert_eq!(store.get(3, &key(0)).unwrap_err(), Reason::Served, "it has a new one");
         assert!(store.remove(2, &key(0)).unwrap().is_some());
@@ -142,7 +154,7 @@ mod tests {
                     1 => store.get(connection, &key(number)).map(|_| true),
                     2 => store.remove(connection, &key(number)).map(|_| false),
                     _ => {
-                        store.ended(connection);
+                        store.ended(connection, 0);
                         serves.retain(|_, there| *there != connection);
                         continue;
                     }
