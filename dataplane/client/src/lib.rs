@@ -24,6 +24,7 @@ mod route;
 mod workers;
 mod writer;
 
+pub use alluxio_rpc::named::{NAMES_PER_WORK, named};
 pub use cluster::*;
 pub use error::ClientError;
 pub use fs::FileSystem;

@@ -4,13 +4,14 @@
 //! It must not know: what the calls mean. Retry lives here and in `ufs` only; whoever calls above
 //! never loops.
 //!
-//! Reading order: [`error`], [`auth`], [`retry`], [`primary`], [`scout`], [`etcd`], [`peer`], [`server`].
+//! Reading order: [`error`], [`auth`], [`retry`], [`primary`], [`scout`], [`etcd`], [`peer`], [`server`], [`named`](mod@named).
 
 pub mod auth;
 pub mod error;
 pub mod etcd;
 mod every;
 pub mod metrics;
+pub mod named;
 pub mod peer;
 pub mod primary;
 pub mod retry;
@@ -21,6 +22,7 @@ mod verdict;
 pub use auth::{Caller, UserName};
 pub use error::RpcError;
 pub use metrics::ServerMetrics;
+pub use named::named;
 pub use peer::Peers;
 pub use primary::{HostPort, Primary, not_primary};
 pub use retry::{Repeat, RetryPolicy};

@@ -442,8 +442,11 @@ impl Primary {
         all.collect::<Vec<_>>().join(",")
     }
 
-    /// A name for a change that nobody has.
+    /// A name for a change that nobody has, or the one that it is to have in [`crate::named()`].
     pub fn new_operation(&self) -> OperationId {
+        if let Some(name) = crate::named::next() {
+            return name;
+        }
         let half = || u128::from(self.host.entropy.next_u64());
         OperationId(half() << 64 | half())
     }

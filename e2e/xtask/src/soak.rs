@@ -30,6 +30,13 @@ const BACKUP_FILES: u64 = 1_000_000;
 const FAILOVERS: u64 = 100;
 /// How long most members of etcd are gone.
 const ETCD_OUTAGE_SECONDS: u64 = 60;
+/// Programs that use a mount while what serves it is killed, kills of the agent alone, and the pause between
+/// two of them: 64 programs for more than five minutes.
+const FUSE: [(&str, u64); 3] = [
+    ("ALLUXIO_TEST_FUSE_PROGRAMS", 64),
+    ("ALLUXIO_TEST_FUSE_KILLS", 100),
+    ("ALLUXIO_TEST_FUSE_PAUSE_MS", 3000),
+];
 /// The file that is read while workers are killed.
 const FILE_BYTES: u64 = 2 << 30;
 
@@ -79,7 +86,8 @@ fn round(seed: u64) -> Result<()> {
         .env("ALLUXIO_TEST_FILE_BYTES", FILE_BYTES.to_string())
         .env("ALLUXIO_TEST_FAILOVERS", FAILOVERS.to_string())
         .env("ALLUXIO_TEST_ETCD_OUTAGE_SECONDS", ETCD_OUTAGE_SECONDS.to_string())
+        .envs(FUSE.map(|(name, value)| (name, value.to_string())))
         .args(["test", "--quiet", "--package", "alluxio"])
         .args(["--test", "kill_master", "--test", "kill_worker", "--test", "cat_under_kills"])
-        .args(["--test", "failover"]))
+        .args(["--test", "failover", "--test", "fuse_survives"]))
 }

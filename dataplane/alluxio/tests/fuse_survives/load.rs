@@ -12,10 +12,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const VARIABLE: &str = "ALLUXIO_TEST_FUSE_PROGRAM";
 /// The name of the test that runs a program.
 const ENTRY: &str = "a_program_that_uses_the_mount";
+/// What a program of files says when it has them open.
+pub(crate) const BEGUN: &str = "program has begun";
 /// What takes longer is a stall, and is told.
 const STALL: Duration = Duration::from_millis(20);
 /// Lengths of the files in `/data`: two of one block, two of several, with blocks of 1 MiB.
 pub(crate) const FILES: [usize; 4] = [512 << 10, (700 << 10) + 123, (6 << 20) + 4321, 3 << 20];
+/// Length of the files in `/doomed`: several blocks, so that they are read through the agent.
+pub(crate) const DOOMED_BYTES: usize = (2 << 20) + 77;
 /// Names in `/many`.
 pub(crate) const NAMES: usize = 150;
 
@@ -27,6 +31,12 @@ pub(crate) enum Kind {
     Map,
     /// Lists a directory, and looks at what is in it.
     List,
+    /// Makes, renames, changes and removes files and directories: each change must happen once.
+    Change,
+    /// Reads a file that it has unlinked after it had opened it.
+    Unlinked,
+    /// Writes files, in pieces, over each other and anew, and reads them back.
+    Write,
     /// Reads everything once, and ends.
     Once,
 }
@@ -105,6 +115,9 @@ pub(crate) fn run_if_asked() {
         "Read" => program.read_files(),
         "Map" => program.map_files(),
         "List" => program.list(),
+        "Change" => program.change(told[1]),
+        "Unlinked" => program.unlinked(told[1]),
+        "Write" => program.write(told[1]),
         "Once" => program.once(),
         other => panic!("{other}"),
     };
@@ -160,6 +173,7 @@ impl Program {
             files.push(self.open(number)?);
         }
         let mut buffer = vec![0; 64 << 10];
+        println!("{BEGUN}");
         while self.goes_on() {
             let number = self.random(FILES.len());
             if self.random(20) == 0 {
@@ -214,6 +228,101 @@ impl Program {
             assert_eq!(error.kind(), io::ErrorKind::NotFound);
         }
         Ok(())
+    }
+
+    /// What must fail for a reason.
+    fn refused<T>(
+        &mut self,
+        what: &str,
+        wanted: io::ErrorKind,
+        work: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<()> {
+        match self.timed(what, || Ok(work()))? {
+            Ok(_) => panic!("{what} must fail with {wanted:?}"),
+            Err(error) if error.kind() == wanted => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn change(&mut self, seed: &str) -> io::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        let own = self.mount.join(format!("changes-{seed}"));
+        self.timed("mkdir", || fs::create_dir(&own))?;
+        let at = |name: &str| own.join(name);
+        let (d, e) = (at("d"), at("e"));
+        let (f, g) = (d.join("f"), d.join("g"));
+        while self.goes_on() {
+            self.timed("mkdir d", || fs::create_dir(&d))?;
+            self.refused("mkdir d again", io::ErrorKind::AlreadyExists, || fs::create_dir(&d))?;
+            self.timed("mknod", || {
+                let (kind, mode) = (rustix::fs::FileType::RegularFile, 0o644.into());
+                Ok(rustix::fs::mknodat(rustix::fs::CWD, &f, kind, mode, 0)?)
+            })?;
+            let length = self.timed("stat f", || fs::metadata(&f))?.len();
+            assert_eq!(length, 0);
+            self.timed("rename f g", || fs::rename(&f, &g))?;
+            self.refused("stat f", io::ErrorKind::NotFound, || fs::metadata(&f))?;
+            let mode = fs::Permissions::from_mode(0o600);
+            self.timed("chmod g", || fs::set_permissions(&g, mode))?;
+            let found = self.timed("stat g", || fs::metadata(&g))?.permissions().mode();
+            assert_eq!(found & 0o777, 0o600);
+            self.refused("rmdir d", io::ErrorKind::DirectoryNotEmpty, || fs::remove_dir(&d))?;
+            self.timed("unlink g", || fs::remove_file(&g))?;
+            self.refused("unlink g again", io::ErrorKind::NotFound, || fs::remove_file(&g))?;
+            self.timed("rename d e", || fs::rename(&d, &e))?;
+            self.refused("rename d e again", io::ErrorKind::NotFound, || fs::rename(&d, &e))?;
+            self.timed("rmdir e", || fs::remove_dir(&e))?;
+        }
+        self.timed("rmdir", || fs::remove_dir(&own))
+    }
+
+    fn unlinked(&mut self, seed: &str) -> io::Result<()> {
+        let number: usize = seed.parse().unwrap();
+        let path = self.mount.join(format!("doomed/{number}"));
+        let file = self.timed("open", || File::open(&path))?;
+        self.timed("unlink", || fs::remove_file(&path))?;
+        let mut buffer = vec![0; 64 << 10];
+        while self.goes_on() {
+            Self::drop_pages(&file);
+            let offset = self.random(DOOMED_BYTES - buffer.len());
+            self.timed("read", || file.read_exact_at(&mut buffer, offset as u64))?;
+            assert!(buffer == content(number, offset, buffer.len()), "other bytes");
+            self.refused("open again", io::ErrorKind::NotFound, || File::open(&path))?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, seed: &str) -> io::Result<()> {
+        let number: usize = seed.parse().unwrap();
+        let own = self.mount.join(format!("writes-{seed}"));
+        self.timed("mkdir", || fs::create_dir(&own))?;
+        let (new, old) = (own.join("new"), own.join("old"));
+        while self.goes_on() {
+            let length = 1 + self.random(300_000);
+            let wanted = content(number, 0, length);
+            let file = self.timed("create", || {
+                File::options().read(true).write(true).create_new(true).open(&new)
+            })?;
+            for (index, piece) in wanted.chunks(64 << 10).enumerate() {
+                let offset = index as u64 * (64 << 10);
+                self.timed("write", || file.write_all_at(piece, offset))?;
+            }
+            if self.random(2) == 0 {
+                self.timed("fsync", || file.sync_all())?;
+            }
+            let mut found = vec![0; length];
+            self.timed("read back", || file.read_exact_at(&mut found, 0))?;
+            assert!(found == wanted, "other bytes while it is open");
+            drop(file);
+            self.timed("rename", || fs::rename(&new, &old))?;
+            let found = self.timed("read", || fs::read(&old))?;
+            assert!(found == wanted, "other bytes after it was closed");
+        }
+        self.timed("unlink", || match fs::remove_file(&old) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        })?;
+        self.timed("rmdir", || fs::remove_dir(&own))
     }
 
     fn once(&mut self) -> io::Result<()> {

@@ -8,11 +8,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod agent;
 mod load;
 mod stand;
 
 use load::Kind;
-use stand::Stand;
+use stand::{Stand, until};
 use std::time::Duration;
 
 /// Programs at the same time, unless the variable says otherwise.
@@ -37,7 +38,10 @@ fn pause() -> Duration {
 fn programs(stand: &mut Stand, kinds: &[Kind]) {
     let count = variable(PROGRAMS_VARIABLE, PROGRAMS as u64);
     for number in 0..count {
-        stand.start_program(kinds[number as usize % kinds.len()], number);
+        let kind = kinds[number as usize % kinds.len()];
+        // Each unlinks a file of its own.
+        let seed = if kind == Kind::Unlinked { number / kinds.len() as u64 } else { number + 100 };
+        stand.start_program(kind, seed);
     }
 }
 
@@ -70,6 +74,31 @@ fn readers_see_no_error_while_everything_that_serves_them_is_killed_in_turn() {
     stand.after(pause(), "nobody", |_| ());
     stand.finish_programs();
     assert!(stand.resumed() >= 8, "{}", stand.stat());
+}
+
+#[test]
+fn every_change_happens_once_while_everything_that_serves_it_is_killed_in_turn() {
+    let Some(mut stand) = Stand::start() else { return };
+    programs(&mut stand, &[Kind::Change, Kind::Unlinked, Kind::Write, Kind::Change]);
+    for _ in 0..variable(KILLS_VARIABLE, KILLS) {
+        stand.after(pause(), "the agent", |stand| stand.restart_agent());
+    }
+    stand.after(pause(), "the agent and a keeper", |stand| {
+        stand.kill_keeper(0);
+        stand.restart_agent();
+        stand.start_keeper(0);
+    });
+    stand.after(pause(), "the agent, in order", |stand| stand.replace_agent());
+    stand.after(pause(), "nobody", |_| ());
+    stand.finish_programs();
+    // Files that were unlinked while they were open are gone with their last handle.
+    until("the end of unlinked files", || stand.names("/doomed").iter().all(|name| name.len() < 4));
+    assert_eq!(stand.names("/doomed").len(), 4 - doomed_programs());
+}
+
+/// How many programs unlink a file each.
+fn doomed_programs() -> usize {
+    (variable(PROGRAMS_VARIABLE, PROGRAMS as u64) as usize).div_ceil(4).min(4)
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A cluster, two keepers and an agent, as processes, and the programs that use the mount.
 
-use crate::load::{self, FILES, Kind, NAMES};
+use crate::load::{self, DOOMED_BYTES, FILES, Kind, NAMES};
 use alluxio_client::{CreateDirectoryOptions, CreateFileOptions};
 use alluxio_fuse::mount::{self, Unmount};
 use alluxio_testkit::{ProcessCluster, Server};
@@ -25,7 +25,7 @@ fn now_ms() -> u64 {
 }
 
 /// Waits for something to be so.
-fn until(what: &str, mut so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !so() {
         assert!(begun.elapsed() < PATIENCE, "{what} takes too long");
@@ -62,6 +62,7 @@ impl Stand {
                 "${alluxio.work.dir}/keeper-0.sock,${alluxio.work.dir}/keeper-1.sock",
             ),
             ("alluxio.fuse.mount.options", "attr_timeout=0.2,entry_timeout=0.2"),
+            ("alluxio.fuse.agent.drain.time", "2s"),
             ("alluxio.fuse.web.bind.host", "127.0.0.1"),
             ("alluxio.fuse.web.port", web.as_str()),
         ];
@@ -103,6 +104,13 @@ impl Stand {
                 writer.write(&load::content(number, 0, length)).await.unwrap();
                 writer.close().await.unwrap();
             }
+            for number in 0..4 {
+                let options = CreateFileOptions { recursive: true, ..Default::default() };
+                let at = path(&format!("/doomed/{number}"));
+                let mut writer = client.create_file(&at, &options).await.unwrap();
+                writer.write(&load::content(number, 0, DOOMED_BYTES)).await.unwrap();
+                writer.close().await.unwrap();
+            }
             let options = CreateDirectoryOptions { recursive: true, ..Default::default() };
             for number in 0..NAMES {
                 let at = path(&format!("/many/{}", load::name(number)));
@@ -112,13 +120,23 @@ impl Stand {
         runtime.shutdown_background();
     }
 
-    fn alluxio(&self, arguments: &[&str]) -> String {
+    /// Names in a directory of the namespace, as other clients see them.
+    pub(crate) fn names(&self, path: &str) -> Vec<String> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let client = self.cluster.client().unwrap();
+        let path = AlluxioPath::parse(path).unwrap();
+        let listed = runtime.block_on(client.list_status(&path, &Default::default())).unwrap();
+        runtime.shutdown_background();
+        listed.into_iter().map(|status| status.name).collect()
+    }
+
+    pub(crate) fn alluxio(&self, arguments: &[&str]) -> String {
         let output = self.cluster.alluxio(arguments).unwrap();
         let (out, err) = (&output.stdout, &output.stderr);
         format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
     }
 
-    fn point(&self) -> PathBuf {
+    pub(crate) fn point(&self) -> PathBuf {
         self.cluster.dir().join("point")
     }
 
@@ -150,6 +168,32 @@ impl Stand {
     pub(crate) fn restart_keeper(&mut self, number: usize) {
         self.kill_keeper(number);
         self.start_keeper(number);
+    }
+
+    /// Asks the agent to end, and waits until it has.
+    pub(crate) fn terminate_agent(&mut self) {
+        assert!(self.agent.take().unwrap().terminate().unwrap().success());
+    }
+
+    /// The agent answers nobody, and does not know it.
+    pub(crate) fn freeze_agent(&mut self) -> Server {
+        let agent = self.agent.take().unwrap();
+        agent.pause().unwrap();
+        agent
+    }
+
+    pub(crate) fn agent_socket(&self) -> PathBuf {
+        self.cluster.dir().join("agent.sock")
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.cluster.dir()
+    }
+
+    /// What is mounted below the folder of this test.
+    pub(crate) fn mounts(&self) -> Vec<PathBuf> {
+        let rows = mount::table().unwrap().into_iter().map(|row| row.path);
+        rows.filter(|path| path.starts_with(self.cluster.dir())).collect()
     }
 
     fn agent_log(&self) -> PathBuf {
@@ -197,23 +241,51 @@ impl Stand {
     ) {
         std::thread::sleep(pause);
         self.check_programs();
-        until("two keepers", || self.metric("alluxio_fuse_keeper_connections") == Some(2));
+        self.await_keepers(2);
         self.kills.push((now_ms(), what));
         then(self);
     }
 
     pub(crate) fn start_program(&mut self, kind: Kind, seed: u64) {
+        self.start_program_at(kind, seed, &self.point());
+    }
+
+    pub(crate) fn start_program_at(&mut self, kind: Kind, seed: u64, at: &Path) {
         let log = self.cluster.dir().join(format!("logs/program-{seed}.log"));
         let out = File::create(&log).unwrap();
-        let child = load::start(kind, seed, &self.point(), &self.stop_file(), out);
+        let child = load::start(kind, seed, at, &self.stop_file(), out);
         self.programs.push(Program { child, log });
+    }
+
+    /// Waits until every program says that it has begun.
+    pub(crate) fn await_programs(&mut self) {
+        for program in &self.programs {
+            until("a program", || {
+                std::fs::read_to_string(&program.log).unwrap().contains(load::BEGUN)
+            });
+        }
+        self.check_programs();
+    }
+
+    /// Ends all programs.
+    pub(crate) fn stop_readers(&mut self) {
+        File::create(self.stop_file()).unwrap();
+        for program in &mut self.programs {
+            until("the end of a program", || program.child.try_wait().unwrap().is_some());
+        }
+        self.programs.clear();
+    }
+
+    /// Waits until the agent has so many keepers.
+    pub(crate) fn await_keepers(&self, count: u64) {
+        until("keepers", || self.metric("alluxio_fuse_keeper_connections") == Some(count));
     }
 
     fn stop_file(&self) -> PathBuf {
         self.cluster.dir().join("stop")
     }
 
-    fn check_programs(&mut self) {
+    pub(crate) fn check_programs(&mut self) {
         for program in &mut self.programs {
             if let Some(status) = program.child.try_wait().unwrap() {
                 let text = std::fs::read_to_string(&program.log).unwrap();

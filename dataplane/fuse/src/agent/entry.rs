@@ -127,6 +127,7 @@ impl Entry {
         self.make_folders()?;
         (record.negotiated, record.in_order) = (Vec::new(), false);
         record.mounted_ms = shared.now_ms().max(record.mounted_ms + 1);
+        record.salt = shared.host.entropy.next_u64().max(1);
         self.save(&record)?;
         let mounted = mount::mount_over(point.clone(), &plan.options.mount)?;
         let row = mount::row_of(&point);
@@ -230,7 +231,7 @@ impl Entry {
             passthrough: connection.negotiated().has(feature::PASSTHROUGH),
             staging: self.staging(),
         };
-        let past = Past { generation: record.resumed, ledger };
+        let past = Past { generation: record.resumed, ledger, salt: record.salt };
         let (client, host) = (plan.client.clone(), shared.host.clone());
         let fs = AlluxioFs::with_past(client, host, connection.control(), settings, past)?;
         fs.forsake(forsaken);

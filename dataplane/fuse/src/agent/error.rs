@@ -1,6 +1,6 @@
 //! Why the agent does not do what it is asked.
 
-use crate::fs::LedgerError;
+use crate::fs::{LedgerError, StartError};
 use crate::keeper::{BadKey, Key};
 use crate::lockfile::LockError;
 use crate::mount::MountError;
@@ -89,6 +89,9 @@ pub enum AgentError {
     /// No client.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// No file system.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// A process that unmounts does not end.
     #[error("{} is not unmounted in time", path.display())]
     Timeout {
@@ -139,6 +142,7 @@ impl Coded for AgentError {
             AgentError::Mount(_)
             | AgentError::Session(_)
             | AgentError::Ledger(_)
+            | AgentError::Start(_)
             | AgentError::Io { .. }
             | AgentError::Trace(_)
             | AgentError::Internal(_) => Code::Internal,

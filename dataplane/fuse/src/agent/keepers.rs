@@ -253,3 +253,7 @@ impl Drop for Keepers {
         self.shared.over.store(true, Ordering::SeqCst);
     }
 }
+
+#[cfg(test)]
+#[path = "keepers_tests.rs"]
+mod tests;

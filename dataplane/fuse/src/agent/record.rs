@@ -18,6 +18,8 @@ pub(crate) struct Record {
     pub(crate) options: Vec<String>,
     /// When it was mounted, in ms since 1970. Tells connections under one key apart.
     pub(crate) mounted_ms: u64,
+    /// Tells its changes from those of all other mounts.
+    pub(crate) salt: u64,
     /// Number of its device, `major:minor`.
     pub(crate) device: String,
     /// What was agreed on with the kernel; empty before anything was.
@@ -56,6 +58,7 @@ impl Record {
             path: path.to_owned(),
             options: options.to_vec(),
             mounted_ms: 0,
+            salt: 0,
             device: String::new(),
             negotiated: Vec::new(),
             in_order: false,
@@ -110,7 +113,7 @@ mod tests {
     #[test]
     fn the_bytes_of_a_record_stay_what_they_are() {
         let record = Record::new("/a", &["ro".into()]);
-        let golden = r#"{"version":1,"path":"/a","options":["ro"],"mounted_ms":0,"device":"","negotiated":[],"in_order":false,"closing":false,"resumed":0,"resumed_ms":0}"#;
+        let golden = r#"{"version":1,"path":"/a","options":["ro"],"mounted_ms":0,"salt":0,"device":"","negotiated":[],"in_order":false,"closing":false,"resumed":0,"resumed_ms":0}"#;
         assert_eq!(String::from_utf8(record.to_bytes()).unwrap(), golden);
     }
 }

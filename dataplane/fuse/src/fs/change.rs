@@ -41,6 +41,11 @@ impl Core {
 
     async fn unlink(&self, caller: Caller, name: &str) -> Result<Vec<u8>, Errno> {
         let path = self.path_below(caller.node, name).await?;
+        if caller.resent
+            && let Some(hidden) = self.ledger.hidden(caller.node, name)
+        {
+            return self.hide_again(caller, name, &path, hidden).await;
+        }
         let client = self.client(caller)?;
         let (draft, read) = {
             let number = self.node_at(caller, name, &path).await;
@@ -95,7 +100,13 @@ impl Core {
 
     async fn rmdir(&self, caller: Caller, name: &str) -> Result<Vec<u8>, Errno> {
         let path = self.path_below(caller.node, name).await?;
-        let gone = self.client(caller)?.delete(&path, &DeleteOptions::default()).await;
+        let client = self.client(caller)?;
+        let mut gone = client.delete(&path, &DeleteOptions::default()).await;
+        if gone.as_ref().is_err_and(|error| error.code() == Code::NotEmpty)
+            && self.leftovers_go(caller.node, name).await
+        {
+            gone = client.delete(&path, &DeleteOptions::default()).await;
+        }
         gone.map_err(|error| failed("rmdir", &error))?;
         self.nodes().unlink(caller.node, name, None);
         Ok(Vec::new())

@@ -72,6 +72,9 @@ pub struct Past {
     pub generation: u64,
     /// What they have kept for us, and we keep for who comes after.
     pub ledger: Ledger,
+    /// The same for all who serve one mount, and no other mount; 0 for one that nobody goes on with. Changes
+    /// are named by it, so that masters know one that is repeated.
+    pub salt: u64,
 }
 
 /// All of a mount but its connection. Cheap to clone.
@@ -95,6 +98,7 @@ struct Core {
     nodes: Mutex<Nodes>,
     ledger: Ledger,
     generation: u64,
+    salt: u64,
     handles: Mutex<Handles>,
     users: Mutex<HashMap<u32, Client>>,
     running: Running,
@@ -198,6 +202,7 @@ impl AlluxioFs {
                 nodes: Mutex::new(nodes),
                 ledger: past.ledger,
                 generation: past.generation,
+                salt: past.salt,
                 handles: Mutex::new(Handles::of_generation(staging.generation())),
                 users: Mutex::default(),
                 running: Running::default(),

@@ -534,17 +534,20 @@ impl Nodes {
     /// Frees the memory of a node that nobody needs.
     pub(crate) fn drop_unused(&mut self, number: u64) {
         let unused = self.nodes.get(&number).is_some_and(|node| {
-            node.lookups == 0
-                && matches!(node.way, Way::Closed)
-                && node.draft.is_none()
-                && node.hidden.is_none()
+            // Handles that we cannot count are closed when the kernel has forgotten the node.
+            let closed = match node.way {
+                Way::Closed => true,
+                Way::Cached { .. } => node.before,
+                Way::Passed { .. } => false,
+            };
+            node.lookups == 0 && closed && node.draft.is_none() && node.hidden.is_none()
         });
         if !unused {
             return;
         }
         self.detach(number);
         if let Some(node) = self.nodes.remove(&number) {
-            if node.inode != inode_of(number) || node.unlinked || node.superseded {
+            if node.inode != inode_of(number) || node.unlinked || node.superseded || node.before {
                 self.touched.push(number);
             }
             if self.by_inode.get(&node.inode) == Some(&number) {

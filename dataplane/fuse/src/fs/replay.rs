@@ -1,38 +1,34 @@
 //! Requests that the kernel gives out again, because a process before us was killed before it had answered
-//! them. What changes something is carried out once: the answer is in the [ledger](super::ledger) before the
-//! kernel gets it. Between the change and its record there is a moment; an operation that is refused because
-//! of what it has done itself in such a moment has succeeded.
+//! them. What changes something is carried out once: its answer is in the [ledger](super::ledger) before the
+//! kernel gets it; and before there is an answer, its changes have names that follow from the number of the
+//! request, so that the master answers a change that is repeated as it did the first time.
+//!
+//! The master remembers so many answers only. After a very long pause, what is to be taken away and is not
+//! there any more has been taken away.
 
 use super::change::Work;
-use super::{AlluxioFs, Caller, Core, text};
-use crate::abi::Operation;
+use super::{AlluxioFs, Caller, Core, failed, text};
+use crate::abi::{Operation, UNIQUE_RESEND};
 use crate::errno::Errno;
 use crate::session::Reply;
-use alluxio_types::{AlluxioPath, FileStatus};
+use alluxio_client::{NAMES_PER_WORK, named};
+use alluxio_types::{AlluxioPath, Code, Coded, OperationId};
 
-/// An operation that may have been carried out already.
+/// An operation that has succeeded if it is refused because of what it has done itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Again {
-    Mkdir { name: String },
-    Mknod { name: String },
-    Create { name: String, flags: u32, mode: u32 },
     Remove { name: String },
     Rename { name: String, new_parent: u64, new_name: String },
 }
 
 impl Again {
-    /// `None` for a request that comes for the first time, or may be carried out twice.
+    /// `None` for a request that comes for the first time, and for others.
     pub(super) fn of(reply: &Reply, operation: &Operation<'_>) -> Option<Again> {
         let owned = |name| text(name).ok().map(str::to_owned);
         if !reply.is_resent() {
             return None;
         }
         Some(match operation {
-            Operation::Mkdir { name, .. } => Again::Mkdir { name: owned(name)? },
-            Operation::Mknod { name, .. } => Again::Mknod { name: owned(name)? },
-            Operation::Create { name, flags, mode, .. } => {
-                Again::Create { name: owned(name)?, flags: *flags, mode: *mode }
-            }
             Operation::Unlink { name } | Operation::Rmdir { name } => {
                 Again::Remove { name: owned(name)? }
             }
@@ -67,13 +63,6 @@ impl Core {
         Some(number)
     }
 
-    /// What there is under a name, if the caller may have made it.
-    async fn own_work(&self, caller: Caller, name: &str) -> Option<FileStatus> {
-        let path = self.path_below(caller.node, name).await.ok()?;
-        let status = self.status(Caller { uid: self.own_uid, ..caller }, &path).await.ok()?;
-        (status.owner == self.names.user(caller.uid)).then_some(status)
-    }
-
     /// The answer to an operation that was refused because of what it had done itself; `None` when it is
     /// another reason.
     async fn look_again(
@@ -82,43 +71,45 @@ impl Core {
         again: &Again,
         refused: Errno,
     ) -> Option<Result<Vec<u8>, Errno>> {
+        if refused != Errno::NOENT {
+            return None;
+        }
         match again {
-            Again::Mkdir { name } if refused == Errno::EXIST => {
-                let status = self.own_work(caller, name).await?;
-                status.is_directory().then(|| Ok(self.entry(caller.node, name, &status).reply()))
-            }
-            Again::Mknod { name } if refused == Errno::EXIST => {
-                let status = self.own_work(caller, name).await?;
-                let is_it = !status.is_directory() && status.length == 0;
-                is_it.then(|| Ok(self.entry(caller.node, name, &status).reply()))
-            }
-            Again::Create { name, flags, mode } if refused == Errno::EXIST => {
-                self.own_work(caller, name).await.filter(|status| status.length == 0)?;
-                Some(self.create(caller, name, flags & !(libc::O_EXCL as u32), *mode).await)
-            }
-            Again::Remove { name } if refused == Errno::NOENT => {
-                self.hide_again(caller, name).await;
-                self.nodes().unlink(caller.node, name, None);
-                Some(Ok(Vec::new()))
-            }
-            Again::Rename { name, new_parent, new_name } if refused == Errno::NOENT => {
+            Again::Remove { name } => self.nodes().unlink(caller.node, name, None),
+            Again::Rename { name, new_parent, new_name } => {
                 let target = self.path_below(*new_parent, new_name).await.ok()?;
                 self.status(Caller { uid: self.own_uid, ..caller }, &target).await.ok()?;
                 self.nodes().rename((caller.node, name), (*new_parent, new_name));
-                Some(Ok(Vec::new()))
             }
-            _ => None,
         }
+        Some(Ok(Vec::new()))
     }
 
-    /// A file that a process before us has renamed, because it was open, without telling anybody.
-    async fn hide_again(&self, caller: Caller, name: &str) {
-        let Some(hidden) = self.ledger.hidden(caller.node, name) else { return };
-        let Ok(path) = self.path_below(caller.node, &hidden).await else { return };
-        let status = self.status(Caller { uid: self.own_uid, ..caller }, &path).await;
-        if let Ok(status) = status {
-            self.nodes().hide(caller.node, name, status.id, hidden);
+    /// Goes on with the unlink of an open file: a process before us has renamed it, or was about to.
+    pub(super) async fn hide_again(
+        &self,
+        caller: Caller,
+        name: &str,
+        path: &AlluxioPath,
+        hidden: String,
+    ) -> Result<Vec<u8>, Errno> {
+        let there = path.parent().ok_or(Errno::INVAL)?;
+        let there = there.join(&hidden).map_err(|_| Errno::NAMETOOLONG)?;
+        match self.client(caller)?.rename(path, &there).await {
+            Err(error) if error.code() != Code::NotFound => {
+                return Err(failed("unlink an open file", &error));
+            }
+            _ => {}
         }
+        let status = self.status(Caller { uid: self.own_uid, ..caller }, &there).await?;
+        self.nodes().hide(caller.node, name, status.id, hidden);
+        Ok(Vec::new())
+    }
+
+    /// What the changes of a request are called.
+    fn name_of(&self, unique: u64) -> Option<OperationId> {
+        let number = (unique & !UNIQUE_RESEND).wrapping_mul(u64::from(NAMES_PER_WORK));
+        (self.salt != 0).then(|| OperationId(u128::from(self.salt) << 64 | u128::from(number)))
     }
 }
 
@@ -141,13 +132,16 @@ impl AlluxioFs {
     ) {
         let core = self.core.clone();
         self.core.runtime.spawn(async move {
-            let mut result = work.await;
+            let unique = reply.unique();
+            let mut result = match core.name_of(unique) {
+                Some(base) => named(base, work).await,
+                None => work.await,
+            };
             if let (Some(again), Err(errno)) = (&again, &result)
                 && let Some(answer) = core.look_again(caller, again, *errno).await
             {
                 result = answer;
             }
-            let unique = reply.unique();
             core.ledger.answer(unique, &result);
             reply.send_result(result);
             core.ledger.answered(unique);

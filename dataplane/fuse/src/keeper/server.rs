@@ -277,3 +277,7 @@ impl Shared {
 fn reply(peer: &OwnedFd, reply: &Reply, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     wire::send(peer, &reply.to_bytes(), descriptors)
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;
