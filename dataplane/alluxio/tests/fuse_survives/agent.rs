@@ -84,7 +84,7 @@ fn a_session_in_use_is_closed_when_its_programs_end() {
     let Some(mut stand) = Stand::start() else { return };
     let mut caller = Caller::of(&stand);
     let opened = caller.open("vol-1", "/", &[]).unwrap();
-    stand.start_program_at(Kind::Read, 1, opened.mount_point.as_ref());
+    stand.start_program_at(Kind::Unlinked, 1, opened.mount_point.as_ref());
     stand.await_programs();
     let refused = caller.close("vol-1", false).unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const VARIABLE: &str = "ALLUXIO_TEST_FUSE_PROGRAM";
 /// The name of the test that runs a program.
 const ENTRY: &str = "a_program_that_uses_the_mount";
-/// What a program of files says when it has them open.
+/// What a program says when it has opened its file and taken its name away.
 pub(crate) const BEGUN: &str = "program has begun";
 /// What takes longer is a stall, and is told.
 const STALL: Duration = Duration::from_millis(20);
@@ -173,7 +173,6 @@ impl Program {
             files.push(self.open(number)?);
         }
         let mut buffer = vec![0; 64 << 10];
-        println!("{BEGUN}");
         while self.goes_on() {
             let number = self.random(FILES.len());
             if self.random(20) == 0 {
@@ -281,6 +280,7 @@ impl Program {
         let path = self.mount.join(format!("doomed/{number}"));
         let file = self.timed("open", || File::open(&path))?;
         self.timed("unlink", || fs::remove_file(&path))?;
+        println!("{BEGUN}");
         let mut buffer = vec![0; 64 << 10];
         while self.goes_on() {
             Self::drop_pages(&file);

@@ -16,6 +16,9 @@ use alluxio_types::AlluxioPath;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// How files in the folder of drafts are called that nobody could make versions.
+const KEPT_PREFIX: &[u8] = b"kept-";
+
 /// A session and its folder.
 pub(crate) struct Entry {
     pub(crate) key: Key,
@@ -274,9 +277,15 @@ impl Entry {
         unmounting::unmount(&shared.program, &self.key, &point, how, within)
     }
 
-    /// Removes its folder, but never a file that was being written.
-    pub(crate) fn remove_folder(&self) {
+    /// Removes its folder. What was written and is no version of a file yet, or cannot become one, stays.
+    pub(crate) fn remove_folder(&self, nothing_is_written: bool) {
         let _ = std::fs::remove_dir_all(self.folder.join("state"));
+        let staged = std::fs::read_dir(self.staging()).into_iter().flatten().flatten();
+        for file in staged.filter(|_| nothing_is_written) {
+            if !file.file_name().as_encoded_bytes().starts_with(KEPT_PREFIX) {
+                let _ = std::fs::remove_file(file.path());
+            }
+        }
         for folder in [self.mount_point(), self.staging(), self.folder.clone()] {
             if let Err(error) = std::fs::remove_dir(&folder) {
                 tracing::debug!(folder = %folder.display(), %error, "a folder of a session stays");

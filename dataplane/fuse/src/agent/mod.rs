@@ -47,7 +47,8 @@ use std::time::{Duration, Instant};
 const END_WITHIN: Duration = Duration::from_secs(20);
 /// How often sessions are looked at that the kernel may have ended.
 const MEND_EVERY: Duration = Duration::from_millis(250);
-/// How long a cluster may take to delete what open files of a closed session were called.
+/// How long a cluster may take to complete what was written in a closed session, and to delete what its open
+/// files were called.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 /// Pause between two tries to mount a session anew.
 const MEND_PAUSE: Duration = Duration::from_secs(1);
@@ -205,7 +206,7 @@ impl Agent {
             Err(error) => {
                 if fresh {
                     self.shared.sessions().remove(&key);
-                    entry.remove_folder();
+                    entry.remove_folder(false);
                 } else {
                     entry.lost(&self.shared, &error.to_string());
                 }
@@ -257,16 +258,19 @@ impl Agent {
 
     async fn forget(&self, entry: &Arc<Entry>) {
         let fs = entry.state().live.as_ref().map(|live| live.fs.clone());
-        if let Some(fs) = fs
-            && tokio::time::timeout(CLOSE_WITHIN, fs.close()).await.is_err()
-        {
-            tracing::warn!(key = %entry.key, "files that were unlinked while they were open may stay");
+        let done = match fs {
+            Some(fs) => tokio::time::timeout(CLOSE_WITHIN, fs.close()).await.is_ok(),
+            // Its files are taken up when it is opened again.
+            None => false,
+        };
+        if !done {
+            tracing::warn!(key = %entry.key, "files of a closed session may be left in its folder");
         }
         let (entry, shared) = (entry.clone(), self.shared.clone());
         let forgotten = in_background(move || {
             entry.lost(&shared, "closed");
             shared.keepers.remove(&entry.key);
-            entry.remove_folder();
+            entry.remove_folder(done);
             shared.sessions().remove(&entry.key);
         });
         if let Err(error) = forgotten.await {

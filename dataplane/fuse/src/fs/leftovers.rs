@@ -49,12 +49,18 @@ impl AlluxioFs {
         });
     }
 
-    /// The mount is gone for good: nothing has a file open.
+    /// The mount is gone for good: nothing has a file open. Ends when all that was written is a version of its
+    /// file.
+    ///
+    /// **Cancel safety**: what was not done yet is left.
     pub async fn close(&self) {
         let hidden = self.core.nodes().hidden();
         for number in hidden {
             self.core.nodes().abandon(number);
             self.core.drop_hidden(number).await;
+        }
+        while self.core.nodes().are_written() {
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 }

@@ -350,6 +350,11 @@ impl Nodes {
         self.touched.push(number);
     }
 
+    /// Whether any file is being written.
+    pub(crate) fn are_written(&self) -> bool {
+        self.nodes.values().any(|node| node.draft.is_some())
+    }
+
     /// Names that stand for open files.
     pub(crate) fn hidden(&self) -> Vec<u64> {
         let hidden = self.nodes.iter().filter(|(_, node)| node.hidden.is_some());
