@@ -183,5 +183,7 @@ fn change(seq: u64) -> Entry {
         replication_min: 0,
         replication_max: None,
         children_loaded: false,
+        xattr: Default::default(),
+        target: String::new(),
     }))
 }

@@ -72,6 +72,12 @@ forward! {
     list_status(path: &AlluxioPath, options: &ListStatusOptions) -> Vec<FileStatus>;
     /// See [`crate::FileSystem::rename`].
     rename(source: &AlluxioPath, destination: &AlluxioPath) -> ();
+    /// See [`crate::FileSystem::rename_over`].
+    rename_over(source: &AlluxioPath, destination: &AlluxioPath) -> ();
+    /// See [`crate::FileSystem::exchange`].
+    exchange(one: &AlluxioPath, other: &AlluxioPath) -> ();
+    /// See [`crate::FileSystem::create_symlink`].
+    create_symlink(path: &AlluxioPath, target: &str) -> FileStatus;
     /// See [`crate::FileSystem::set_attribute`].
     set_attribute(path: &AlluxioPath, changes: &SetAttributeOptions) -> u64;
     /// See [`crate::FileSystem::check_consistency`].

@@ -47,6 +47,12 @@ pub enum ClientError {
         /// Which.
         path: String,
     },
+    /// A symbolic link where a file is needed.
+    #[error("{path} is a symbolic link, which only a mount follows")]
+    IsASymlink {
+        /// Which.
+        path: String,
+    },
     /// The file is still being written.
     #[error("{path} is still being written")]
     Incomplete {
@@ -133,7 +139,7 @@ impl Coded for ClientError {
             ClientError::Refused { code, .. } => *code,
             ClientError::Path(error) => error.code(),
             ClientError::BadReply(_) => Code::Internal,
-            ClientError::BadConfig { .. } => Code::InvalidArgument,
+            ClientError::BadConfig { .. } | ClientError::IsASymlink { .. } => Code::InvalidArgument,
             ClientError::NotBuilt { .. } => Code::Unimplemented,
             ClientError::IsADirectory { .. } => Code::IsADirectory,
             ClientError::Incomplete { .. } => Code::Incomplete,

@@ -79,6 +79,7 @@ impl FileSystem {
             key: "alluxio.security.login.username",
             value: user.clone(),
         })?;
+        let caller = caller.in_groups(&config.security.login_groups);
         let addresses = config.masters.iter();
         let addresses = addresses
             .map(|master| HostPort { host: master.host.clone(), port: master.port })
@@ -173,6 +174,7 @@ impl FileSystem {
             replication_min: options.replication_min.unwrap_or(config.replication.min),
             replication_max: options.replication_max.unwrap_or(config.replication.max),
             operation: options.operation,
+            xattr: options.xattr.clone(),
         };
         let made = self.inner.master.create_file(path, &file).await;
         self.inner.forget(path);
@@ -184,6 +186,21 @@ impl FileSystem {
     pub fn attach(&self, status: FileStatus, options: &CreateFileOptions) -> FileWriter {
         let write_type = options.write_type.unwrap_or(self.inner.config.write_type);
         FileWriter::new(self.inner.clone(), status, write_type, options)
+    }
+
+    /// Makes a symbolic link. It is Alluxio's alone: the UFS never has it, and no call of this client follows
+    /// it; a mount (FUSE) shows it to the kernel, which does.
+    ///
+    /// **Errors**: `AlreadyExists`, `NotFound` (parent), `InvalidArgument` (target), `PermissionDenied`,
+    /// `ReadOnly`.
+    pub async fn create_symlink(
+        &self,
+        path: &AlluxioPath,
+        target: &str,
+    ) -> Result<FileStatus, ClientError> {
+        let made = self.inner.master.create_symlink(path, target).await;
+        self.inner.forget(path);
+        made
     }
 
     /// Opens a file for reading.
@@ -339,6 +356,21 @@ impl FileSystem {
         destination: &AlluxioPath,
     ) -> Result<(), ClientError> {
         self.rename_as(source, destination, true).await
+    }
+
+    /// Gives two files or directories each other's name, in one change.
+    ///
+    /// **Errors**: `NotFound`; `InvalidArgument` where the UFS has something of one of both, and cannot take
+    /// part in one change, or when one is below the other; `PermissionDenied`, `ReadOnly`.
+    pub async fn exchange(
+        &self,
+        one: &AlluxioPath,
+        other: &AlluxioPath,
+    ) -> Result<(), ClientError> {
+        let exchanged = self.inner.master.exchange(one, other).await;
+        self.inner.forget(one);
+        self.inner.forget(other);
+        exchanged
     }
 
     async fn rename_as(

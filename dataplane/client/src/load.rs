@@ -39,7 +39,7 @@ impl FileSystem {
         let options = ListStatusOptions { recursive: true, ..ListStatusOptions::default() };
         let mut listing = self.iterate_status(path, &options).await?;
         while let Some(status) = listing.next().await? {
-            if !status.is_directory() && status.completed {
+            if status.is_file() && status.completed {
                 self.add_file(&status, local, &mut batch, &mut loaded).await?;
             }
         }

@@ -5,16 +5,18 @@
 
 use crate::error::ClientError;
 use crate::options::*;
+use alluxio_proto::convert::common::xattrs_to_pb;
 use alluxio_proto::convert::listing::Statuses;
 use alluxio_proto::v1::block::block_master_client_client::BlockMasterClientClient;
 use alluxio_proto::v1::block::{GetBlockInfoRequest, GetWorkersRequest};
+use alluxio_proto::v1::common as common_pb;
 use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
 use alluxio_rpc::primary::CallerChannel;
 use alluxio_rpc::{MESSAGE_BYTES_MAX, Primary, Repeat, RpcError};
 use alluxio_types::{
     Access, AlluxioPath, BlockId, BlockInfo, Code, FileStatus, Fingerprint, InodeId, Mode,
-    OperationId, WorkerId, WorkerInfo, WriteType,
+    OperationId, WorkerId, WorkerInfo, WriteType, Xattrs,
 };
 use std::time::Duration;
 use tonic::{Response, Streaming};
@@ -111,6 +113,7 @@ pub(crate) struct NewFile {
     pub(crate) replication_min: u32,
     pub(crate) replication_max: Option<u32>,
     pub(crate) operation: Option<OperationId>,
+    pub(crate) xattr: Xattrs,
 }
 
 /// What the master must know of a file that is complete.
@@ -234,6 +237,7 @@ impl Master {
             ttl_action: ttl_action(file.ttl_action),
             replication_min: file.replication_min,
             replication_max: file.replication_max,
+            xattr: xattrs_to_pb(&file.xattr),
         };
         let operation = file.operation.or_else(|| Some(self.primary.new_operation()));
         let made = self.primary.call_as(operation, |channel| {
@@ -303,8 +307,30 @@ impl Master {
         replace: bool,
     ) -> Result<(), ClientError> {
         let (source, destination) = (source.to_string(), destination.to_string());
-        call!(self, Harmful, fs, rename, pb::RenameRequest { source, destination, replace });
+        let request = pb::RenameRequest { source, destination, replace, exchange: false };
+        call!(self, Harmful, fs, rename, request);
         Ok(())
+    }
+
+    pub(crate) async fn exchange(
+        &self,
+        one: &AlluxioPath,
+        other: &AlluxioPath,
+    ) -> Result<(), ClientError> {
+        let (source, destination) = (one.to_string(), other.to_string());
+        let request = pb::RenameRequest { source, destination, replace: false, exchange: true };
+        call!(self, Harmful, fs, rename, request);
+        Ok(())
+    }
+
+    pub(crate) async fn create_symlink(
+        &self,
+        path: &AlluxioPath,
+        target: &str,
+    ) -> Result<FileStatus, ClientError> {
+        let request =
+            pb::CreateSymlinkRequest { path: path.to_string(), target: target.to_owned() };
+        status_of(call!(self, Harmful, fs, create_symlink, request).status)
     }
 
     pub(crate) async fn set_attributes(
@@ -327,7 +353,16 @@ impl Master {
                 .map(|max| max.map_or(-1, |max| i32::try_from(max).unwrap_or(i32::MAX))),
             accessed_ms: changes.accessed.map(|at| at.0),
             modified_ms: changes.modified.map(|at| at.0),
+            xattr: changes.xattr.as_ref().map(|set| xattrs_to_pb(&set.values)).unwrap_or_default(),
+            xattr_strategy: changes
+                .xattr
+                .as_ref()
+                .map(|set| common_pb::XattrStrategy::from(set.strategy).into()),
         };
+        // "Only if it is there" must not meet its own first try.
+        if changes.xattr.is_some() {
+            return Ok(call!(self, Harmful, fs, set_attributes, request).changed);
+        }
         Ok(call!(self, Harmless, fs, set_attributes, request).changed)
     }
 

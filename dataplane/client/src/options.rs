@@ -1,7 +1,10 @@
 //! Options of the operations. `None` always means "as configured"; [`Default`] is all of that.
 
 use crate::cluster::MasterState;
-use alluxio_types::{BlockLocation, Mode, OperationId, ReadType, TtlAction, UnixMillis, WriteType};
+use alluxio_types::{
+    BlockLocation, Mode, OperationId, ReadType, TtlAction, UnixMillis, WriteType, XattrUpdate,
+    Xattrs,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -70,6 +73,8 @@ pub struct CreateFileOptions {
     pub replication_min: Option<u32>,
     /// Most cached copies; `Some(None)` for no limit.
     pub replication_max: Option<Option<u32>>,
+    /// Extended attributes that it begins with.
+    pub xattr: Xattrs,
     /// Tier that blocks go to first: 0 is the top one, -1 the bottom one.
     pub tier: Option<i32>,
     /// Which worker gets a block.
@@ -192,6 +197,8 @@ pub struct SetAttributeOptions {
     pub replication_min: Option<u32>,
     /// Most cached copies; `Some(None)` for no limit.
     pub replication_max: Option<Option<u32>>,
+    /// Extended attributes, of what is named only.
+    pub xattr: Option<XattrUpdate>,
     /// Time of the last access.
     pub accessed: Option<alluxio_types::UnixMillis>,
     /// Time of the last change. The UFS keeps its own.

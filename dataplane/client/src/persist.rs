@@ -23,7 +23,7 @@ impl FileSystem {
         let mut listing = self.iterate_status(path, &options).await?;
         let mut count = 0;
         while let Some(status) = listing.next().await? {
-            if !status.is_directory() && status.completed {
+            if status.is_file() && status.completed {
                 let path = AlluxioPath::parse(&status.path)?;
                 count += u64::from(self.persist_file(&path, &status).await?);
             }
@@ -38,6 +38,9 @@ impl FileSystem {
     ) -> Result<bool, ClientError> {
         if status.persistence == PersistenceState::Persisted {
             return Ok(false);
+        }
+        if status.is_symlink() {
+            return Err(ClientError::IsASymlink { path: status.path.clone() });
         }
         if !status.completed {
             return Err(ClientError::Incomplete { path: status.path.clone() });

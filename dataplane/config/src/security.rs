@@ -56,6 +56,8 @@ pub struct SecurityConfig {
     pub umask: Mode,
     /// User that this process is.
     pub login_user: String,
+    /// Its groups, the primary one first, for who knows them better than the master; else empty.
+    pub login_groups: Vec<String>,
     /// Whether groups come from the operating system; otherwise the one group is the user's name.
     pub os_groups: bool,
     /// How long groups are remembered; `None` = ask every time.
@@ -77,6 +79,7 @@ pub(crate) fn section(r: &mut Reader<'_>) -> SecurityConfig {
         supergroup: r.text(&SUPERGROUP),
         umask: r.octal(&UMASK),
         login_user: r.text_or(&LOGIN_USERNAME, |machine| machine.user.clone()),
+        login_groups: Vec::new(),
         os_groups: r.text(&GROUP_MAPPING) == "ShellBasedUnixGroups",
         group_cache_timeout: r.duration_or_off(&GROUP_CACHE_TIMEOUT),
     }

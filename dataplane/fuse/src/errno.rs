@@ -34,6 +34,8 @@ impl Errno {
     pub const ISDIR: Errno = Errno(libc::EISDIR);
     /// Makes no sense.
     pub const INVAL: Errno = Errno(libc::EINVAL);
+    /// There is nothing there.
+    pub const NXIO: Errno = Errno(libc::ENXIO);
     /// Too large a file.
     pub const FBIG: Errno = Errno(libc::EFBIG);
     /// No room.
@@ -44,6 +46,10 @@ impl Errno {
     pub const NAMETOOLONG: Errno = Errno(libc::ENAMETOOLONG);
     /// The kernel need not ask again.
     pub const NOSYS: Errno = Errno(libc::ENOSYS);
+    /// The result does not fit.
+    pub const RANGE: Errno = Errno(libc::ERANGE);
+    /// Too long.
+    pub const TOOBIG: Errno = Errno(libc::E2BIG);
     /// Not empty.
     pub const NOTEMPTY: Errno = Errno(libc::ENOTEMPTY);
     /// No such attribute, or no data.

@@ -85,6 +85,8 @@ fn inode(id: u64) -> InodeRecord {
         replication_min: 0,
         replication_max: None,
         children_loaded: false,
+        xattr: Default::default(),
+        target: String::new(),
     }
 }
 

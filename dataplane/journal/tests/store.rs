@@ -293,6 +293,8 @@ fn inode(id: u64) -> CheckpointRecord {
         replication_min: 0,
         replication_max: None,
         children_loaded: false,
+        xattr: Default::default(),
+        target: String::new(),
     }))
 }
 

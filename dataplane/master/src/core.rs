@@ -71,8 +71,18 @@ pub(crate) struct Call {
 }
 
 impl Core {
-    pub(crate) fn call(&self, user: &str, operation: Option<OperationId>) -> Call {
-        Call { who: self.identities.of(user), now: self.host.clock.now(), operation }
+    /// A call of that user; the groups are those that it claims, or else those that this machine knows.
+    pub(crate) fn call(
+        &self,
+        user: &str,
+        groups: Option<Vec<String>>,
+        operation: Option<OperationId>,
+    ) -> Call {
+        let who = match groups {
+            Some(groups) => Arc::new(Identity::new(user, groups)),
+            None => self.identities.of(user),
+        };
+        Call { who, now: self.host.clock.now(), operation }
     }
 
     pub(crate) fn context<'a>(&'a self, call: &'a Call) -> Context<'a> {
@@ -132,7 +142,8 @@ impl Core {
         }
     }
 
-    async fn answered(&self, call: &Call) -> Result<Option<Answer>, MasterError> {
+    /// The answer to an earlier try of a call, once it is durable.
+    pub(crate) async fn answered(&self, call: &Call) -> Result<Option<Answer>, MasterError> {
         match call.operation.and_then(|operation| self.namespace.answered(operation)) {
             Some(answered) => {
                 self.gate.pass(answered.seq).await?;
@@ -182,7 +193,7 @@ impl Core {
 
     /// Adds locations, or takes the blocks out.
     pub(crate) fn dress(&self, status: &mut FileStatus, without_blocks: bool) {
-        if status.is_directory() {
+        if !status.is_file() {
             return;
         }
         if without_blocks {

@@ -216,7 +216,7 @@ async fn set_up(core: &Arc<Core>, cluster_id: String) -> Result<(), MasterError>
             ufs.mkdir(ufs.root(), MkdirOptions::recursive()).await?;
         }
     }
-    let call = core.call(&core.itself.user, None);
+    let call = core.call(&core.itself.user, None, None);
     for mount in &core.config.mounts {
         let request = Mount {
             path: mount.path.clone(),

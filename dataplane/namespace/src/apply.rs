@@ -251,6 +251,9 @@ impl Namespace {
             rare.ttl_action = changes.ttl_action.unwrap_or(rare.ttl_action);
             rare.replication_min = changes.replication_min.unwrap_or(rare.replication_min);
             rare.replication_max = changes.replication_max.unwrap_or(rare.replication_max);
+            for (name, value) in &changes.xattr {
+                rare.xattr.set(name, value.as_deref());
+            }
             shard.set_rare(slot, rare);
         });
     }

@@ -98,6 +98,26 @@ pub enum Error {
     /// An empty owner or group, or one that is too long.
     #[error("name {name:?} of a user or group is empty or longer than {max} bytes")]
     BadPrincipal { name: String, max: usize },
+    /// The name of an extended attribute.
+    #[error(
+        "name {name:.40?} of an extended attribute is empty, has a NUL, or is longer than {max} bytes"
+    )]
+    BadXattrName { name: String, max: usize },
+    /// It should not be there.
+    #[error("path {path} has the extended attribute {name} already")]
+    XattrExists { path: AlluxioPath, name: String },
+    /// It should be there.
+    #[error("path {path} has no extended attribute {name}")]
+    XattrNotFound { path: AlluxioPath, name: String },
+    /// All names and values together.
+    #[error("path {path} would have {bytes} bytes of extended attributes, the limit is {max}")]
+    XattrsFull { path: AlluxioPath, bytes: usize, max: usize },
+    /// Where a symbolic link leads.
+    #[error("the target of a symbolic link has {bytes} bytes, or a NUL; it must have 1 to {max}")]
+    BadTarget { bytes: usize, max: usize },
+    /// A store has no exchange.
+    #[error("path {path} is in the under store, which cannot exchange two names in one change")]
+    InUfs { path: AlluxioPath },
     /// A time or duration that the table cannot hold.
     #[error("{what} {value} is above {max}")]
     TooLarge { what: &'static str, value: u64, max: u64 },
@@ -124,7 +144,8 @@ impl Coded for Error {
             Error::PathNotFound { .. } | Error::InodeNotFound { .. } => Code::NotFound,
             Error::NotAMountPoint { .. } => Code::InvalidArgument,
             Error::MountNotFound { .. } => Code::NotFound,
-            Error::AlreadyExists { .. } => Code::AlreadyExists,
+            Error::AlreadyExists { .. } | Error::XattrExists { .. } => Code::AlreadyExists,
+            Error::XattrNotFound { .. } => Code::NotFound,
             Error::NotADirectory { .. } => Code::NotADirectory,
             Error::IsADirectory { .. } => Code::IsADirectory,
             Error::NotEmpty { .. } => Code::NotEmpty,
@@ -144,6 +165,9 @@ impl Coded for Error {
             | Error::BadMode { .. }
             | Error::BadPrincipal { .. }
             | Error::TooLarge { .. }
+            | Error::BadXattrName { .. }
+            | Error::BadTarget { .. }
+            | Error::InUfs { .. }
             | Error::BadName(_) => Code::InvalidArgument,
             Error::NotFormatted
             | Error::AlreadyFormatted { .. }
@@ -153,7 +177,7 @@ impl Coded for Error {
             | Error::CheckpointRunning => Code::FailedPrecondition,
             Error::Incomplete { .. } => Code::Incomplete,
             Error::AlreadyCompleted { .. } => Code::AlreadyCompleted,
-            Error::Full { .. } => Code::ResourceExhausted,
+            Error::Full { .. } | Error::XattrsFull { .. } => Code::ResourceExhausted,
             Error::Moved { .. } | Error::Contended => Code::Aborted,
         }
     }

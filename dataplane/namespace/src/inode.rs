@@ -67,6 +67,10 @@ impl Inode {
         self.record.is_directory()
     }
 
+    pub(crate) fn kind(&self) -> FileKind {
+        kind_of(&self.record, &self.rare)
+    }
+
     pub(crate) fn perm<'a>(&self, namespace: &'a Namespace) -> &'a Perm {
         namespace.perms.get(self.record.perm)
     }
@@ -76,6 +80,15 @@ impl Inode {
         let text =
             namespace.shapes.unpack(shape, &self.print, self.record.length(), modified.get());
         Fingerprint(text)
+    }
+}
+
+/// What a record is. A link has a target, and nothing else has one.
+fn kind_of(record: &Record, rare: &Rare) -> FileKind {
+    match (record.is_directory(), &rare.target) {
+        (true, _) => FileKind::Directory,
+        (false, Some(_)) => FileKind::Symlink,
+        (false, None) => FileKind::File,
     }
 }
 
@@ -91,7 +104,9 @@ pub(crate) fn write_record(
     let record = shard.records.at(slot);
     let (perm, rare) = (namespace.perms.get(record.perm), shard.rare(slot));
     let (length, modified) = (record.length(), record.modified.get());
-    let InodeRecord { name, owner, group, fingerprint, .. } = to;
+    let InodeRecord { name, owner, group, fingerprint, target, .. } = to;
+    target.clear();
+    target.push_str(rare.target.as_deref().unwrap_or_default());
     shard.name(slot).clone_into(name);
     perm.owner.clone_into(owner);
     perm.group.clone_into(group);
@@ -101,7 +116,7 @@ pub(crate) fn write_record(
         id: record.id(),
         parent: InodeId::from_container(parent),
         name: std::mem::take(name),
-        kind: if record.is_directory() { FileKind::Directory } else { FileKind::File },
+        kind: kind_of(record, &rare),
         owner: std::mem::take(owner),
         group: std::mem::take(group),
         mode: perm.mode,
@@ -119,6 +134,8 @@ pub(crate) fn write_record(
         replication_min: rare.replication_min,
         replication_max: rare.replication_max,
         children_loaded: record.children_loaded(),
+        xattr: rare.xattr,
+        target: std::mem::take(target),
     };
 }
 
@@ -158,7 +175,7 @@ impl<'a> NewRecord<'a> {
         record.set_pinned(from.pinned);
         record.set_persistence(from.persistence);
         record.set_children_loaded(from.children_loaded);
-        if from.kind == FileKind::File {
+        if from.kind != FileKind::Directory {
             record.set_length(from.length);
         }
         let (shape, print) =
@@ -168,12 +185,14 @@ impl<'a> NewRecord<'a> {
             ttl_action: from.ttl_action,
             replication_min: from.replication_min,
             replication_max: from.replication_max,
+            xattr: from.xattr.clone(),
+            target: (from.kind == FileKind::Symlink).then(|| from.target.as_str().into()),
         };
         NewRecord { record, name: &from.name, shape, print, rare }
     }
 
     pub(crate) fn insert_into(&self, shard: &mut Shard) -> u32 {
-        shard.insert(self.record, self.name, self.shape, &self.print, self.rare)
+        shard.insert(self.record, self.name, self.shape, &self.print, self.rare.clone())
     }
 }
 

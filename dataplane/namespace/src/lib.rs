@@ -38,8 +38,8 @@ pub use read::status::blocks_of;
 pub use read::{Child, Common, FreeCandidates, Listed, Lookup, Page, Seen, Walk};
 pub use rebuild::Rebuild;
 pub use request::{
-    CompleteFile, Context, CreateDirectory, CreateFile, Delete, Finish, Format, Intend,
-    LoadMetadata, LoadSummary, Mount, Outcome, Plan, Policy, Rename, Request, SetAttributes,
-    SetPersistence, UfsFacts, Unmount, UpdateMount,
+    CompleteFile, Context, CreateDirectory, CreateFile, CreateSymlink, Delete, Exchange, Finish,
+    Format, Intend, LoadMetadata, LoadSummary, Mount, Outcome, Plan, Policy, Rename, Request,
+    SetAttributes, SetPersistence, UfsFacts, Unmount, UpdateMount,
 };
 pub use state_hash::StateHash;

@@ -3,7 +3,8 @@
 use crate::inode::Brief;
 use crate::namespace::Namespace;
 use crate::{Context, Error, Policy};
-use alluxio_types::{Access, AlluxioPath, Identity};
+use alluxio_types::xattr::is_trusted;
+use alluxio_types::{Access, AlluxioPath, FileStatus, Identity};
 
 /// The checks for one caller. `None` inside means that nothing is checked.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +47,13 @@ impl<'a> Checker<'a> {
         match self.who.filter(|_| !self.superuser) {
             None => true,
             Some(who) => namespace.perms.get(inode.perm).owner == who.user,
+        }
+    }
+
+    /// Takes out of a status what only the superuser may see.
+    pub(crate) fn hide(&self, status: &mut FileStatus) {
+        if !self.superuser {
+            status.xattr.retain(|name| !is_trusted(name));
         }
     }
 

@@ -3,6 +3,7 @@
 use alluxio_types::{
     AlluxioPath, Answer, Entry, FileKind, Fingerprint, Identity, InodeId, Intent, JournalSeq, Mode,
     MountId, MountOptions, OperationId, PersistenceState, TtlAction, UnixMillis, WriteType,
+    XattrUpdate, Xattrs,
 };
 
 /// Largest block size: what the inode table can hold. 256 TiB − 1.
@@ -47,9 +48,11 @@ pub enum Request {
     Format(Format),
     CreateFile(CreateFile),
     CreateDirectory(CreateDirectory),
+    CreateSymlink(CreateSymlink),
     CompleteFile(CompleteFile),
     Delete(Delete),
     Rename(Rename),
+    Exchange(Exchange),
     SetAttributes(SetAttributes),
     Mount(Mount),
     UpdateMount(UpdateMount),
@@ -117,6 +120,8 @@ pub struct CreateFile {
     pub replication_min: u32,
     /// Most cached copies wanted; `None` for no limit.
     pub replication_max: Option<u32>,
+    /// Extended attributes that it begins with.
+    pub xattr: Xattrs,
     /// How it will be written. Missing directories on the way are recorded as persisted for a
     /// through-type: the caller has made them in the UFS.
     pub write_type: WriteType,
@@ -136,6 +141,7 @@ impl CreateFile {
             ttl_action: TtlAction::Free,
             replication_min: 0,
             replication_max: None,
+            xattr: Xattrs::default(),
             write_type: WriteType::MustCache,
         }
     }
@@ -174,6 +180,16 @@ impl CreateDirectory {
             write_type: WriteType::MustCache,
         }
     }
+}
+
+/// A new symbolic link: only here, never in an under store. Needs `w` on its directory, which must exist, and
+/// a writable mount. `Outcome::Inode` is the link.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateSymlink {
+    /// Where.
+    pub path: AlluxioPath,
+    /// Where it leads, 1 to [`alluxio_types::path::TARGET_BYTES_MAX`] bytes. Nobody here looks at it.
+    pub target: String,
 }
 
 /// The bytes of a file are all written. Needs the file's owner or `w` on it.
@@ -220,6 +236,17 @@ pub struct Rename {
     pub expected: Option<InodeId>,
 }
 
+/// Two inodes get each other's name, in one change. Needs what two renames would need. Neither may lie below
+/// the other, be a mount point or have one below it, or have anything in an under store, which could not take
+/// part in the same change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exchange {
+    /// One.
+    pub source: AlluxioPath,
+    /// The other.
+    pub target: AlluxioPath,
+}
+
 /// New attributes; `None` keeps what is there. Owner: superuser only. Group and mode: owner or
 /// superuser. All others: `w` on the inode. Owner, group and mode need a writable mount.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -244,6 +271,8 @@ pub struct SetAttributes {
     pub replication_min: Option<u32>,
     /// New upper bound of copies (of files): `Some(None)` takes it away.
     pub replication_max: Option<Option<u32>>,
+    /// New extended attributes, of what was named only. Those of the system are the superuser's.
+    pub xattr: Option<XattrUpdate>,
     /// New time of last access, of what was named only.
     pub accessed: Option<UnixMillis>,
     /// New time of last change, of what was named only.
@@ -453,9 +482,11 @@ into_request!(
     Format,
     CreateFile,
     CreateDirectory,
+    CreateSymlink,
     CompleteFile,
     Delete,
     Rename,
+    Exchange,
     SetAttributes,
     Mount,
     UpdateMount,

@@ -104,11 +104,15 @@ impl Words {
     }
 
     fn text(&mut self, number: u64, text: &str) {
-        if text.is_empty() {
+        self.bytes(number, text.as_bytes());
+    }
+
+    fn bytes(&mut self, number: u64, bytes: &[u8]) {
+        if bytes.is_empty() {
             return;
         }
-        self.pair(number, text.len() as u64);
-        for bytes in text.as_bytes().chunks(8) {
+        self.pair(number, bytes.len() as u64);
+        for bytes in bytes.chunks(8) {
             let mut word = [0; 8];
             word[..bytes.len()].copy_from_slice(bytes);
             self.word(u64::from_le_bytes(word));
@@ -198,12 +202,14 @@ fn hash_inode(words: &mut Words, inode: &InodeRecord) {
         replication_min,
         replication_max,
         children_loaded,
+        xattr,
+        target,
     } = inode;
     words.word(5);
     words.field(1, id.0);
     words.field(2, parent.0);
     words.text(3, name);
-    words.field(4, (*kind == FileKind::Directory).into());
+    words.field(4, of_kind(*kind));
     words.text(5, owner);
     words.text(6, group);
     words.field(7, mode.0.into());
@@ -221,6 +227,19 @@ fn hash_inode(words: &mut Words, inode: &InodeRecord) {
     words.field(19, (*replication_min).into());
     words.option(20, replication_max.map(u64::from));
     words.field(21, (*children_loaded).into());
+    for (name, value) in xattr.iter() {
+        words.text(22, name);
+        words.bytes(23, value);
+    }
+    words.text(24, target);
+}
+
+fn of_kind(kind: FileKind) -> u64 {
+    match kind {
+        FileKind::File => 0,
+        FileKind::Directory => 1,
+        FileKind::Symlink => 2,
+    }
 }
 
 fn of_persistence(state: PersistenceState) -> u64 {

@@ -25,6 +25,8 @@ fn inode() -> InodeRecord {
         replication_min: 2,
         replication_max: Some(3),
         children_loaded: false,
+        xattr: Default::default(),
+        target: String::new(),
     }
 }
 

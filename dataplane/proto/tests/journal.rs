@@ -11,7 +11,7 @@ use alluxio_proto::v1::journal as pb;
 use alluxio_types::{
     AlluxioPath, Answer, AttributeChanges, CheckpointRecord, Entry, FileKind, Fingerprint, InodeId,
     InodeRecord, IntendedChange, Intent, Mode, MountId, MountInfo, MountOptions, OperationId,
-    PersistenceState, TtlAction, UnixMillis,
+    PersistenceState, TtlAction, UnixMillis, Xattrs,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -24,7 +24,11 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn kind() -> impl Strategy<Value = FileKind> {
-    prop_oneof![Just(FileKind::File), Just(FileKind::Directory)]
+    prop_oneof![Just(FileKind::File), Just(FileKind::Directory), Just(FileKind::Symlink)]
+}
+
+fn xattrs() -> impl Strategy<Value = BTreeMap<String, Vec<u8>>> {
+    proptest::collection::btree_map(text(), any::<Vec<u8>>(), 0..3)
 }
 
 fn persistence() -> impl Strategy<Value = PersistenceState> {
@@ -40,8 +44,9 @@ fn inode() -> impl Strategy<Value = InodeRecord> {
     let enums = (kind(), persistence(), ttl_action());
     let numbers = any::<[u64; 7]>();
     let rest = (any::<u16>(), any::<[bool; 3]>(), of(any::<u64>()), any::<u32>(), of(any::<u32>()));
-    (names, enums, numbers, rest).prop_map(
-        |(names, (kind, persistence, ttl_action), n, (mode, flags, ttl_ms, min, max))| {
+    let more = (xattrs(), text());
+    (names, enums, numbers, rest, more).prop_map(
+        |(names, (kind, persistence, ttl_action), n, (mode, flags, ttl_ms, min, max), more)| {
             InodeRecord {
                 id: InodeId(n[0]),
                 parent: InodeId(n[1]),
@@ -64,6 +69,8 @@ fn inode() -> impl Strategy<Value = InodeRecord> {
                 replication_min: min,
                 replication_max: max,
                 children_loaded: flags[2],
+                xattr: more.0.into_iter().collect(),
+                target: more.1,
             }
         },
     )
@@ -93,8 +100,9 @@ fn changes() -> impl Strategy<Value = AttributeChanges> {
         (of(text()), of(text()), of(any::<u16>()), of(any::<bool>())),
         (of(of(any::<u64>())), of(ttl_action()), of(any::<u32>()), of(of(any::<u32>()))),
         (of(any::<u64>()), of(any::<u64>()), of(any::<bool>())),
+        proptest::collection::btree_map(text(), of(any::<Vec<u8>>()), 0..3),
     )
-        .prop_map(|(a, b, c)| AttributeChanges {
+        .prop_map(|(a, b, c, xattr)| AttributeChanges {
             owner: a.0,
             group: a.1,
             mode: a.2.map(Mode),
@@ -106,6 +114,7 @@ fn changes() -> impl Strategy<Value = AttributeChanges> {
             accessed: c.0.map(UnixMillis),
             modified: c.1.map(UnixMillis),
             children_loaded: c.2,
+            xattr,
         })
 }
 
@@ -336,6 +345,21 @@ fn full_inode() -> InodeRecord {
         replication_min: 2,
         replication_max: Some(0),
         children_loaded: true,
+        xattr: Xattrs::default(),
+        target: String::new(),
+    }
+}
+
+/// What later versions added to an inode.
+fn linked_inode() -> InodeRecord {
+    InodeRecord {
+        kind: FileKind::Symlink,
+        xattr: Xattrs::from_iter([
+            ("user.empty".into(), Vec::new()),
+            ("user.ä".into(), vec![0, 1, 255]),
+        ]),
+        target: "../elsewhere".into(),
+        ..full_inode()
     }
 }
 
@@ -371,6 +395,7 @@ fn golden_entries() -> Vec<(&'static str, Entry)> {
         accessed: Some(at),
         modified: Some(at),
         children_loaded: Some(false),
+        xattr: BTreeMap::new(),
     };
     let taken_away = AttributeChanges {
         ttl_ms: Some(None),
@@ -420,6 +445,20 @@ fn golden_entries() -> Vec<(&'static str, Entry)> {
     ]
 }
 
+fn golden_links() -> Vec<(&'static str, Entry)> {
+    let id = InodeId::from_container(7);
+    let xattr = BTreeMap::from([
+        ("user.a".to_owned(), Some(vec![0, 255])),
+        ("user.empty".to_owned(), Some(Vec::new())),
+        ("user.gone".to_owned(), None),
+    ]);
+    let changes = AttributeChanges { xattr, ..AttributeChanges::default() };
+    vec![
+        ("create_link", Entry::Create(Box::new(linked_inode()))),
+        ("set_attributes_xattr", Entry::SetAttributes { id, changes }),
+    ]
+}
+
 fn golden_intents() -> Vec<(&'static str, Entry)> {
     let path = |text| AlluxioPath::parse(text).unwrap();
     let operation = Some(OperationId(0xfeed << 64 | 0xbeef));
@@ -464,11 +503,23 @@ fn golden(name: &str, bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn stored_entries_are_read_and_written_as_ever() {
-    for (name, entry) in golden_entries().into_iter().chain(golden_intents()) {
+    let all = [golden_entries(), golden_links(), golden_intents()];
+    for (name, entry) in all.into_iter().flatten() {
         let stored = golden(&format!("entry_{name}"), &encoded(&entry));
         assert_eq!(decode_entry(&stored).unwrap(), entry, "{name}");
         assert_eq!(encoded(&entry), stored, "{name}: the stored form has changed");
     }
+}
+
+/// Inodes of the first version had no attributes with names, and were no links.
+#[test]
+fn a_stored_link_of_a_checkpoint_is_read_and_written_as_ever() {
+    let record = CheckpointRecord::Inode(Box::new(linked_inode()));
+    let mut bytes = Vec::new();
+    encode_checkpoint_record(&record, &mut bytes);
+    let stored = golden("checkpoint_link", &bytes);
+    assert_eq!(bytes, stored, "the stored form has changed");
+    assert_eq!(decode_checkpoint_record(&mut &stored[..]).unwrap(), record);
 }
 
 /// Checkpoints of the first version had no answers; those of today are read beside them.

@@ -1,6 +1,7 @@
 //! Who calls, and what for. SIMPLE authentication: the client says its user's name in the metadata
 //! key [`USER_KEY`], and is believed. A change that must not be made twice carries its operation id
-//! in [`OPERATION_KEY`].
+//! in [`OPERATION_KEY`]. Who acts for users of another machine, as a mount does, says their groups too, in
+//! [`GROUPS_KEY`], and is believed as well.
 
 use alluxio_proto::status::status;
 use alluxio_types::{Code, OperationId};
@@ -12,6 +13,11 @@ use tonic::{Request, Status};
 pub const USER_KEY: &str = "alluxio-user";
 /// Metadata key that carries an [`OperationId`]: 32 hexadecimal digits.
 pub const OPERATION_KEY: &str = "alluxio-operation";
+/// Metadata key that carries the names of the user's groups, the primary one first, with commas between them.
+/// Without it the server looks them up.
+pub const GROUPS_KEY: &str = "alluxio-groups";
+/// Longest list of groups, in bytes: metadata has a limit of 16 KiB.
+const GROUPS_BYTES_MAX: usize = 8 << 10;
 /// Longest user name, in bytes: the limit of Linux is 32, directories allow more.
 pub const USER_BYTES_MAX: usize = 256;
 
@@ -19,11 +25,16 @@ pub const USER_BYTES_MAX: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UserName(pub String);
 
+/// The groups that a request claims its user to be in; in the request's extensions on the server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GroupNames(pub Vec<String>);
+
 /// Client side: adds the user's name to every request.
 #[derive(Clone)]
 pub struct Caller {
     user: MetadataValue<Ascii>,
     name: String,
+    groups: Option<MetadataValue<Ascii>>,
     operation: Option<OperationId>,
 }
 
@@ -34,7 +45,22 @@ impl Caller {
             return None;
         }
         let (user, name) = (MetadataValue::try_from(user).ok()?, user.to_owned());
-        Some(Caller { user, name, operation: None })
+        Some(Caller { user, name, groups: None, operation: None })
+    }
+
+    /// The same caller, in these groups. Those that cannot be sent, and those beyond the limit, are left out.
+    #[must_use]
+    pub fn in_groups(&self, groups: &[String]) -> Self {
+        let mut list = String::new();
+        for group in groups {
+            let sendable = group.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+            if !group.is_empty() && sendable && list.len() + group.len() < GROUPS_BYTES_MAX {
+                list.push_str(if list.is_empty() { "" } else { "," });
+                list.push_str(group);
+            }
+        }
+        let groups = MetadataValue::try_from(list).ok().filter(|list| !list.is_empty());
+        Caller { groups, ..self.clone() }
     }
 
     /// The same caller, all of whose requests are tries of one change.
@@ -52,6 +78,9 @@ impl Caller {
 impl Interceptor for Caller {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert(USER_KEY, self.user.clone());
+        if let Some(groups) = &self.groups {
+            request.metadata_mut().insert(GROUPS_KEY, groups.clone());
+        }
         if let Some(operation) = self.operation {
             let digits = MetadataValue::try_from(operation.to_string());
             let digits = digits.map_err(|_| status(Code::Internal, "digits are no metadata"))?;
@@ -61,7 +90,7 @@ impl Interceptor for Caller {
     }
 }
 
-/// Server side: moves the user's name, and the [`OperationId`] if there is one, from the metadata into
+/// Server side: moves the user's name, and groups and [`OperationId`] if there are any, from the metadata into
 /// the extensions.
 pub fn identify(mut request: Request<()>) -> Result<Request<()>, Status> {
     let user = request
@@ -71,6 +100,11 @@ pub fn identify(mut request: Request<()>) -> Result<Request<()>, Status> {
         .filter(|name| !name.is_empty() && name.len() <= USER_BYTES_MAX)
         .map(|name| UserName(name.to_owned()))
         .ok_or_else(|| status(Code::Unauthenticated, "the call does not say who makes it"))?;
+    let groups = request.metadata().get(GROUPS_KEY).and_then(|list| list.to_str().ok());
+    if let Some(list) = groups.filter(|list| list.len() <= GROUPS_BYTES_MAX) {
+        let groups = GroupNames(list.split(',').map(str::to_owned).collect());
+        request.extensions_mut().insert(groups);
+    }
     if let Some(text) = request.metadata().get(OPERATION_KEY) {
         let operation = text.to_str().ok().and_then(OperationId::parse);
         let bad = || status(Code::InvalidArgument, "the operation id is not 32 hexadecimal digits");

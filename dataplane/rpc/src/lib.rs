@@ -19,7 +19,7 @@ pub mod scout;
 pub mod server;
 mod verdict;
 
-pub use auth::{Caller, UserName};
+pub use auth::{Caller, GroupNames, UserName};
 pub use error::RpcError;
 pub use metrics::ServerMetrics;
 pub use named::named;

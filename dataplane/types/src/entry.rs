@@ -5,8 +5,9 @@
 
 use crate::{
     AlluxioPath, FileKind, Fingerprint, InodeId, Mode, MountId, MountInfo, OperationId,
-    PersistenceState, TtlAction, UnixMillis,
+    PersistenceState, TtlAction, UnixMillis, Xattrs,
 };
+use std::collections::BTreeMap;
 
 /// An inode as it is created, and as a checkpoint stores it.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,7 +18,7 @@ pub struct InodeRecord {
     pub parent: InodeId,
     /// Its name there; empty for the root.
     pub name: String,
-    /// File or directory.
+    /// What it is.
     pub kind: FileKind,
     /// Owner's name.
     pub owner: String,
@@ -31,11 +32,11 @@ pub struct InodeRecord {
     pub modified: UnixMillis,
     /// When it was last opened.
     pub accessed: UnixMillis,
-    /// Bytes of a file; 0 for a directory.
+    /// Bytes of a file, and of a symbolic link's target; 0 for a directory.
     pub length: u64,
-    /// Bytes of every block but the last; 0 for a directory.
+    /// Bytes of every block but the last; 0 for what is no file.
     pub block_size_bytes: u64,
-    /// Whether a file is complete; true for a directory.
+    /// Whether a file is complete; true for all else.
     pub completed: bool,
     /// Whether its blocks must stay cached.
     pub pinned: bool,
@@ -53,6 +54,10 @@ pub struct InodeRecord {
     pub replication_max: Option<u32>,
     /// Whether all names that the UFS has in this directory were loaded once.
     pub children_loaded: bool,
+    /// Extended attributes.
+    pub xattr: Xattrs,
+    /// Where a symbolic link leads; empty for all else.
+    pub target: String,
 }
 
 impl InodeRecord {
@@ -80,6 +85,8 @@ impl InodeRecord {
             replication_min: 0,
             replication_max: None,
             children_loaded: false,
+            xattr: Xattrs::default(),
+            target: String::new(),
         }
     }
 }
@@ -109,6 +116,8 @@ pub struct AttributeChanges {
     pub modified: Option<UnixMillis>,
     /// New "children loaded" flag of a directory.
     pub children_loaded: Option<bool>,
+    /// New extended attributes, by name; `None` takes one away.
+    pub xattr: BTreeMap<String, Option<Vec<u8>>>,
 }
 
 /// What a change with an operation id was answered, as far as it cannot be derived from the request.

@@ -1,15 +1,17 @@
 //! Facts about files and directories, and the words for how they are read and written.
 
-use crate::{BlockInfo, InodeId, Mode, MountId, UnixMillis};
+use crate::{BlockInfo, InodeId, Mode, MountId, UnixMillis, Xattrs};
 use std::fmt;
 
-/// File or directory.
+/// What an inode is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FileKind {
     /// Holds bytes.
     File,
     /// Holds names.
     Directory,
+    /// Holds a path, for whoever asks for it: nothing here follows it.
+    Symlink,
 }
 
 /// Where the bytes of a file are safe.
@@ -161,9 +163,9 @@ pub struct FileStatus {
     pub path: String,
     /// Where it is, or would be, in the UFS.
     pub ufs_path: String,
-    /// File or directory.
+    /// What it is.
     pub kind: FileKind,
-    /// Bytes of a file; number of children of a directory.
+    /// Bytes of a file, and of a symbolic link's target; number of children of a directory.
     pub length: u64,
     /// Bytes of every block but the last.
     pub block_size_bytes: u64,
@@ -173,7 +175,7 @@ pub struct FileStatus {
     pub modified: UnixMillis,
     /// When it was last opened, to the precision the master keeps.
     pub accessed: UnixMillis,
-    /// Whether a file is complete; directories always are.
+    /// Whether a file is complete; all else always is.
     pub completed: bool,
     /// Whether its blocks must stay cached.
     pub pinned: bool,
@@ -199,6 +201,10 @@ pub struct FileStatus {
     pub replication_max: Option<u32>,
     /// UFS version that this inode stands for.
     pub fingerprint: Fingerprint,
+    /// Extended attributes; those that only the superuser may see are in his statuses only.
+    pub xattr: Xattrs,
+    /// Where a symbolic link leads; empty for all else.
+    pub target: String,
     /// Blocks in file order, with their locations; empty when the caller asked for none.
     pub blocks: Vec<BlockInfo>,
     /// Share of the bytes that are cached, 0..=100.
@@ -213,9 +219,19 @@ impl FileStatus {
         self.kind == FileKind::Directory
     }
 
+    /// Whether this is a file, which has bytes.
+    pub fn is_file(&self) -> bool {
+        self.kind == FileKind::File
+    }
+
+    /// Whether this is a symbolic link.
+    pub fn is_symlink(&self) -> bool {
+        self.kind == FileKind::Symlink
+    }
+
     /// Number of blocks.
     pub fn block_count(&self) -> u64 {
-        if self.is_directory() { 0 } else { block_count(self.length, self.block_size_bytes) }
+        if self.is_file() { block_count(self.length, self.block_size_bytes) } else { 0 }
     }
 
     /// Length of block `index`.

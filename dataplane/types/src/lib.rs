@@ -4,7 +4,7 @@
 //! It must not know: async, IO, clocks, protobuf, serialization of any kind. Every other crate
 //! speaks these words; `proto` translates them to the wire.
 //!
-//! Reading order: [`id`], [`path`], [`file`], [`block`], [`worker`], [`mount`], [`entry`], then
+//! Reading order: [`id`], [`path`], [`file`], [`xattr`], [`block`], [`worker`], [`mount`], [`entry`], then
 //! [`code`].
 
 pub mod acl;
@@ -18,6 +18,7 @@ pub mod path;
 pub mod size;
 pub mod time;
 pub mod worker;
+pub mod xattr;
 
 pub use acl::{Access, Identity, Mode};
 pub use block::{BlockInfo, BlockLocation, BlockRange};
@@ -34,3 +35,4 @@ pub use path::{AlluxioPath, PathError};
 pub use size::ByteSize;
 pub use time::{UnixMillis, format_duration, parse_duration};
 pub use worker::{MediumType, TierAlias, TierUsage, WorkerAddress, WorkerInfo, WorkerState};
+pub use xattr::{XattrStrategy, XattrUpdate, Xattrs};

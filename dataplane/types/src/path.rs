@@ -12,6 +12,9 @@ pub const NAME_BYTES_MAX: usize = 1024;
 /// Deepest path, in components. Bounds recursion and the length of a walk.
 pub const DEPTH_MAX: usize = 1024;
 
+/// Longest target of a symbolic link, in bytes (Linux: `PATH_MAX` without its end).
+pub const TARGET_BYTES_MAX: usize = 4095;
+
 /// Why a string is not a path of the namespace.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {

@@ -14,6 +14,11 @@ const GO_MINOR_MIN: u32 = 24;
 pub(crate) fn install() -> Result<()> {
     // The compiler, not only the machine: the tests start HDFS from its source file.
     need("javac", "openjdk-17-jdk-headless").context("HDFS of the tests")?;
+    // Programs that work on a mount.
+    for program in ["fio", "rsync", "sqlite3", "git", "make"] {
+        need(program, program).context("programs that the tests run on a mount")?;
+    }
+    need("setfattr", "attr").context("programs that the tests run on a mount")?;
     if !cache::minio().exists() {
         install_minio().context("MinIO, the S3 server of the tests")?;
     }

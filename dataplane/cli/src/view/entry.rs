@@ -98,7 +98,11 @@ fn inode(kind: &str, record: &InodeRecord) -> Value {
         "id": record.id.0,
         "parent": record.parent.0,
         "name": record.name,
-        "kind": if record.kind == FileKind::Directory { "directory" } else { "file" },
+        "kind": match record.kind {
+            FileKind::File => "file",
+            FileKind::Directory => "directory",
+            FileKind::Symlink => "symlink",
+        },
         "owner": record.owner,
         "group": record.group,
         "mode": format!("{:o}", record.mode.0),
@@ -111,12 +115,18 @@ fn inode(kind: &str, record: &InodeRecord) -> Value {
     });
     let rest = match record.kind {
         FileKind::Directory => json!({"childrenLoaded": record.children_loaded}),
+        FileKind::Symlink => json!({"target": record.target}),
         FileKind::File => json!({
             "length": record.length, "blockSizeBytes": record.block_size_bytes,
             "completed": record.completed, "replicationMin": record.replication_min,
         }),
     };
     merge(&mut value, rest);
+    if !record.xattr.is_empty() {
+        let lengths =
+            record.xattr.iter().map(|(name, value)| (name.to_owned(), json!(value.len())));
+        merge(&mut value, json!({"xattrBytes": lengths.collect::<Map<_, _>>()}));
+    }
     if let Some(ttl) = record.ttl_ms {
         merge(&mut value, json!({"ttlMs": ttl, "ttlAction": ttl_action(record.ttl_action)}));
     }
@@ -147,6 +157,7 @@ fn attributes(id: u64, changes: &AttributeChanges) -> Value {
         accessed,
         modified,
         children_loaded,
+        xattr,
     } = changes;
     let mut value = Map::new();
     let mut put = |name: &str, changed: Option<Value>| {
@@ -167,6 +178,10 @@ fn attributes(id: u64, changes: &AttributeChanges) -> Value {
     put("accessedMs", accessed.map(|at| json!(at.0)));
     put("modifiedMs", modified.map(|at| json!(at.0)));
     put("childrenLoaded", children_loaded.map(|loaded| json!(loaded)));
+    // Values may be secrets, and long.
+    let lengths =
+        xattr.iter().map(|(name, value)| (name.clone(), json!(value.as_ref().map(Vec::len))));
+    put("xattrBytes", (!xattr.is_empty()).then(|| json!(lengths.collect::<Map<_, _>>())));
     Value::Object(value)
 }
 

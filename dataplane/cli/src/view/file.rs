@@ -2,7 +2,7 @@
 
 use super::date::DateFormat;
 use super::{left, percent, size};
-use alluxio_types::{FileStatus, UnixMillis};
+use alluxio_types::{FileKind, FileStatus, UnixMillis};
 use std::collections::BTreeSet;
 
 /// Which point in time `ls` shows.
@@ -61,13 +61,25 @@ impl ListView<'_> {
             size(status.length, human),
             status.persistence.name(),
             self.date.text(self.timestamp.of(status)),
-            status.path
+            shown(status)
         )
     }
 }
 
+/// The path, and where a link leads.
+fn shown(status: &FileStatus) -> String {
+    if status.is_symlink() {
+        return format!("{} -> {}", status.path, status.target);
+    }
+    status.path.clone()
+}
+
 fn kind_letter(status: &FileStatus) -> char {
-    if status.is_directory() { 'd' } else { '-' }
+    match status.kind {
+        FileKind::Directory => 'd',
+        FileKind::Symlink => 'l',
+        FileKind::File => '-',
+    }
 }
 
 /// Sums for `du` and `count`.
@@ -187,7 +199,11 @@ pub fn location(status: &FileStatus) -> Vec<String> {
 
 /// The lines of `stat` without a format.
 pub fn stat(status: &FileStatus) -> Vec<String> {
-    let what = if status.is_directory() { "directory" } else { "file" };
+    let what = match status.kind {
+        FileKind::Directory => "directory",
+        FileKind::Symlink => "symlink",
+        FileKind::File => "file",
+    };
     let json = super::json::status(status);
     let fields: Vec<String> = super::json::FIELDS
         .iter()
@@ -201,7 +217,7 @@ pub fn stat(status: &FileStatus) -> Vec<String> {
         format!("{} is a {what} path.", status.path),
         format!("FileInfo{{{}}}", fields.join(", ")),
     ];
-    if !status.is_directory() {
+    if status.is_file() {
         lines.push("Containing the following blocks:".to_owned());
         lines.extend(status.blocks.iter().map(|block| {
             let locations: Vec<String> = block
@@ -302,6 +318,8 @@ pub(crate) mod sample {
             }],
             in_alluxio_percent: 51,
             in_memory_percent: 51,
+            xattr: Default::default(),
+            target: String::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use alluxio_types::{FileStatus, WorkerInfo, WorkerState};
 use serde_json::{Value, json};
 
 /// Fields of a status in the order in which people read them, blocks left out.
-pub const FIELDS: [&str; 26] = [
+pub const FIELDS: [&str; 28] = [
     "fileId",
     "name",
     "path",
@@ -31,6 +31,8 @@ pub const FIELDS: [&str; 26] = [
     "inAlluxioPercentage",
     "inMemoryPercentage",
     "ufsFingerprint",
+    "symlinkTarget",
+    "xattr",
 ];
 
 /// A file or directory.
@@ -64,7 +66,7 @@ pub fn status(s: &FileStatus) -> Value {
             })
         })
         .collect();
-    json!({
+    let mut value = json!({
         "fileId": s.id.0,
         "name": s.name,
         "path": s.path,
@@ -92,7 +94,23 @@ pub fn status(s: &FileStatus) -> Value {
         "inMemoryPercentage": s.in_memory_percent,
         "ufsFingerprint": s.fingerprint.0,
         "fileBlockInfos": blocks,
-    })
+    });
+    if s.is_symlink() {
+        value["symlinkTarget"] = json!(s.target);
+    }
+    if !s.xattr.is_empty() {
+        let named = s.xattr.iter().map(|(name, value)| (name.to_owned(), json!(text_of(value))));
+        value["xattr"] = Value::Object(named.collect());
+    }
+    value
+}
+
+/// The value of an extended attribute, as `getfattr` shows it: text, or else hexadecimal.
+fn text_of(value: &[u8]) -> String {
+    match std::str::from_utf8(value) {
+        Ok(text) if !text.contains(char::is_control) => text.to_owned(),
+        _ => value.iter().fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}")),
+    }
 }
 
 /// A worker.

@@ -504,6 +504,9 @@ fn check_readable(status: &FileStatus) -> Result<(), ClientError> {
     if status.is_directory() {
         return Err(ClientError::IsADirectory { path: path() });
     }
+    if status.is_symlink() {
+        return Err(ClientError::IsASymlink { path: path() });
+    }
     if !status.completed {
         return Err(ClientError::Incomplete { path: path() });
     }

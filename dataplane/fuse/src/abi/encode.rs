@@ -189,6 +189,11 @@ pub fn lseek_reply(position: u64) -> Vec<u8> {
     position.to_ne_bytes().to_vec()
 }
 
+/// The reply to who asks how long an attribute, or the list of their names, is.
+pub fn xattr_size_reply(bytes: u32) -> Vec<u8> {
+    write_reply(bytes)
+}
+
 impl StatFs {
     /// As the reply to `statfs`.
     pub fn reply(&self) -> Vec<u8> {

@@ -8,6 +8,7 @@ mod parse;
 
 pub use encode::{
     Attr, DirectoryPage, Entry, Opened, StatFs, attr_reply, lseek_reply, write_reply,
+    xattr_size_reply,
 };
 pub(crate) use encode::{Notice, init_reply, out_header};
 pub use parse::{
@@ -52,8 +53,13 @@ pub mod feature {
     pub const HANDLE_KILLPRIV: u64 = 1 << 19;
     /// `max_pages` in the reply counts.
     pub const MAX_PAGES: u64 = 1 << 22;
+    /// What a symbolic link holds may be kept.
+    pub const CACHE_SYMLINKS: u64 = 1 << 23;
     /// Opening a directory may be answered `ENOSYS` once and for all.
     pub const NO_OPENDIR_SUPPORT: u64 = 1 << 24;
+    /// The same, and each write, truncation and opening says whether it has to. The kernel then does not ask
+    /// for `security.capability` before every write.
+    pub const HANDLE_KILLPRIV_V2: u64 = 1 << 28;
     /// There is a second word of features.
     pub const INIT_EXT: u64 = 1 << 30;
     /// Reads may go to a file that the kernel knows, without us.
@@ -90,7 +96,13 @@ pub(crate) mod changed {
     pub(crate) const FH: u32 = 1 << 6;
     pub(crate) const ATIME_NOW: u32 = 1 << 7;
     pub(crate) const MTIME_NOW: u32 = 1 << 8;
+    pub(crate) const KILL_SUIDGID: u32 = 1 << 11;
 }
+
+/// Set-user-id bits have to go with this write, or this opening (`FUSE_WRITE_KILL_SUIDGID`,
+/// `FUSE_OPEN_KILL_SUIDGID`).
+pub(crate) const WRITE_KILL_SUIDGID: u32 = 1 << 2;
+pub(crate) const OPEN_KILL_SUIDGID: u32 = 1 << 0;
 
 /// What we may tell the kernel without being asked (`FUSE_NOTIFY_*`).
 pub(crate) const NOTIFY_INVAL_INODE: i32 = 2;
@@ -103,19 +115,23 @@ pub(crate) mod opcode {
     pub(crate) const GETATTR: u32 = 3;
     pub(crate) const SETATTR: u32 = 4;
     pub(crate) const READLINK: u32 = 5;
+    pub(crate) const SYMLINK: u32 = 6;
     pub(crate) const MKNOD: u32 = 8;
     pub(crate) const MKDIR: u32 = 9;
     pub(crate) const UNLINK: u32 = 10;
     pub(crate) const RMDIR: u32 = 11;
     pub(crate) const RENAME: u32 = 12;
+    pub(crate) const LINK: u32 = 13;
     pub(crate) const OPEN: u32 = 14;
     pub(crate) const READ: u32 = 15;
     pub(crate) const WRITE: u32 = 16;
     pub(crate) const STATFS: u32 = 17;
     pub(crate) const RELEASE: u32 = 18;
     pub(crate) const FSYNC: u32 = 20;
+    pub(crate) const SETXATTR: u32 = 21;
     pub(crate) const GETXATTR: u32 = 22;
     pub(crate) const LISTXATTR: u32 = 23;
+    pub(crate) const REMOVEXATTR: u32 = 24;
     pub(crate) const FLUSH: u32 = 25;
     pub(crate) const INIT: u32 = 26;
     pub(crate) const OPENDIR: u32 = 27;

@@ -1,6 +1,6 @@
 //! Requests of the kernel, read with every bound checked.
 
-use super::{IN_HEADER_BYTES, changed, opcode};
+use super::{IN_HEADER_BYTES, OPEN_KILL_SUIDGID, WRITE_KILL_SUIDGID, changed, opcode};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
@@ -79,6 +79,8 @@ pub struct SetAttr {
     pub accessed: Option<SetTime>,
     /// Time of last change.
     pub modified: Option<SetTime>,
+    /// Whether set-user-id bits have to go with the length.
+    pub kill_privileges: bool,
 }
 
 /// A piece of a file or of a listing.
@@ -101,6 +103,8 @@ pub struct WriteAt<'a> {
     pub offset: u64,
     /// The bytes.
     pub data: &'a [u8],
+    /// Whether set-user-id bits have to go.
+    pub kill_privileges: bool,
 }
 
 /// Nodes that the kernel does not remember any more.
@@ -135,8 +139,10 @@ pub enum Operation<'a> {
     Unlink { name: &'a OsStr },
     Rmdir { name: &'a OsStr },
     Rename { name: &'a OsStr, new_parent: u64, new_name: &'a OsStr, flags: u32 },
-    Create { name: &'a OsStr, flags: u32, mode: u32, umask: u32 },
-    Open { flags: u32 },
+    Create { name: &'a OsStr, flags: u32, mode: u32, umask: u32, kill_privileges: bool },
+    Symlink { name: &'a OsStr, target: &'a OsStr },
+    Link { node: u64, name: &'a OsStr },
+    Open { flags: u32, kill_privileges: bool },
     Read(ReadAt),
     Write(WriteAt<'a>),
     Flush { handle: u64 },
@@ -153,6 +159,8 @@ pub enum Operation<'a> {
     Access { mask: u32 },
     GetXattr { name: &'a OsStr, size: u32 },
     ListXattr { size: u32 },
+    SetXattr { name: &'a OsStr, value: &'a [u8], flags: u32 },
+    RemoveXattr { name: &'a OsStr },
     Other { opcode: u32 },
 }
 
@@ -227,7 +235,10 @@ fn operation(code: u32, mut words: Words<'_>) -> Result<Operation<'_>, Malformed
         }
         opcode::SETATTR => Operation::SetAttr(set_attr(&mut words)?),
         opcode::READLINK => Operation::ReadLink,
-        opcode::OPEN => Operation::Open { flags: words.u32()? },
+        opcode::OPEN => Operation::Open {
+            flags: words.u32()?,
+            kill_privileges: words.u32()? & OPEN_KILL_SUIDGID != 0,
+        },
         opcode::OPENDIR => Operation::OpenDir { flags: words.u32()? },
         opcode::READ => Operation::Read(read_at(&mut words)?),
         opcode::READDIR => Operation::ReadDir(read_at(&mut words)?),
@@ -253,12 +264,6 @@ fn operation(code: u32, mut words: Words<'_>) -> Result<Operation<'_>, Malformed
             let short = Malformed::Short { found, needed };
             Operation::BatchForget(BatchForget(words.0.get(..needed).ok_or(short)?))
         }
-        opcode::GETXATTR => {
-            let size = words.u32()?;
-            words.u32()?;
-            Operation::GetXattr { name: words.name()?, size }
-        }
-        opcode::LISTXATTR => Operation::ListXattr { size: words.u32()? },
         opcode::FALLOCATE => {
             let handle = words.u64()?;
             let (offset, length, mode) = (words.u64()?, words.u64()?, words.u32()?);
@@ -267,7 +272,27 @@ fn operation(code: u32, mut words: Words<'_>) -> Result<Operation<'_>, Malformed
         opcode::LSEEK => {
             Operation::Lseek { handle: words.u64()?, offset: words.u64()?, whence: words.u32()? }
         }
+        opcode::SETXATTR | opcode::GETXATTR | opcode::LISTXATTR | opcode::REMOVEXATTR => {
+            return xattrs(code, words);
+        }
         other => return names(other, words),
+    })
+}
+
+/// Operations on extended attributes.
+fn xattrs(code: u32, mut words: Words<'_>) -> Result<Operation<'_>, Malformed> {
+    Ok(match code {
+        opcode::SETXATTR => {
+            let (size, flags) = (words.u32()?, words.u32()?);
+            let name = words.name()?;
+            Operation::SetXattr { name, value: words.bytes(size as usize)?, flags }
+        }
+        opcode::REMOVEXATTR => Operation::RemoveXattr { name: words.name()? },
+        opcode::GETXATTR => {
+            let (size, _padding) = (words.u32()?, words.u32()?);
+            Operation::GetXattr { name: words.name()?, size }
+        }
+        _ => Operation::ListXattr { size: words.u32()? },
     })
 }
 
@@ -285,9 +310,11 @@ fn names(code: u32, mut words: Words<'_>) -> Result<Operation<'_>, Malformed> {
         }
         opcode::CREATE => {
             let (flags, mode, umask) = (words.u32()?, words.u32()?, words.u32()?);
-            words.u32()?;
-            Operation::Create { name: words.name()?, flags, mode, umask }
+            let kill_privileges = words.u32()? & OPEN_KILL_SUIDGID != 0;
+            Operation::Create { name: words.name()?, flags, mode, umask, kill_privileges }
         }
+        opcode::SYMLINK => Operation::Symlink { name: words.name()?, target: words.name()? },
+        opcode::LINK => Operation::Link { node: words.u64()?, name: words.name()? },
         opcode::UNLINK => Operation::Unlink { name: words.name()? },
         opcode::RMDIR => Operation::Rmdir { name: words.name()? },
         opcode::RENAME => {
@@ -320,9 +347,10 @@ fn read_at(words: &mut Words<'_>) -> Result<ReadAt, Malformed> {
 
 fn write_at<'a>(words: &mut Words<'a>) -> Result<WriteAt<'a>, Malformed> {
     let (handle, offset, size) = (words.u64()?, words.u64()?, words.u32()?);
-    let (_write_flags, _owner, _flags, _padding) =
+    let (write_flags, _owner, _flags, _padding) =
         (words.u32()?, words.u64()?, words.u32()?, words.u32()?);
-    Ok(WriteAt { handle, offset, data: words.bytes(size as usize)? })
+    let kill_privileges = write_flags & WRITE_KILL_SUIDGID != 0;
+    Ok(WriteAt { handle, offset, data: words.bytes(size as usize)?, kill_privileges })
 }
 
 fn set_attr(words: &mut Words<'_>) -> Result<SetAttr, Malformed> {
@@ -349,6 +377,7 @@ fn set_attr(words: &mut Words<'_>) -> Result<SetAttr, Malformed> {
         gid: has(changed::GID).then_some(gid),
         accessed: time(changed::ATIME, changed::ATIME_NOW, atime, atime_ns),
         modified: time(changed::MTIME, changed::MTIME_NOW, mtime, mtime_ns),
+        kill_privileges: has(changed::KILL_SUIDGID),
     })
 }
 
@@ -396,8 +425,22 @@ mod tests {
         body.push(b'5');
         let whole = request(opcode::WRITE, &body);
         let (_, operation) = parse(&whole).unwrap();
-        let wanted = WriteAt { handle: 1, offset: 0, data: b"12345" };
+        let wanted = WriteAt { handle: 1, offset: 0, data: b"12345", kill_privileges: false };
         assert_eq!(operation, Operation::Write(wanted));
+    }
+
+    #[test]
+    fn an_attribute_is_as_long_as_it_says() {
+        let mut body = 3u32.to_ne_bytes().to_vec();
+        body.extend(1u32.to_ne_bytes());
+        body.extend(b"user.a\0xy");
+        let short = request(opcode::SETXATTR, &body);
+        assert_eq!(parse(&short).unwrap_err(), Malformed::Short { found: 2, needed: 3 });
+        body.push(b'z');
+        let whole = request(opcode::SETXATTR, &body);
+        let name = OsStr::new("user.a");
+        let wanted = Operation::SetXattr { name, value: b"xyz", flags: 1 };
+        assert_eq!(parse(&whole).unwrap().1, wanted);
     }
 
     #[test]
@@ -424,6 +467,7 @@ mod tests {
                 prop_assert!(header.length as usize <= bytes.len());
                 match operation {
                     Operation::Write(write) => prop_assert!(write.data.len() <= body.len()),
+                    Operation::SetXattr { value, .. } => prop_assert!(value.len() <= body.len()),
                     Operation::BatchForget(nodes) => {
                         prop_assert!(nodes.nodes().count() * 16 <= body.len());
                     }

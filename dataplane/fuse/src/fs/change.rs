@@ -4,6 +4,7 @@ use super::list::HIDDEN_PREFIX;
 use super::nodes::Way;
 use super::replay::Again;
 use super::write::mode_of;
+use super::xattr::kept;
 use super::{AlluxioFs, Caller, Core, failed, text};
 use crate::abi::{Operation, SetAttr, SetTime, attr_reply};
 use crate::errno::Errno;
@@ -16,7 +17,9 @@ use alluxio_types::{AlluxioPath, Code, Coded, UnixMillis};
 use std::time::Duration;
 
 /// `renameat2`: the target must not be there.
-const RENAME_NOREPLACE: u32 = 1;
+const RENAME_NOREPLACE: u32 = libc::RENAME_NOREPLACE;
+/// `renameat2`: both must be there, and change places.
+const RENAME_EXCHANGE: u32 = libc::RENAME_EXCHANGE;
 
 impl Core {
     async fn mkdir(&self, caller: Caller, name: &str, mode: u32) -> Result<Vec<u8>, Errno> {
@@ -136,25 +139,42 @@ impl Core {
         to: (u64, &str),
         flags: u32,
     ) -> Result<Vec<u8>, Errno> {
-        if flags & !RENAME_NOREPLACE != 0 {
+        if !matches!(flags, 0 | RENAME_NOREPLACE | RENAME_EXCHANGE) {
             return Err(Errno::INVAL);
         }
         let source = self.path_below(caller.node, name).await?;
         let target = self.path_below(to.0, to.1).await?;
         let client = self.client(caller)?;
-        if flags == RENAME_NOREPLACE {
-            let moved = client.rename(&source, &target).await;
-            moved.map_err(|error| failed("rename", &error))?;
-        } else {
-            self.rename_over(&client, &source, &target).await?;
+        match flags {
+            RENAME_NOREPLACE => {
+                let moved = client.rename(&source, &target).await;
+                moved.map_err(|error| failed("rename", &error))?;
+            }
+            RENAME_EXCHANGE => {
+                let exchanged = client.exchange(&source, &target).await;
+                exchanged.map_err(|error| failed("exchange", &error))?;
+                self.nodes().exchange((caller.node, name), to);
+                return Ok(Vec::new());
+            }
+            _ => self.rename_over(&client, &source, &target).await?,
         }
         self.nodes().rename((caller.node, name), to);
         Ok(Vec::new())
     }
 
-    async fn set_attr(&self, caller: Caller, set: SetAttr) -> Result<Vec<u8>, Errno> {
+    async fn set_attr(&self, caller: Caller, mut set: SetAttr) -> Result<Vec<u8>, Errno> {
+        if set == SetAttr::default() {
+            // An owner that is given to nobody else, or a write that the kernel makes by itself.
+            self.drop_privileges(caller).await?;
+        }
         if let Some(size) = set.size {
             self.truncate(caller, size, set.handle.is_none()).await?;
+            if set.kill_privileges {
+                self.drop_privileges(caller).await?;
+            }
+        }
+        if (set.uid.is_some() || set.gid.is_some()) && set.mode.is_none() {
+            set.mode = self.reduced_mode(caller.node);
         }
         let millis = |time: SetTime| {
             let at = match time {
@@ -242,9 +262,20 @@ impl AlluxioFs {
                     async move { core.rename(caller, &name, (new_parent, &new_name), flags).await },
                 )
             }
-            // There are no links of either kind in the namespace.
-            Operation::Other { opcode: SYMLINK | LINK } => return Err(Errno::PERM),
-            Operation::Other { .. } => return Err(Errno::NOSYS),
+            Operation::Symlink { name, target } => {
+                let (name, target) = (owned(name)?, owned(target)?);
+                Box::pin(async move { core.symlink(caller, &name, &target).await })
+            }
+            Operation::SetXattr { name, value, flags } => {
+                let (name, value) = (kept(name)?, Some(value.to_vec()));
+                Box::pin(async move { core.change_xattr(caller, &name, value, flags).await })
+            }
+            Operation::RemoveXattr { name } => {
+                let name = kept(name)?;
+                Box::pin(async move { core.change_xattr(caller, &name, None, 0).await })
+            }
+            // An inode has one name.
+            Operation::Link { .. } => return Err(Errno::PERM),
             _ => return Err(Errno::NOSYS),
         })
     }
@@ -252,7 +283,3 @@ impl AlluxioFs {
 
 /// A change that is under way.
 pub(super) type Work = std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, Errno>> + Send>>;
-
-/// **Source**: `FUSE_SYMLINK`, `FUSE_LINK`.
-const SYMLINK: u32 = 6;
-const LINK: u32 = 13;

@@ -11,7 +11,7 @@ use crate::abi::{DirectoryPage, Entry, Opened, Operation, ReadAt};
 use crate::errno::Errno;
 use crate::session::Reply;
 use alluxio_client::{ListStatusOptions, Listing as Pages};
-use alluxio_types::{FileStatus, InodeId};
+use alluxio_types::{FileKind, FileStatus, InodeId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,7 @@ const WINDOW: usize = 8192;
 /// `d_type`.
 const KIND_DIRECTORY: u32 = 4;
 const KIND_FILE: u32 = 8;
+const KIND_SYMLINK: u32 = 10;
 
 /// Names that stand for open files that have no name any more.
 pub(super) const HIDDEN_PREFIX: &str = ".fuse_hidden";
@@ -52,7 +53,11 @@ fn cookie(id: InodeId) -> u64 {
 }
 
 fn kind(status: &FileStatus) -> u32 {
-    if status.is_directory() { KIND_DIRECTORY } else { KIND_FILE }
+    match status.kind {
+        FileKind::Directory => KIND_DIRECTORY,
+        FileKind::File => KIND_FILE,
+        FileKind::Symlink => KIND_SYMLINK,
+    }
 }
 
 impl Listing {
@@ -174,7 +179,8 @@ fn add(
         let ino = core.nodes().ino(status.id);
         return page.push(&status.name, ino, cookie, kind(status));
     }
-    let entry = core.entry(caller.node, &status.name, status);
+    let own = caller.uid == core.own_uid;
+    let entry = core.entry_seen(caller.node, &status.name, status, own);
     let added = page.push_entry(&status.name, &entry, cookie, kind(status));
     if !added {
         core.nodes().forget(entry.node, 1);

@@ -6,7 +6,7 @@ use crate::abi::{Attr, Entry, Operation, ROOT_NODE, StatFs, attr_reply};
 use crate::errno::Errno;
 use crate::session::Reply;
 use alluxio_client::{Freshness, GetStatusOptions};
-use alluxio_types::{Access, AlluxioPath, FileStatus, UnixMillis};
+use alluxio_types::{Access, AlluxioPath, FileKind, FileStatus, UnixMillis};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +14,13 @@ use std::time::Duration;
 const USAGE_VALID: Duration = Duration::from_secs(5);
 /// What programs are told to read at a time.
 pub(super) const IO_BYTES: u32 = 1 << 20;
+/// Longest name that is given here, in bytes (Linux: `NAME_MAX`).
+const NAME_BYTES_MAX: u32 = 255;
 /// Unit of `statfs`.
 const STATFS_BLOCK_BYTES: u32 = 4096;
 
 /// Without what a lookup does not need.
-const STATUS: GetStatusOptions =
+pub(super) const STATUS: GetStatusOptions =
     GetStatusOptions { freshness: Freshness { sync: None, load: None }, without_blocks: true };
 
 fn since_1970(at: UnixMillis) -> Duration {
@@ -28,15 +30,17 @@ fn since_1970(at: UnixMillis) -> Duration {
 impl Core {
     /// How a status looks to `stat`.
     pub(super) fn attr(&self, status: &FileStatus) -> Attr {
-        let (kind, links, size) = match status.is_directory() {
-            true => (libc::S_IFDIR, 2, 4096),
-            false => (libc::S_IFREG, 1, status.length),
+        let (kind, size) = match status.kind {
+            FileKind::Directory => (libc::S_IFDIR, 4096),
+            FileKind::Symlink => (libc::S_IFLNK, status.length),
+            FileKind::File => (libc::S_IFREG, status.length),
         };
         Attr {
             ino: node_of(status.id),
             size,
             mode: kind | u32::from(status.mode.0),
-            links,
+            // Of a directory, 1 says that nobody has counted those below it.
+            links: 1,
             uid: self.names.uid(&status.owner),
             gid: self.names.gid(&status.group),
             accessed: since_1970(status.accessed.max(status.modified)),
@@ -45,8 +49,19 @@ impl Core {
         }
     }
 
-    /// Takes note of a status, counted as one lookup.
+    /// Takes note of a status that somebody was answered, counted as one lookup.
     pub(super) fn entry(&self, parent: u64, name: &str, status: &FileStatus) -> Entry {
+        self.entry_seen(parent, name, status, false)
+    }
+
+    /// The same; `own` says that the status is one of ours, not of a user.
+    pub(super) fn entry_seen(
+        &self,
+        parent: u64,
+        name: &str,
+        status: &FileStatus,
+        own: bool,
+    ) -> Entry {
         let mut attr = self.attr(status);
         let mut nodes = self.nodes();
         let node = match nodes.written_child(parent, name) {
@@ -64,6 +79,7 @@ impl Core {
             draft.dress(&mut attr);
         }
         drop(nodes);
+        self.hear_xattr(node, status, own);
         let (entry_valid, attr_valid) = (self.settings.entry_valid, self.settings.attr_valid);
         Entry { node, attr, entry_valid, attr_valid }
     }
@@ -82,8 +98,15 @@ impl Core {
             return Ok(entry.reply());
         }
         let path = self.path_below(caller.node, name).await?;
-        let status = self.status(caller, &path).await?;
-        Ok(self.entry(caller.node, name, &status).reply())
+        let status = match self.status(caller, &path).await {
+            // Longer ones are shown when they are there, but none is made here.
+            Err(Errno::NOENT) if name.len() > NAME_BYTES_MAX as usize => {
+                return Err(Errno::NAMETOOLONG);
+            }
+            status => status?,
+        };
+        let own = caller.uid == self.own_uid;
+        Ok(self.entry_seen(caller.node, name, &status, own).reply())
     }
 
     /// A file that is being written here is what this mount says it is, until it is committed.
@@ -167,7 +190,7 @@ impl Core {
             free: free / block,
             files: 0,
             block_size: STATFS_BLOCK_BYTES,
-            name_bytes_max: 255,
+            name_bytes_max: NAME_BYTES_MAX,
         };
         *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((now, usage));
         Ok(usage.reply())
@@ -193,6 +216,10 @@ impl AlluxioFs {
                 }
                 Err(_) => reply.error(Errno::NOENT),
             },
+            // Programs ask after each write.
+            Operation::GetAttr { .. } if let Some(attr) = core.attr_of_draft(caller.node) => {
+                reply.ok(&attr_reply(&attr, core.settings.attr_valid));
+            }
             Operation::GetAttr { .. } => self.ask(reply, async move {
                 let valid = match caller.node {
                     ROOT_NODE => core.settings.attr_valid.min(Duration::from_secs(1)),

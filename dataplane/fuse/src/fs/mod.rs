@@ -5,7 +5,8 @@
 //! slow master or worker holds up nobody else.
 //!
 //! Reading order: [`nodes`], [`handles`], [`names`] (who), [`lookup`] (names and attributes), [`list`],
-//! [`read`], [`draft`] and [`write`], [`change`] (names that come and go, attributes that change); then what
+//! [`read`], [`draft`] and [`write`], [`change`] (names that come and go, attributes that change), [`link`],
+//! [`xattr`], [`privilege`], [`room`]; then what
 //! outlives the process: [`record`], [`ledger`], [`replay`].
 
 mod change;
@@ -13,15 +14,19 @@ mod draft;
 mod handles;
 mod ledger;
 mod leftovers;
+mod link;
 mod list;
 mod lookup;
 mod names;
 mod nodes;
+mod privilege;
 mod read;
 mod record;
 mod replay;
+mod room;
 mod running;
 mod write;
+mod xattr;
 
 use crate::abi::{Header, Operation, ROOT_NODE, UNIQUE_RESEND};
 use crate::errno::Errno;
@@ -35,9 +40,10 @@ pub use draft::StagingError;
 use draft::{Inherited, Staging};
 use handles::Handles;
 pub use ledger::{Ledger, LedgerError};
-use names::Names;
+use names::{Names, People, User};
 use nodes::{Nodes, Place};
 pub use record::{KeptNode, KeptWay};
+use room::Range;
 use running::Running;
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -100,7 +106,8 @@ struct Core {
     generation: u64,
     salt: u64,
     handles: Mutex<Handles>,
-    users: Mutex<HashMap<u32, Client>>,
+    users: Mutex<HashMap<Arc<User>, Client>>,
+    people: People,
     running: Running,
     usage: Mutex<Option<(Duration, crate::abi::StatFs)>>,
     staging: Arc<Staging>,
@@ -159,9 +166,20 @@ const USERS_MAX: usize = 256;
 #[derive(Debug, Clone, Copy)]
 struct Caller {
     uid: u32,
+    /// `None` when it is not known any more.
+    gid: Option<u32>,
+    /// 0 when it has no number here.
+    pid: u32,
     node: u64,
     /// Whether the kernel asks again, because a process before us did not answer.
     resent: bool,
+}
+
+impl Caller {
+    /// A user who has asked for something before.
+    fn of(uid: u32, node: u64) -> Self {
+        Caller { uid, gid: None, pid: 0, node, resent: false }
+    }
 }
 
 impl AlluxioFs {
@@ -205,6 +223,7 @@ impl AlluxioFs {
                 salt: past.salt,
                 handles: Mutex::new(Handles::of_generation(staging.generation())),
                 users: Mutex::default(),
+                people: People::default(),
                 running: Running::default(),
                 usage: Mutex::default(),
                 staging,
@@ -260,18 +279,22 @@ impl Core {
         if caller.uid == self.own_uid {
             return Ok(self.own.clone());
         }
+        let now = self.host.clock.monotonic();
+        let user = self.people.of(caller, now);
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = users.get(&caller.uid) {
+        if let Some(client) = users.get(&user) {
             return Ok(client.clone());
         }
         let mut config = self.config.clone();
-        config.security.login_user = self.names.user(caller.uid);
+        config.security.login_user = self.names.user(user.uid);
+        config.security.login_groups =
+            user.groups.iter().map(|gid| self.names.group(*gid)).collect();
         let client = Client::connect(config, self.host.clone());
         let client = client.map_err(|error| failed("connect for a user", &error))?;
         if users.len() >= USERS_MAX {
             users.clear();
         }
-        users.insert(caller.uid, client.clone());
+        users.insert(user, client.clone());
         Ok(client)
     }
 
@@ -350,9 +373,24 @@ impl AlluxioFs {
         self.core.runtime.spawn(async move { reply.send_result(work.await) });
     }
 
+    /// Goes on once the node has no privileges any more.
+    fn unprivileged<F>(&self, caller: Caller, reply: Reply, go_on: F)
+    where
+        F: FnOnce(&Self, Reply) + Send + 'static,
+    {
+        let fs = self.clone();
+        self.core.runtime.spawn(async move {
+            match fs.core.drop_privileges(caller).await {
+                Ok(()) => go_on(&fs, reply),
+                Err(errno) => reply.error(errno),
+            }
+        });
+    }
+
     fn dispatch(&self, header: Header, request: Request, reply: Reply) {
         let resent = header.unique & UNIQUE_RESEND != 0;
-        let caller = Caller { uid: header.uid, node: header.node, resent };
+        let Header { uid, gid, pid, node, .. } = header;
+        let caller = Caller { uid, gid: Some(gid), pid, node, resent };
         // It was parsed once already.
         let Ok((_, operation)) = request.parse() else { return reply.error(Errno::INVAL) };
         match operation {
@@ -364,19 +402,36 @@ impl AlluxioFs {
             | Operation::ReadDir(_)
             | Operation::ReadDirPlus(_)
             | Operation::ReleaseDir { .. } => self.serve_list(caller, operation, reply),
-            Operation::Open { flags } => self.open(caller, flags, reply),
+            Operation::Open { kill_privileges: true, flags }
+                if self.core.reduced_mode(caller.node).is_some() =>
+            {
+                self.unprivileged(caller, reply, move |fs, reply| fs.open(caller, flags, reply));
+            }
+            Operation::Open { flags, .. } => self.open(caller, flags, reply),
             Operation::Read(at) => self.read(caller, at, request, reply),
             Operation::Release { handle, .. } => self.release(caller, handle, reply),
+            Operation::Write(at)
+                if at.kill_privileges && self.core.reduced_mode(caller.node).is_some() =>
+            {
+                self.unprivileged(caller, reply, move |fs, reply| fs.write(caller, request, reply));
+            }
             Operation::Write(_) => self.write(caller, request, reply),
             Operation::Flush { handle } | Operation::Fsync { handle, .. } => {
                 self.flush(caller, handle, reply);
             }
             Operation::FsyncDir { .. } => reply.ok(&[]),
-            Operation::Fallocate { .. } => reply.error(Errno::NOTSUP),
-            Operation::ReadLink => reply.error(Errno::INVAL),
-            // Answered once and for all: no attributes with names, no holes.
-            Operation::GetXattr { .. } | Operation::ListXattr { .. } | Operation::Lseek { .. } => {
-                reply.error(Errno::NOSYS);
+            Operation::Fallocate { handle, offset, length, mode } => {
+                self.allocate(caller, handle, (Range { offset, length }, mode), reply);
+            }
+            Operation::Lseek { handle, offset, whence } => {
+                self.seek(caller, handle, (offset, whence), reply);
+            }
+            Operation::ReadLink => {
+                let core = self.core.clone();
+                self.ask(reply, async move { core.read_link(caller).await });
+            }
+            Operation::GetXattr { .. } | Operation::ListXattr { .. } => {
+                self.serve_xattr(caller, operation, reply);
             }
             _ => self.serve_change(caller, operation, reply),
         }

@@ -1,9 +1,10 @@
 //! Users and groups: names in the namespace, numbers in the kernel.
 
+use super::Caller;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 /// What a name without a number is shown as: `nobody`.
 pub(crate) const NOBODY: u32 = 65_534;
@@ -91,9 +92,76 @@ impl Names {
     }
 }
 
+/// A user as the kernel sees a process: all that rights depend on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    /// The one that new files get first, then those that the process is in besides. Empty when they are not
+    /// known: then the master looks them up.
+    pub(crate) groups: Vec<u32>,
+}
+
+/// How long the groups of a process are believed: it seldom changes them, and a number is not given to another
+/// process so soon.
+const GROUPS_VALID: Duration = Duration::from_secs(1);
+/// Processes that are remembered; more than that, and all are forgotten once.
+const PROCESSES_MAX: usize = 1024;
+
+/// The processes that ask. A request names one group only, so the others are read from `/proc`; those of a
+/// process that cannot be seen from here are not known.
+#[derive(Debug, Default)]
+pub(crate) struct People {
+    known: Mutex<HashMap<Process, (Duration, Arc<User>)>>,
+}
+
+/// Number, user and group: another user under the same number is looked at anew.
+type Process = (u32, u32, Option<u32>);
+
+impl People {
+    pub(crate) fn of(&self, caller: Caller, now: Duration) -> Arc<User> {
+        let Caller { uid, gid, pid, .. } = caller;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, user)) = known.get(&(pid, uid, gid))
+            && now.saturating_sub(*at) < GROUPS_VALID
+        {
+            return user.clone();
+        }
+        let status = match pid {
+            0 => String::new(),
+            pid => std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default(),
+        };
+        let mut groups: Vec<u32> = gid.into_iter().collect();
+        groups.extend(supplementary(&status).filter(|other| Some(*other) != gid));
+        let user = Arc::new(User { uid, groups });
+        if known.len() >= PROCESSES_MAX {
+            known.clear();
+        }
+        known.insert((pid, uid, gid), (now, user.clone()));
+        user
+    }
+}
+
+/// **Source**: proc_pid_status(5).
+fn supplementary(status: &str) -> impl Iterator<Item = u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("Groups:"));
+    line.unwrap_or_default().split_whitespace().filter_map(|word| word.parse().ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_groups_of_a_process_are_those_of_the_kernel() {
+        let text = "Name:\tx\nGid:\t5\t5\t5\t5\nGroups:\t7 5 9 \nNStgid:\t1\n";
+        assert_eq!(supplementary(text).collect::<Vec<_>>(), [7, 5, 9]);
+        assert_eq!(supplementary("").count(), 0);
+        let people = People::default();
+        let nobody = Caller { gid: Some(2), ..Caller::of(1, 1) };
+        let user = people.of(nobody, Duration::ZERO);
+        assert_eq!(*user, User { uid: 1, groups: vec![2] });
+        assert_eq!(people.of(Caller::of(1, 1), Duration::ZERO).groups, Vec::<u32>::new());
+    }
 
     #[test]
     fn the_first_line_with_a_name_counts_and_numbers_are_names_too() {

@@ -16,9 +16,10 @@ use super::draft::Draft;
 use super::record::{KeptNode, KeptWay};
 use crate::abi::{Attr, ROOT_NODE, SetAttr};
 use alluxio_datapath::client::LocalBlock;
-use alluxio_types::InodeId;
+use alluxio_types::{InodeId, Xattrs};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where the bits that tell nodes of one inode apart begin.
 const TURN_SHIFT: u32 = 48;
@@ -45,6 +46,16 @@ pub(crate) enum Way {
     },
 }
 
+/// Extended attributes of a node, as last heard.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    pub(crate) xattr: Xattrs,
+    /// When, by the monotonic clock.
+    pub(crate) at: Duration,
+    /// Whether those that only the superuser may see are among them.
+    pub(crate) whole: bool,
+}
+
 /// A node.
 #[derive(Clone)]
 pub(crate) struct Node {
@@ -53,6 +64,7 @@ pub(crate) struct Node {
     pub(crate) inode: InodeId,
     /// As last heard.
     pub(crate) attr: Attr,
+    pub(crate) heard: Option<Heard>,
     pub(crate) lookups: u64,
     pub(crate) way: Way,
     /// What is being written.
@@ -178,6 +190,7 @@ impl Nodes {
             name: name.to_owned(),
             inode,
             attr,
+            heard: None,
             lookups: 0,
             way: Way::Closed,
             draft: None,
@@ -216,6 +229,7 @@ impl Nodes {
                 name: name.to_owned(),
                 inode,
                 attr,
+                heard: None,
                 lookups: 1,
                 way: Way::Closed,
                 draft: None,
@@ -259,6 +273,7 @@ impl Nodes {
                 name: kept.name,
                 inode: kept.inode,
                 attr,
+                heard: None,
                 // As many as the kernel will forget, whatever that is.
                 lookups: 1,
                 before: !matches!(way, Way::Closed) || kept.hidden.is_some(),
@@ -323,6 +338,7 @@ impl Nodes {
             name: String::new(),
             inode,
             attr: Attr { ino: ino_of(number), links: 1, mode: libc::S_IFREG, ..Attr::default() },
+            heard: None,
             lookups: 1,
             way: Way::Closed,
             draft: None,
@@ -456,6 +472,7 @@ impl Nodes {
             name: name.to_owned(),
             inode,
             attr,
+            heard: None,
             // The kernel knows it, by how many lookups is not known: it forgets all of them at once.
             lookups: 1,
             way,
@@ -491,6 +508,23 @@ impl Nodes {
             }
         }
         self.touched.push(number);
+    }
+
+    /// Two names lead to each other's node.
+    pub(crate) fn exchange(&mut self, one: (u64, &str), other: (u64, &str)) {
+        let nodes = [one, other].map(|(parent, name)| self.child(parent, name));
+        nodes.into_iter().flatten().for_each(|number| self.detach(number));
+        for (number, (parent, name)) in nodes.into_iter().zip([other, one]) {
+            let Some(number) = number else { continue };
+            self.by_name.entry(parent).or_default().insert(name.to_owned(), number);
+            if let Some(node) = self.nodes.get_mut(&number) {
+                (node.parent, node.name) = (parent, name.to_owned());
+                if let Some(draft) = &node.draft {
+                    draft.moved(Some((parent, name)));
+                }
+            }
+            self.touched.push(number);
+        }
     }
 
     /// Where a node is.
@@ -625,6 +659,21 @@ mod tests {
         let next = nodes.learn(ROOT_NODE, "f", B, attr(), 1);
         assert_ne!(next, node);
         assert_eq!(nodes.learn(ROOT_NODE, "f", B, attr(), 1), next);
+    }
+
+    #[test]
+    fn nodes_that_are_exchanged_have_each_others_name() {
+        let mut nodes = Nodes::default();
+        let d = nodes.learn(ROOT_NODE, "d", A, attr(), 1);
+        let f = nodes.learn(d, "f", B, attr(), 1);
+        let g = nodes.learn(ROOT_NODE, "g", InodeId::from_container(9), attr(), 1);
+        nodes.exchange((d, "f"), (ROOT_NODE, "g"));
+        assert_eq!((nodes.place(f), nodes.place(g)), (known(&["g"]), known(&["d", "f"])));
+        assert_eq!((nodes.child(d, "f"), nodes.child(ROOT_NODE, "g")), (Some(g), Some(f)));
+        // Only one of both is remembered.
+        nodes.exchange((ROOT_NODE, "nobody"), (ROOT_NODE, "g"));
+        assert_eq!(nodes.place(f), known(&["nobody"]));
+        assert_eq!(nodes.child(ROOT_NODE, "g"), None);
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Core {
 
     /// Where a handle reads now. What this mount writes is seen by who had the file open before, as POSIX
     /// says; what others write is not. `None` when it has to be opened anew.
-    fn current(&self, node: u64, handle: Option<Handle>) -> Option<Handle> {
+    pub(super) fn current(&self, node: u64, handle: Option<Handle>) -> Option<Handle> {
         let reader = match &handle {
             Some(Handle::Reader(reader)) => reader,
             // Opened before our time.

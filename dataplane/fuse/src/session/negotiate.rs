@@ -33,6 +33,8 @@ const WANTED: u64 = feature::ASYNC_READ
     | feature::ASYNC_DIO
     | feature::PARALLEL_DIROPS
     | feature::MAX_PAGES
+    | feature::CACHE_SYMLINKS
+    | feature::HANDLE_KILLPRIV_V2
     | feature::INIT_EXT
     | feature::HAS_RESEND;
 

@@ -6,7 +6,13 @@
 
 mod cluster;
 mod guard;
+mod links;
+mod posix;
+mod posix_operations;
+mod programs;
 mod random;
 mod reading;
 mod session;
+mod sys;
 mod writing;
+mod xattr;

@@ -1,16 +1,25 @@
-//! Random operations on one file, compared with what a file in memory says (the idea of fsx).
+//! Random operations on a few files, compared with what files in memory say (the idea of fsx).
 //! `FUSE_RANDOM_OPERATIONS` and `FUSE_RANDOM_SEED` make it longer and another.
 
-use crate::cluster::{Cluster, Wanted, start};
-use crate::guard::bounded;
-use std::fs::{File, OpenOptions};
+use crate::cluster::{Cluster, Wanted, start_with};
+use crate::guard::bounded_for;
+use crate::sys::map;
+use rustix::fs::{FallocateFlags, fallocate};
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 /// Operations of a run that nobody asked to be longer.
-const OPERATIONS: u64 = 1500;
+const OPERATIONS: u64 = 40_000;
 /// Longest file, in bytes: several blocks.
-const LENGTH_MAX: u64 = 9 << 20;
+const LENGTH_MAX: u64 = 150_000;
+/// Names that files may have.
+const NAMES: u64 = 3;
+/// Operations that are told of when something differs.
+const REMEMBERED: usize = 60;
 
 struct Dice(u64);
 
@@ -25,83 +34,198 @@ impl Dice {
     fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit.max(1)
     }
+
+    fn bytes(&mut self, count: u64) -> Vec<u8> {
+        // Runs of one byte are as good as others for telling where they belong, and cost little.
+        let mut bytes = vec![0; count as usize];
+        for run in bytes.chunks_mut(64) {
+            run.fill(self.next() as u8);
+        }
+        bytes
+    }
+}
+
+/// A file that is there.
+#[derive(Default)]
+struct Model {
+    /// What it must hold.
+    bytes: Vec<u8>,
+    open: Option<Rc<File>>,
+}
+
+impl Model {
+    fn resize(&mut self, to: u64) {
+        self.bytes.resize(to as usize, 0);
+    }
+
+    fn put(&mut self, at: u64, bytes: &[u8]) {
+        let (at, end) = (at as usize, at as usize + bytes.len());
+        self.bytes.resize(self.bytes.len().max(end), 0);
+        self.bytes[at..end].copy_from_slice(bytes);
+    }
+
+    fn part(&self, at: u64, count: u64) -> &[u8] {
+        let length = self.bytes.len() as u64;
+        &self.bytes[at.min(length) as usize..(at + count).min(length) as usize]
+    }
 }
 
 struct Checker<'a> {
     cluster: &'a Cluster,
     dice: Dice,
-    /// What the file must hold.
-    wanted: Vec<u8>,
-    file: Option<File>,
-    done: Vec<String>,
+    files: [Model; NAMES as usize],
+    done: VecDeque<String>,
 }
 
 impl Checker<'_> {
-    fn open(&mut self) -> &File {
-        let path = self.cluster.at("f");
-        self.file.get_or_insert_with(|| {
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)
-                .unwrap()
-        })
+    fn path(&self, which: usize) -> std::path::PathBuf {
+        self.cluster.at(&format!("f{which}"))
+    }
+
+    /// Opens the file if need be; there always is one with that name.
+    fn open(&mut self, which: usize) -> Rc<File> {
+        let path = self.path(which);
+        let open = || {
+            let options =
+                OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+            Rc::new(options.unwrap())
+        };
+        self.files[which].open.get_or_insert_with(open).clone()
     }
 
     fn step(&mut self) {
-        let length = self.wanted.len() as u64;
-        let at = self.dice.below(length + 10_000).min(LENGTH_MAX - 100_000);
-        let most = if self.dice.below(4) == 0 { 100_000 } else { 500 };
+        let which = self.dice.below(NAMES) as usize;
+        let length = self.files[which].bytes.len() as u64;
+        let most = if self.dice.below(8) == 0 { 70_000 } else { 600 };
         let count = 1 + self.dice.below(most);
-        let kind = self.dice.below(20);
-        self.done.push(format!("{kind} at {at} for {count}, length {length}"));
-        match kind {
-            0..=5 => {
-                let dice = &mut self.dice;
-                let bytes: Vec<u8> = (0..count).map(|_| dice.next() as u8).collect();
-                self.open().write_all_at(&bytes, at).unwrap();
-                let end = (at + count) as usize;
-                self.wanted.resize(self.wanted.len().max(end), 0);
-                self.wanted[at as usize..end].copy_from_slice(&bytes);
-            }
-            6..=12 => {
-                let mut bytes = vec![0; count as usize];
-                let got = self.open().read_at(&mut bytes, at).unwrap();
-                let end = (at + count).min(length).max(at);
-                let wanted = self.wanted.get(at as usize..end as usize).unwrap_or(&[]);
-                self.compare(&bytes[..got], wanted);
-            }
-            13 => {
-                let to = at.min(LENGTH_MAX / 2);
-                self.open().set_len(to).unwrap();
-                self.wanted.resize(to as usize, 0);
-            }
-            14 if length < LENGTH_MAX - 200_000 => {
-                let bytes = vec![self.dice.next() as u8; count as usize];
-                self.open();
-                let mut file = OpenOptions::new().append(true).open(self.cluster.at("f")).unwrap();
-                file.write_all(&bytes).unwrap();
-                self.wanted.extend(bytes);
-            }
-            15 => self.open().sync_all().unwrap(),
-            16..=18 => self.file = None,
-            _ => {
-                self.open().sync_all().unwrap();
-                let seen = self.cluster.get("/f");
-                self.compare(&seen, &self.wanted);
-            }
+        let at = self.dice.below(length + 5000).min(LENGTH_MAX - count);
+        let kind = self.dice.below(1000);
+        if self.done.len() == REMEMBERED {
+            self.done.pop_front();
         }
-        let facts = self.open().metadata().unwrap();
-        assert_eq!(facts.len(), self.wanted.len() as u64, "{:?}", self.done);
+        self.done.push_back(format!("{kind}: f{which} at {at} for {count}, length {length}"));
+        match kind {
+            0..=299 => self.write(which, at, count),
+            300..=649 => {
+                let mut bytes = vec![0; count as usize];
+                let got = self.open(which).read_at(&mut bytes, at).unwrap();
+                self.same(&bytes[..got], self.files[which].part(at, count));
+            }
+            650..=729 => self.read_mapped(which, at, count),
+            730..=789 => self.write_mapped(which, at, count),
+            790..=848 => self.write(which, length.min(LENGTH_MAX - count), count),
+            849 => self.append(which, count),
+            850..=889 => {
+                let to = at.min(LENGTH_MAX / 2);
+                self.open(which).set_len(to).unwrap();
+                self.files[which].resize(to);
+            }
+            890..=929 => self.punch(which, at, count),
+            930..=949 => {
+                let file = self.open(which);
+                fallocate(&file, FallocateFlags::empty(), at, count).unwrap();
+                self.files[which].resize(length.max(at + count));
+            }
+            // Each of these makes a version of a file, and takes as long as hundreds of the others.
+            950 => self.open(which).sync_all().unwrap(),
+            951..=952 => self.files[which].open = None,
+            953 if self.dice.below(2) == 0 => self.rename(which),
+            954 if self.dice.below(2) == 0 => self.remove(which),
+            955 if self.dice.below(4) == 0 => self.look_elsewhere(which),
+            _ => {}
+        }
+        let facts = self.open(which).metadata().unwrap();
+        assert_eq!(facts.len(), self.files[which].bytes.len() as u64, "{:#?}", self.done);
     }
 
-    fn compare(&self, found: &[u8], wanted: &[u8]) {
+    fn write(&mut self, which: usize, at: u64, count: u64) {
+        let bytes = self.dice.bytes(count);
+        self.open(which).write_all_at(&bytes, at).unwrap();
+        self.files[which].put(at, &bytes);
+    }
+
+    fn append(&mut self, which: usize, count: u64) {
+        if self.files[which].bytes.len() as u64 + count > LENGTH_MAX {
+            return;
+        }
+        let bytes = self.dice.bytes(count);
+        self.open(which);
+        let mut file = OpenOptions::new().append(true).open(self.path(which)).unwrap();
+        file.write_all(&bytes).unwrap();
+        self.files[which].bytes.extend(bytes);
+    }
+
+    fn read_mapped(&mut self, which: usize, at: u64, count: u64) {
+        let file = self.open(which);
+        let length = self.files[which].bytes.len();
+        if length > 0 {
+            let mapped = map(&file, length).unwrap();
+            let (at, end) = ((at as usize).min(length), ((at + count) as usize).min(length));
+            self.same(&mapped[at..end], self.files[which].part(at as u64, (end - at) as u64));
+        }
+    }
+
+    fn write_mapped(&mut self, which: usize, at: u64, count: u64) {
+        let file = self.open(which);
+        let length = self.files[which].bytes.len();
+        let (at, end) = ((at as usize).min(length), ((at + count) as usize).min(length));
+        if at == end {
+            return;
+        }
+        let bytes = self.dice.bytes((end - at) as u64);
+        let mut mapped = map(&file, length).unwrap();
+        mapped[at..end].copy_from_slice(&bytes);
+        if self.dice.below(50) == 0 {
+            mapped.flush().unwrap();
+        }
+        drop(mapped);
+        self.files[which].put(at as u64, &bytes);
+    }
+
+    fn punch(&mut self, which: usize, at: u64, count: u64) {
+        let file = self.open(which);
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        fallocate(&file, flags, at, count).unwrap();
+        let zeros = vec![0; self.files[which].part(at, count).len()];
+        self.files[which].put(at.min(self.files[which].bytes.len() as u64), &zeros);
+    }
+
+    /// Onto another name, whose file goes; a new one is made in the old place.
+    fn rename(&mut self, which: usize) {
+        let to = self.dice.below(NAMES) as usize;
+        for name in [which, to] {
+            self.open(name);
+        }
+        fs::rename(self.path(which), self.path(to)).unwrap();
+        if to != which {
+            self.files[to] = std::mem::take(&mut self.files[which]);
+        }
+    }
+
+    /// The file goes on without its name until it is closed.
+    fn remove(&mut self, which: usize) {
+        let file = self.open(which);
+        fs::remove_file(self.path(which)).unwrap();
+        file.write_all_at(b"nobody finds it", 0).unwrap();
+        let mut bytes = [0; 15];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!(&bytes, b"nobody finds it", "{:#?}", self.done);
+        self.files[which] = Model::default();
+    }
+
+    fn look_elsewhere(&mut self, which: usize) {
+        self.open(which).sync_all().unwrap();
+        let seen = self.cluster.get(&format!("/f{which}"));
+        self.same(&seen, &self.files[which].bytes);
+    }
+
+    fn same(&self, found: &[u8], wanted: &[u8]) {
+        if found == wanted {
+            return;
+        }
         let differs = found.iter().zip(wanted).position(|(a, b)| a != b);
-        assert!(
-            differs.is_none() && found.len() == wanted.len(),
-            "differs at {differs:?}, {} of {} bytes; {:?}",
+        panic!(
+            "differs at {differs:?}, {} of {} bytes; {:#?}",
             found.len(),
             wanted.len(),
             self.done
@@ -114,19 +238,23 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn random_operations_do_what_a_file_does() {
-    bounded(|| {
-        let seed = number("FUSE_RANDOM_SEED").unwrap_or(0x5eed);
-        let operations = number("FUSE_RANDOM_OPERATIONS").unwrap_or(OPERATIONS);
-        let Some(cluster) = start(Wanted::default()) else { return };
+fn random_operations_do_what_files_do() {
+    let seed = number("FUSE_RANDOM_SEED").unwrap_or(0x5eed);
+    let operations = number("FUSE_RANDOM_OPERATIONS").unwrap_or(OPERATIONS);
+    bounded_for(Duration::from_secs(100 + operations / 400), move || {
+        let properties = [("alluxio.user.block.size.bytes.default", "64KB")];
+        let Some(cluster) = start_with(Wanted::default(), &properties) else { return };
+        let files = std::array::from_fn(|_| Model::default());
         let dice = Dice(seed | 1);
-        let mut checker =
-            Checker { cluster: &cluster, dice, wanted: Vec::new(), file: None, done: Vec::new() };
+        let mut checker = Checker { cluster: &cluster, dice, files, done: VecDeque::new() };
+        let begun = Instant::now();
         for _ in 0..operations {
             checker.step();
         }
-        drop(checker.file.take());
-        let seen = cluster.get("/f");
-        checker.compare(&seen, &checker.wanted);
+        for which in 0..NAMES as usize {
+            checker.look_elsewhere(which);
+        }
+        let rate = operations as f64 / begun.elapsed().as_secs_f64();
+        println!("{operations} operations, {rate:.0}/s, seed {seed}");
     });
 }

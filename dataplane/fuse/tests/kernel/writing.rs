@@ -177,15 +177,8 @@ fn names_change_as_posix_says() {
             rustix::fs::renameat_with(cwd, &from, cwd, &to, flags),
             Err(rustix::io::Errno::EXIST)
         );
-        let flags = rustix::fs::RenameFlags::EXCHANGE;
-        assert_eq!(
-            rustix::fs::renameat_with(cwd, &from, cwd, &to, flags),
-            Err(rustix::io::Errno::INVAL)
-        );
         fs::rename(from, to).unwrap();
         assert_eq!(fs::read(at("e/f")).unwrap(), b"a");
-        assert_eq!(errno(std::os::unix::fs::symlink("e", at("s"))), libc::EPERM);
-        assert_eq!(errno(fs::hard_link(at("e/f"), at("h"))), libc::EPERM);
         fs::remove_file(at("e/f")).unwrap();
         fs::remove_dir(at("e")).unwrap();
         assert_eq!(fs::read_dir(cluster.root()).unwrap().count(), 0);

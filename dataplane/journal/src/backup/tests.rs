@@ -30,6 +30,8 @@ fn inode(id: u64, name: String) -> CheckpointRecord {
         replication_min: 1,
         replication_max: Some(3),
         children_loaded: false,
+        xattr: Default::default(),
+        target: String::new(),
     }))
 }
 

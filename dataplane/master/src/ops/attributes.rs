@@ -16,6 +16,9 @@ impl Core {
         call: &Call,
     ) -> Result<u64, MasterError> {
         let path = request.path.clone().unwrap_or_else(AlluxioPath::root);
+        if self.answered(call).await?.is_some() {
+            return Ok(1);
+        }
         self.refresh(&path, Freshness::ANY, call).await?;
         self.check(request.clone(), &call.who).await?;
         let attributes = UfsAttributes {
@@ -26,7 +29,7 @@ impl Core {
         let targets = self.targets(&path, request.recursive, call)?;
         let pins = request.pinned.is_some();
         let changed = targets.len() as u64;
-        self.commit(request, &call.who).await?;
+        self.commit_for(request, call).await?;
         if pins {
             self.pins_changed();
         }

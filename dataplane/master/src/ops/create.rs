@@ -3,7 +3,7 @@
 use crate::core::{Call, Core};
 use crate::error::MasterError;
 use crate::sync::{Freshness, LoadType, is_moved};
-use alluxio_namespace::{CompleteFile, CreateDirectory, CreateFile, Outcome};
+use alluxio_namespace::{CompleteFile, CreateDirectory, CreateFile, CreateSymlink, Outcome};
 use alluxio_types::{
     AlluxioPath, Answer, Code, Coded, FileKind, FileStatus, Fingerprint, InodeId, Mode, MountId,
     PersistenceState, TtlAction, UnixMillis, WorkerId, WriteType,
@@ -71,6 +71,21 @@ impl Core {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// A new symbolic link, which is ours alone.
+    pub(crate) async fn create_symlink(
+        &self,
+        request: CreateSymlink,
+        call: &Call,
+    ) -> Result<FileStatus, MasterError> {
+        let like = Made::symlink(&request, call);
+        let first = async {
+            self.look_for_target(&request.path, WriteType::MustCache, call).await?;
+            Ok(self.commit_for(request, call).await?.answer)
+        };
+        let answer = self.once(call, first).await?;
+        self.status_made(answer, like).await
     }
 
     /// The file's bytes are written.
@@ -154,6 +169,7 @@ struct Made {
     mode: Mode,
     owner: String,
     group: String,
+    target: String,
     at: UnixMillis,
 }
 
@@ -163,11 +179,12 @@ impl Made {
             path: path.to_owned(),
             kind,
             length: 0,
-            completed: kind == FileKind::Directory,
+            completed: kind != FileKind::File,
             block_size_bytes: 0,
             mode: Mode(0),
             owner: call.who.user.clone(),
             group: call.who.primary_group().to_owned(),
+            target: String::new(),
             at: call.now,
         }
     }
@@ -182,6 +199,14 @@ impl Made {
     fn directory(request: &CreateDirectory, call: &Call) -> Self {
         let mut made = Made::new(request.path.as_str(), FileKind::Directory, call);
         made.mode = request.mode.unwrap_or(made.mode);
+        made
+    }
+
+    fn symlink(request: &CreateSymlink, call: &Call) -> Self {
+        let mut made = Made::new(request.path.as_str(), FileKind::Symlink, call);
+        made.mode = Mode(0o777);
+        made.length = request.target.len() as u64;
+        made.target.clone_from(&request.target);
         made
     }
 
@@ -219,6 +244,8 @@ impl Made {
             blocks: Vec::new(),
             in_alluxio_percent: 0,
             in_memory_percent: 0,
+            xattr: Default::default(),
+            target: self.target,
         }
     }
 }

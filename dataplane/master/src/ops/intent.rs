@@ -156,7 +156,7 @@ impl Core {
 
     /// Whether the change is made now.
     async fn finish_intent(&self, intent: &Intent) -> Result<bool, MasterError> {
-        let call = Call { operation: intent.operation, ..self.call(&self.itself.user, None) };
+        let call = Call { operation: intent.operation, ..self.call(&self.itself.user, None, None) };
         let found = self.release(self.namespace.status(&intent.path, &self.context(&call))).await;
         let (status, mount) = match (found, self.namespace.mount_of(&intent.path)) {
             (Ok(status), Some(mount)) if status.id == intent.inode => (status, mount),

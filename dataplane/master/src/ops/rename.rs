@@ -4,7 +4,7 @@ use crate::core::{Call, Core};
 use crate::error::MasterError;
 use crate::ops::intent::look;
 use crate::sync::{Freshness, LoadType, is_moved};
-use alluxio_namespace::{Rename, SetPersistence};
+use alluxio_namespace::{Exchange, Rename, SetPersistence};
 use alluxio_types::{AlluxioPath, Answer, FileStatus, IntendedChange, PersistenceState};
 use alluxio_ufs::MkdirOptions;
 
@@ -22,6 +22,26 @@ impl Core {
         call: &Call,
     ) -> Result<(), MasterError> {
         self.once(call, self.rename_once(source, target, replace, call)).await?;
+        Ok(())
+    }
+
+    /// Two names change their inodes. No under store has a part in it, or it is refused.
+    pub(crate) async fn exchange(
+        &self,
+        one: &AlluxioPath,
+        other: &AlluxioPath,
+        call: &Call,
+    ) -> Result<(), MasterError> {
+        let exchanged = async {
+            self.settle(&[one, other], call).await?;
+            self.refresh(one, Freshness::ANY, call).await?;
+            self.refresh(other, Freshness::ANY, call).await?;
+            let request = Exchange { source: one.clone(), target: other.clone() };
+            Ok(self.commit_for(request, call).await?.answer)
+        };
+        self.once(call, exchanged).await?;
+        self.sync.forget(one);
+        self.sync.forget(other);
         Ok(())
     }
 

@@ -9,16 +9,19 @@ use crate::ops::mount::kind_name;
 use crate::ops::read::{List, ListPage};
 use crate::role::Slot;
 use crate::sync::Freshness;
-use alluxio_namespace::{CompleteFile, CreateDirectory, CreateFile, Mount, SetAttributes};
+use alluxio_namespace::{
+    CompleteFile, CreateDirectory, CreateFile, CreateSymlink, Mount, SetAttributes,
+};
 use alluxio_proto::convert::ConvertError;
-use alluxio_proto::convert::common::mode as mode_of;
+use alluxio_proto::convert::common::{mode as mode_of, xattrs_from_pb};
 use alluxio_proto::convert::listing::put_status;
 use alluxio_proto::v1::common as common_pb;
 use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_server::FileSystemMaster;
+use alluxio_rpc::GroupNames;
 use alluxio_types::{
     Access, Coded, FileStatus, Fingerprint, InodeId, Mode, MountOptions, OperationId, UnixMillis,
-    WorkerId, WriteType,
+    WorkerId, WriteType, XattrUpdate,
 };
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -47,7 +50,8 @@ impl FsService {
     fn call<T>(&self, request: &Request<T>) -> Result<(Arc<Core>, Call), Status> {
         let core = self.slot.primary()?;
         let operation = request.extensions().get::<OperationId>().copied();
-        let call = core.call(&user(request)?, operation);
+        let groups = request.extensions().get::<GroupNames>().map(|groups| groups.0.clone());
+        let call = core.call(&user(request)?, groups, operation);
         Ok((core, call))
     }
 }
@@ -185,6 +189,7 @@ impl FileSystemMaster for FsService {
             ttl_action,
             replication_min: request.replication_min,
             replication_max: request.replication_max,
+            xattr: xattrs_from_pb(request.xattr),
             write_type: write_type(request.write_type)?,
         };
         let status = core.create_file(create, &call).await?;
@@ -231,6 +236,17 @@ impl FileSystemMaster for FsService {
         Ok(Response::new(pb::CreateDirectoryResponse { status: Some(message(status)) }))
     }
 
+    async fn create_symlink(
+        &self,
+        request: Request<pb::CreateSymlinkRequest>,
+    ) -> Answer<pb::CreateSymlinkResponse> {
+        let (core, call) = self.call(&request)?;
+        let request = request.into_inner();
+        let create = CreateSymlink { path: path(&request.path)?, target: request.target };
+        let status = core.create_symlink(create, &call).await?;
+        Ok(Response::new(pb::CreateSymlinkResponse { status: Some(message(status)) }))
+    }
+
     async fn delete(&self, request: Request<pb::DeleteRequest>) -> Answer<pb::DeleteResponse> {
         let (core, call) = self.call(&request)?;
         let request = request.into_inner();
@@ -249,7 +265,10 @@ impl FileSystemMaster for FsService {
         let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         let (source, target) = (path(&request.source)?, path(&request.destination)?);
-        core.rename(&source, &target, request.replace, &call).await?;
+        match request.exchange {
+            true => core.exchange(&source, &target, &call).await?,
+            false => core.rename(&source, &target, request.replace, &call).await?,
+        }
         Ok(Response::new(pb::RenameResponse {}))
     }
 
@@ -260,6 +279,9 @@ impl FileSystemMaster for FsService {
         let (core, call) = self.call(&request)?;
         let request = request.into_inner();
         let ttl_action = request.ttl_action.is_some().then(|| request.ttl_action().into());
+        let strategy = request.xattr_strategy.map(|_| request.xattr_strategy().into());
+        let xattr = strategy
+            .map(|strategy| XattrUpdate { values: xattrs_from_pb(request.xattr), strategy });
         let set = SetAttributes {
             path: Some(path(&request.path)?),
             recursive: request.recursive,
@@ -273,6 +295,7 @@ impl FileSystemMaster for FsService {
             replication_max: request.replication_max.map(|max| u32::try_from(max).ok()),
             accessed: request.accessed_ms.map(UnixMillis),
             modified: request.modified_ms.map(UnixMillis),
+            xattr,
             expected: None,
         };
         let changed = core.set_attributes(set, &call).await?;

@@ -42,6 +42,7 @@ async fn work(primary: Primary, number: usize, stop: Arc<AtomicBool>) {
                 source: format!("/w{number}/f{round}"),
                 destination: format!("/w{number}/r{round}"),
                 replace: false,
+                exchange: false,
             };
             ask!(primary, FileSystemMasterClient, rename, rename.clone()).unwrap();
         }

@@ -141,8 +141,12 @@ async fn survive_restarts(master: Master) {
     let id = created.unwrap().status.unwrap().id;
     let complete = pb::CompleteFileRequest { id, length: 100, ..Default::default() };
     ask!(primary, complete_file, complete.clone()).unwrap();
-    let rename =
-        pb::RenameRequest { source: "/a/b/f".into(), destination: "/a/g".into(), replace: false };
+    let rename = pb::RenameRequest {
+        source: "/a/b/f".into(),
+        destination: "/a/g".into(),
+        replace: false,
+        exchange: false,
+    };
     ask!(primary, rename, rename.clone()).unwrap();
 
     let master = master.restart().await;
@@ -168,14 +172,22 @@ async fn a_rename_onto_itself_changes_nothing_here_and_in_the_under_store() {
     std::fs::create_dir(master.ufs("directory")).unwrap();
     std::fs::write(master.ufs("directory/file"), "bytes").unwrap();
     for path in ["/directory/file", "/directory"] {
-        let rename =
-            pb::RenameRequest { source: path.into(), destination: path.into(), replace: false };
+        let rename = pb::RenameRequest {
+            source: path.into(),
+            destination: path.into(),
+            replace: false,
+            exchange: false,
+        };
         ask!(primary, rename, rename.clone()).unwrap();
         assert!(status(&primary, path, -1).await.is_ok());
     }
     assert_eq!(std::fs::read_to_string(master.ufs("directory/file")).unwrap(), "bytes");
-    let rename =
-        pb::RenameRequest { source: "/none".into(), destination: "/none".into(), replace: false };
+    let rename = pb::RenameRequest {
+        source: "/none".into(),
+        destination: "/none".into(),
+        replace: false,
+        exchange: false,
+    };
     assert_eq!(ask!(primary, rename, rename.clone()).unwrap_err().code(), Code::NotFound);
 }
 
@@ -298,7 +310,7 @@ async fn a_silent_store_holds_up_only_those_who_ask_for_what_was_cut_off() {
 
     let mut again = tries_of(&master.handle, 77);
     let (source, destination) = ("/s3/old".to_owned(), "/s3/new".to_owned());
-    let rename = pb::RenameRequest { source, destination, replace: false };
+    let rename = pb::RenameRequest { source, destination, replace: false, exchange: false };
     let mut again = tokio::spawn(async move { again.rename(rename).await });
     // Long enough for a wrong answer.
     let early = tokio::time::timeout(Duration::from_millis(300), &mut again).await;
@@ -351,8 +363,12 @@ async fn changes_reach_the_under_store() {
     std::fs::write(master.ufs("d/e/f"), "data").unwrap();
     assert_eq!(status(&primary, "/d/e/f", 0).await.unwrap().length, 4);
 
-    let rename =
-        pb::RenameRequest { source: "/d/e/f".into(), destination: "/d/g".into(), replace: false };
+    let rename = pb::RenameRequest {
+        source: "/d/e/f".into(),
+        destination: "/d/g".into(),
+        replace: false,
+        exchange: false,
+    };
     ask!(primary, rename, rename.clone()).unwrap();
     assert_eq!(std::fs::read(master.ufs("d/g")).unwrap(), b"data");
     assert!(!master.ufs("d/e/f").exists());
@@ -500,7 +516,7 @@ async fn life_of_a_file(master: &Master) -> Vec<String> {
     let complete = pb::CompleteFileRequest { id: made.id, length: 0, ..Default::default() };
     let completed = tries_of(&master.handle, 2).complete_file(complete).await.unwrap().into_inner();
     let (source, destination) = ("/d/f".to_owned(), "/d/g".to_owned());
-    let rename = pb::RenameRequest { source, destination, replace: false };
+    let rename = pb::RenameRequest { source, destination, replace: false, exchange: false };
     let renamed = tries_of(&master.handle, 3).rename(rename).await.unwrap().into_inner();
     let delete = pb::DeleteRequest { path: "/d".into(), recursive: true, ..Default::default() };
     let deleted = tries_of(&master.handle, 4).delete(delete).await.unwrap().into_inner();

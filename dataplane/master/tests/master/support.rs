@@ -209,5 +209,7 @@ fn inode(id: InodeId, parent: InodeId, name: String, is_directory: bool) -> Entr
         replication_min: 0,
         replication_max: None,
         children_loaded: is_directory,
+        xattr: Default::default(),
+        target: String::new(),
     }))
 }

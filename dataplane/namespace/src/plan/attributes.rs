@@ -5,7 +5,7 @@ use crate::inode::Inode;
 use crate::request::{PRINCIPAL_BYTES_MAX, SetAttributes};
 use crate::table::compact::U48;
 use crate::{Error, Outcome, Plan, Refusal};
-use alluxio_types::{Access, AlluxioPath, AttributeChanges, Entry};
+use alluxio_types::{Access, AlluxioPath, AttributeChanges, Entry, FileKind};
 
 impl Planner<'_> {
     pub(super) fn set_attributes(self, request: &SetAttributes) -> Result<Plan, Refusal> {
@@ -13,6 +13,9 @@ impl Planner<'_> {
             return self.refuse(Error::NoPath);
         };
         self.check_words(request)?;
+        if let Some(update) = &request.xattr {
+            self.check_xattrs(&update.values, path)?;
+        }
         let walked = self.walk_to(path)?;
         self.need_expected(request.expected, &walked.at, path)?;
         if changes_permission(request) {
@@ -56,13 +59,17 @@ impl Planner<'_> {
         top: bool,
         entries: &mut Vec<Entry>,
     ) -> Result<(), Refusal> {
-        let mut changes = self.changes(request, inode, top)?;
+        let mut changes = self.changes(request, inode, path, top)?;
         // A name below is only known when it is needed for a refusal.
         let at = || if top { Ok(path.clone()) } else { self.path_of(inode.id()) };
+        let owns = self.checker.owns(self.namespace, &inode.brief);
+        if owns {
+            // To himself he may give it.
+            changes.owner.take_if(|owner| **owner == inode.perm(self.namespace).owner);
+        }
         if changes.owner.is_some() && !self.checker.is_superuser() {
             return self.refuse(self.checker.not_superuser("change the owner of", &at()?));
         }
-        let owns = self.checker.owns(self.namespace, &inode.brief);
         if (changes.group.is_some() || changes.mode.is_some()) && !owns {
             return self.refuse(self.checker.not_owner("change its group or mode", &at()?));
         }
@@ -70,7 +77,9 @@ impl Planner<'_> {
             owner: None,
             group: None,
             mode: None,
-            // Who may write may say when he did.
+            // Who may write may say when he did, and so may the owner.
+            accessed: changes.accessed.filter(|_| !owns),
+            modified: changes.modified.filter(|_| !owns),
             ..changes.clone()
         };
         if other != AttributeChanges::default()
@@ -89,6 +98,7 @@ impl Planner<'_> {
         &self,
         request: &SetAttributes,
         inode: &Inode,
+        path: &AlluxioPath,
         top: bool,
     ) -> Result<AttributeChanges, Refusal> {
         let mut changes = AttributeChanges { pinned: request.pinned, ..Default::default() };
@@ -103,7 +113,14 @@ impl Planner<'_> {
             changes.ttl_ms = request.ttl_ms;
             changes.ttl_action = request.ttl_action;
         }
-        if inode.is_directory() {
+        if let Some(update) = request.xattr.as_ref().filter(|_| top) {
+            changes.xattr = self.xattr_changes(&inode.rare.xattr, update, path)?;
+        }
+        if !top && inode.kind() == FileKind::Symlink {
+            // As `chmod -R`: what a link leads to is not below.
+            changes.mode = None;
+        }
+        if inode.kind() != FileKind::File {
             return Ok(changes);
         }
         if top || request.recursive {

@@ -1,6 +1,7 @@
 //! New files and directories.
 
 use super::Planner;
+use crate::inode::Brief;
 use crate::request::{BLOCK_SIZE_BYTES_MAX, CreateDirectory, CreateFile};
 use crate::resolve::{Walked, prefix};
 use crate::{Error, Outcome, Plan, Refusal};
@@ -9,12 +10,33 @@ use alluxio_types::{
 };
 
 /// Where a new inode goes, after the missing directories on its way.
-struct Place {
-    entries: Vec<Entry>,
-    parent: InodeId,
+pub(super) struct Place {
+    pub(super) entries: Vec<Entry>,
+    pub(super) parent: InodeId,
     /// Whether the directory that existed is pinned: its new children are too.
     pinned: bool,
+    /// The group of the directory that existed when its set-group-id bit says that new children have it too.
+    group: Option<String>,
 }
+
+impl Place {
+    /// What a new inode has from its directory.
+    pub(super) fn inherit(&self, record: &mut InodeRecord) {
+        if let Some(group) = &self.group {
+            record.group.clone_from(group);
+            if record.kind == FileKind::Directory {
+                record.mode.0 |= SET_GROUP_ID;
+            }
+        }
+        match record.kind {
+            FileKind::File => inherit_pin(record, self.pinned),
+            FileKind::Directory | FileKind::Symlink => record.pinned = self.pinned,
+        }
+    }
+}
+
+/// `S_ISGID`.
+const SET_GROUP_ID: u16 = 0o2000;
 
 impl Planner<'_> {
     pub(super) fn create_file(self, request: &CreateFile) -> Result<Plan, Refusal> {
@@ -35,7 +57,8 @@ impl Planner<'_> {
         record.ttl_action = request.ttl_action;
         record.replication_min = request.replication_min;
         record.replication_max = request.replication_max;
-        inherit_pin(&mut record, place.pinned);
+        record.xattr = request.xattr.clone();
+        place.inherit(&mut record);
         let id = record.id;
         place.entries.push(Entry::Create(Box::new(record)));
         self.done_removing(place.entries, Outcome::Inode { id, created: true }, removed)
@@ -60,7 +83,7 @@ impl Planner<'_> {
         record.ttl_action = request.ttl_action;
         record.persistence = directory_state(request.write_type);
         record.children_loaded = record.persistence != PersistenceState::Persisted;
-        record.pinned = place.pinned;
+        place.inherit(&mut record);
         let id = record.id;
         place.entries.push(Entry::Create(Box::new(record)));
         self.done(place.entries, Outcome::Inode { id, created: true })
@@ -69,6 +92,7 @@ impl Planner<'_> {
     fn check_file_words(&self, request: &CreateFile) -> Result<(), Refusal> {
         self.check_mode(request.mode)?;
         self.check_block_size(request.block_size_bytes)?;
+        self.check_xattrs(&request.xattr, &request.path)?;
         self.check_replication(request.replication_min, request.replication_max)
     }
 
@@ -94,7 +118,7 @@ impl Planner<'_> {
     }
 
     /// The way to a path that does not exist: entries for the missing directories.
-    fn make_way(
+    pub(super) fn make_way(
         &self,
         path: &AlluxioPath,
         walked: &Walked,
@@ -111,13 +135,12 @@ impl Planner<'_> {
             return self.refuse(self.checker.denied(Access::WRITE, &at));
         }
         self.need_room(walked.at.container, 1)?;
-        let pinned = self.inode(&walked.at)?.record.pinned();
-        let mut place = Place { entries: Vec::new(), parent: walked.at.id(), pinned };
+        let mut place = self.place_in(&walked.at)?;
         for name in path.components().skip(walked.depth).take(missing - 1) {
             let mut record = self.new_record(FileKind::Directory, place.parent, name, None)?;
             record.persistence = directory_state(write_type);
             record.children_loaded = record.persistence != PersistenceState::Persisted;
-            record.pinned = pinned;
+            place.inherit(&mut record);
             place.parent = record.id;
             place.entries.push(Entry::Create(Box::new(record)));
         }
@@ -144,11 +167,18 @@ impl Planner<'_> {
         let parent = path.parent().unwrap_or_else(AlluxioPath::root);
         self.need(&walked.parent, Access::WRITE, &parent)?;
         removed.push(walked.at.id());
-        Ok(Place {
-            entries: vec![Entry::Delete { id: walked.at.id(), modified: self.context.now }],
-            parent: walked.parent.id(),
-            pinned: self.inode(&walked.parent)?.record.pinned(),
-        })
+        let mut place = self.place_in(&walked.parent)?;
+        place.entries.push(Entry::Delete { id: walked.at.id(), modified: self.context.now });
+        Ok(place)
+    }
+
+    /// A place in a directory that exists.
+    fn place_in(&self, directory: &Brief) -> Result<Place, Refusal> {
+        let inode = self.inode(directory)?;
+        let perm = inode.perm(self.namespace);
+        let group = (perm.mode.0 & SET_GROUP_ID != 0).then(|| perm.group.clone());
+        let pinned = inode.record.pinned();
+        Ok(Place { entries: Vec::new(), parent: directory.id(), pinned, group })
     }
 }
 

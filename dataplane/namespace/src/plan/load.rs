@@ -128,7 +128,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn child_of(&self, directory: &Brief, name: &str) -> Result<Option<Inode>, Refusal> {
+    pub(super) fn child_of(&self, directory: &Brief, name: &str) -> Result<Option<Inode>, Refusal> {
         match self.settled(self.namespace.child(directory, name, Inode::of))? {
             crate::resolve::Child::Found(inode) => {
                 self.see(inode.brief.seq);
@@ -153,7 +153,7 @@ impl Planner<'_> {
         self.need_fingerprint(&facts.fingerprint)?;
         let inherited = match facts.kind {
             FileKind::Directory => load.mode,
-            FileKind::File => Mode(load.mode.0 & 0o666),
+            FileKind::File | FileKind::Symlink => Mode(load.mode.0 & 0o666),
         };
         let mode = facts.mode.unwrap_or(inherited);
         let mut record = self.new_record(facts.kind, load.id, &facts.name, Some(mode))?;
@@ -189,14 +189,15 @@ impl Planner<'_> {
             }
             // Only Alluxio has what is here: it stays, and hides what the UFS has.
             (false, _) if !persisted || !inode.record.completed() => {}
-            (false, FileKind::File) => {
+            (false, FileKind::File | FileKind::Symlink) => {
                 if inode.fingerprint(self.namespace) == facts.fingerprint {
                     self.refresh_attributes(load, inode, facts);
                 } else {
                     self.replace(load, inode, facts)?;
                 }
             }
-            (true, FileKind::File) => {
+            // No store shows links: whatever is there is a file to it.
+            (true, FileKind::File | FileKind::Symlink) => {
                 let (entries, removed) = (load.entries.len(), load.removed.len());
                 if self.vanish(load, inode)? {
                     self.create_again(load, inode, facts)?;
@@ -236,6 +237,7 @@ impl Planner<'_> {
         let mut record = self.loaded_record(load, facts)?;
         record.ttl_ms = inode.rare.ttl_ms;
         record.ttl_action = inode.rare.ttl_action;
+        record.xattr = inode.rare.xattr.clone();
         if facts.kind == FileKind::File {
             record.replication_min = inode.rare.replication_min;
             record.replication_max = inode.rare.replication_max;

@@ -9,9 +9,11 @@ mod create;
 mod delete;
 mod format;
 mod intent;
+mod link;
 mod load;
 mod mount;
 mod rename;
+mod xattr;
 
 use crate::inode::{Brief, Inode};
 use crate::mount_table::{MountTable, Row};
@@ -44,9 +46,11 @@ pub(crate) fn plan(
         Request::Format(request) => planner.format(request),
         Request::CreateFile(request) => planner.create_file(request),
         Request::CreateDirectory(request) => planner.create_directory(request),
+        Request::CreateSymlink(request) => planner.create_symlink(request),
         Request::CompleteFile(request) => planner.complete_file(request),
         Request::Delete(request) => planner.delete(request),
         Request::Rename(request) => planner.rename(request),
+        Request::Exchange(request) => planner.exchange(request),
         Request::SetAttributes(request) => planner.set_attributes(request),
         Request::Mount(request) => planner.mount(request),
         Request::UpdateMount(request) => planner.update_mount(request),
@@ -232,7 +236,7 @@ impl<'a> Planner<'a> {
     ) -> Result<InodeRecord, Refusal> {
         let (open, completed) = match kind {
             FileKind::File => (Mode(0o666), false),
-            FileKind::Directory => (Mode(0o777), true),
+            FileKind::Directory | FileKind::Symlink => (Mode(0o777), true),
         };
         let now = self.context.now;
         Ok(InodeRecord {
@@ -257,6 +261,8 @@ impl<'a> Planner<'a> {
             replication_min: 0,
             replication_max: None,
             children_loaded: false,
+            xattr: Default::default(),
+            target: String::new(),
         })
     }
 

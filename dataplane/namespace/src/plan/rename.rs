@@ -2,7 +2,7 @@
 
 use super::Planner;
 use crate::inode::Inode;
-use crate::request::Rename;
+use crate::request::{Exchange, Rename};
 use crate::{Error, Outcome, Plan, Refusal};
 use alluxio_types::{Access, AlluxioPath, Entry, PersistenceState};
 
@@ -51,6 +51,62 @@ impl Planner<'_> {
         self.done_removing(entries, Outcome::Inode { id, created: false }, removed)
     }
 
+    /// Two names change their inodes: three renames, by way of a name that nobody has.
+    pub(super) fn exchange(self, request: &Exchange) -> Result<Plan, Refusal> {
+        let (source, target) = (&request.source, &request.target);
+        let (Some(source_parent), Some(target_parent)) = (source.parent(), target.parent()) else {
+            return self.refuse(Error::Root { what: "exchanged" });
+        };
+        let (from, to) = (self.walk_to(source)?, self.walk_to(target)?);
+        let (id, other) = (from.at.id(), to.at.id());
+        if id == other {
+            return self.done(Vec::new(), Outcome::Inode { id, created: false });
+        }
+        if target.starts_with(source) || source.starts_with(target) {
+            let (source_path, target) = (source.clone(), target.clone());
+            return self.refuse(Error::IntoItself { source_path, target });
+        }
+        self.need_same_mount(source, target)?;
+        self.need_same_mount(target, source)?;
+        self.need(&from.parent, Access::WRITE, &source_parent)?;
+        self.need(&to.parent, Access::WRITE, &target_parent)?;
+        self.need_only_here(&self.inode(&from.at)?, source)?;
+        self.need_only_here(&self.inode(&to.at)?, target)?;
+        self.need_room(from.parent.container, 1)?;
+        self.need_room(to.parent.container, 1)?;
+        let (here, there) = (from.parent.id(), to.parent.id());
+        let between = format!(".exchange-{id}");
+        if self.child_of(&from.parent, &between)?.is_some() {
+            let path = source_parent.join(&between).unwrap_or(source_parent);
+            return self.refuse(Error::AlreadyExists { path });
+        }
+        let rename = |id, parent, name: &str| Entry::Rename {
+            id,
+            parent,
+            name: name.to_owned(),
+            modified: self.context.now,
+        };
+        let entries = vec![
+            rename(id, here, &between),
+            rename(other, here, source.name()),
+            rename(id, there, target.name()),
+        ];
+        self.done(entries, Outcome::Inode { id, created: false })
+    }
+
+    /// Refuses what an under store has, or has something of.
+    fn need_only_here(&self, inode: &Inode, path: &AlluxioPath) -> Result<(), Refusal> {
+        let check = |inode: &Inode| match is_only_here(inode) {
+            true => Ok(()),
+            false => self.refuse(Error::InUfs { path: path.clone() }),
+        };
+        check(inode)?;
+        if inode.is_directory() {
+            self.each_below(&inode.brief, check)?;
+        }
+        Ok(())
+    }
+
     /// The target may go for the source: of the same kind, empty, and in no under store, nor the source.
     fn need_replaceable(
         &self,
@@ -69,13 +125,7 @@ impl Planner<'_> {
         if children > 0 {
             return self.refuse(Error::NotEmpty { path: path(), children });
         }
-        let only_here = |inode: &Inode| {
-            matches!(
-                inode.record.persistence(),
-                PersistenceState::NotPersisted | PersistenceState::Lost
-            )
-        };
-        if self.mounts.at(&path()).is_some() || !only_here(source) || !only_here(target) {
+        if self.mounts.at(&path()).is_some() || !is_only_here(source) || !is_only_here(target) {
             return self.refuse(Error::AlreadyExists { path: path() });
         }
         Ok(())
@@ -98,4 +148,9 @@ impl Planner<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether no under store has a part in an inode itself.
+fn is_only_here(inode: &Inode) -> bool {
+    matches!(inode.record.persistence(), PersistenceState::NotPersisted | PersistenceState::Lost)
 }

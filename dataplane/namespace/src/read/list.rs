@@ -19,6 +19,9 @@ use std::sync::Arc;
 
 /// Records that are copied under one hold of a shard's lock: about 50 µs.
 const COPY_STEP: usize = 256;
+/// Extended attributes in one page, in bytes; the page ends with the name that brings it there. So a page
+/// stays far below the limit of a message.
+const XATTR_BYTES: usize = 1 << 20;
 /// Children that a walk asks for at once.
 const WALK_PAGE: usize = 1024;
 
@@ -149,7 +152,8 @@ impl Namespace {
         let inode = self.inode(&walked.at)?;
         let mounts = self.mount_table();
         if !inode.is_directory() {
-            let (status, seen) = self.describe_at(inode, path, &mounts)?;
+            let (mut status, seen) = self.describe_at(inode, path, &mounts)?;
+            checker.hide(&mut status);
             let mut entries = S::default();
             take(&mut entries, Child { status, common: None });
             let (next, common) = (None, None);
@@ -162,10 +166,10 @@ impl Namespace {
         let children_loaded = inode.record.children_loaded();
         let mut places = Places::new(path, &mounts).ok_or_else(|| self.not_formatted())?;
         let mut seen = walked.seen.max(places.row.seq);
-        let (mut entries, mut count) = (S::default(), 0);
+        let (mut entries, mut count, mut xattr_bytes) = (S::default(), 0, 0);
         let mut after = start_after.map(str::to_owned);
         let mut more = true;
-        while more && count < limit {
+        'page: while more && count < limit {
             let wanted = (limit - count).min(COPY_STEP);
             let (some, changed) = self.children_after(&walked.at, after.as_deref(), wanted)?;
             seen = seen.max(changed);
@@ -173,12 +177,19 @@ impl Namespace {
             after = some.last().map(|inode| inode.name.clone()).or(after);
             for inode in some {
                 let Some(place) = places.of(&inode, self) else { continue };
-                let (status, at) = self.describe(inode, place)?;
+                let (mut status, at) = self.describe(inode, place)?;
+                checker.hide(&mut status);
                 seen = seen.max(at);
+                xattr_bytes += status.xattr.bytes();
+                let full = (xattr_bytes > XATTR_BYTES).then(|| status.name.clone());
                 let common = places.common.as_ref().filter(|_| status.path.is_empty());
                 let common = common.map(|(_, common)| common);
                 take(&mut entries, Child { status, common });
                 count += 1;
+                if let Some(name) = full {
+                    (after, more) = (Some(name), true);
+                    break 'page;
+                }
             }
         }
         let next = after.filter(|_| more);
@@ -222,7 +233,7 @@ impl Namespace {
     }
 
     /// Files at or below `path` that a `free` may drop. Needs `w` on the path and `r` on the
-    /// directories below. Incomplete files are skipped.
+    /// directories below. Incomplete files and links are skipped.
     ///
     /// **Errors**: `NotEmpty` for a directory with children without `recursive`; `NotPersisted`;
     /// `Pinned` without `forced`.
@@ -247,7 +258,7 @@ impl Namespace {
                 }
                 continue;
             }
-            if !status.completed {
+            if !status.completed || status.is_symlink() {
                 continue;
             }
             let at = AlluxioPath::parse(&status.path)

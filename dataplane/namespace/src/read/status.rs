@@ -10,8 +10,7 @@ use crate::table::record::Perm;
 use crate::{Context, Error, Refusal};
 use alluxio_types::file::{block_count, block_length};
 use alluxio_types::{
-    Access, AlluxioPath, BlockInfo, FileKind, FileStatus, InodeId, MountInfo, PersistenceState,
-    UnixMillis,
+    Access, AlluxioPath, BlockInfo, FileStatus, InodeId, MountInfo, PersistenceState, UnixMillis,
 };
 use std::sync::Arc;
 
@@ -55,7 +54,7 @@ impl Words {
 
 /// The blocks of a file, without locations.
 pub fn blocks_of(status: &FileStatus) -> Vec<BlockInfo> {
-    if status.is_directory() || !status.completed || status.block_size_bytes == 0 {
+    if !status.is_file() || !status.completed || status.block_size_bytes == 0 {
         return Vec::new();
     }
     let (length, size) = (status.length, status.block_size_bytes);
@@ -83,6 +82,7 @@ impl Namespace {
             let inode = self.inode(&walked.at)?;
             let (mut status, seen) = self.describe_at(inode, path, &self.mount_table())?;
             status.blocks = blocks_of(&status);
+            checker.hide(&mut status);
             Ok(Seen::new(status, seen.max(walked.seen)))
         })
     }
@@ -135,6 +135,7 @@ impl Namespace {
                 let inode = self.inode(&walked.at)?;
                 let (mut status, at) = self.describe_at(inode, path, &mounts)?;
                 status.blocks = blocks_of(&status);
+                checker.hide(&mut status);
                 seen = seen.max(at);
                 Some(status)
             } else {
@@ -264,7 +265,7 @@ impl Namespace {
         };
         let status = FileStatus {
             id: inode.id(),
-            kind: if inode.is_directory() { FileKind::Directory } else { FileKind::File },
+            kind: inode.kind(),
             fingerprint: inode.fingerprint(self),
             mount_point,
             name: inode.name,
@@ -286,6 +287,8 @@ impl Namespace {
             ttl_action: inode.rare.ttl_action,
             replication_min: inode.rare.replication_min,
             replication_max: inode.rare.replication_max,
+            xattr: inode.rare.xattr,
+            target: inode.rare.target.map_or_else(String::new, |target| (*target).to_owned()),
             blocks: Vec::new(),
             in_alluxio_percent: 0,
             in_memory_percent: 0,

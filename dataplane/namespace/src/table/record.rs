@@ -3,14 +3,15 @@
 use super::compact::{U48, U64};
 use super::slab::Vacant;
 use alluxio_types::path::NAME_BYTES_MAX;
-use alluxio_types::{InodeId, Mode, PersistenceState, TtlAction, UnixMillis};
+use alluxio_types::{InodeId, Mode, PersistenceState, TtlAction, UnixMillis, Xattrs};
+use std::sync::Arc;
 
 /// Longest fingerprint, in bytes.
 pub(crate) const FINGERPRINT_BYTES_MAX: usize = 4096;
 
 /// An inode as it lies in a shard. Owner, group, mode and the shape of the fingerprint are numbers
-/// of interned values; name and fingerprint are in the shard's pool; time to live and replication,
-/// when set, are in the shard's side table.
+/// of interned values; name and fingerprint are in the shard's pool; what few inodes have ([`Rare`]) is in
+/// the shard's side table.
 #[derive(Clone, Copy)]
 pub(crate) struct Record {
     pub(crate) container: U48,
@@ -182,18 +183,26 @@ impl Record {
     }
 }
 
-/// Attributes that few inodes have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What few inodes have. In the heap, wherever the tables are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Rare {
     pub(crate) ttl_ms: Option<u64>,
     pub(crate) ttl_action: TtlAction,
     pub(crate) replication_min: u32,
     pub(crate) replication_max: Option<u32>,
+    pub(crate) xattr: Xattrs,
+    /// Of a symbolic link, and of nothing else.
+    pub(crate) target: Option<Arc<str>>,
 }
 
 impl Rare {
     pub(crate) fn is_default(&self) -> bool {
         *self == Rare::default()
+    }
+
+    /// Bytes in the heap, by their lengths.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.xattr.bytes() + self.target.as_ref().map_or(0, |target| target.len())
     }
 }
 

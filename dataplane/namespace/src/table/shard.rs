@@ -121,7 +121,7 @@ impl Shard {
         if !self.records.at(slot).has_rare() {
             return Rare::default();
         }
-        self.rare.get(&slot).copied().unwrap_or_default()
+        self.rare.get(&slot).cloned().unwrap_or_default()
     }
 
     pub(crate) fn set_rare(&mut self, slot: u32, rare: Rare) {
@@ -279,6 +279,7 @@ impl Shard {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
+        let rare: usize = self.rare.values().map(Rare::memory_bytes).sum();
         let nodes: usize = self.nodes.iter().map(|(_, node)| node.children.memory_bytes()).sum();
         self.records.memory_bytes()
             + self.pool.memory_bytes()
@@ -286,6 +287,7 @@ impl Shard {
             + self.nodes.memory_bytes()
             + nodes
             + self.rare.allocation_size()
+            + rare
     }
 }
 

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod concurrency;
+mod links;
 mod load;
 mod model;
 mod operations;
 mod replace;
 mod support;
+mod xattr;

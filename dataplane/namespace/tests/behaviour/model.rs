@@ -5,12 +5,12 @@
 use crate::support::{Tree, id_of, path, restore, restore_on};
 use alluxio_host::TableMemory;
 use alluxio_namespace::{
-    CompleteFile, CreateDirectory, CreateFile, Delete, Foundation, LoadMetadata, Mount, Refusal,
-    Rename, Request, Restorer, SetAttributes, UfsFacts, Unmount,
+    CompleteFile, CreateDirectory, CreateFile, CreateSymlink, Delete, Exchange, Foundation,
+    LoadMetadata, Mount, Refusal, Rename, Request, Restorer, SetAttributes, UfsFacts, Unmount,
 };
 use alluxio_types::{
     Code, Coded, FileKind, Fingerprint, InodeId, JournalSeq, MountOptions, PersistenceState,
-    UnixMillis,
+    UnixMillis, XattrStrategy, XattrUpdate, Xattrs,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -21,6 +21,9 @@ enum Op {
     Mkdir { at: String, recursive: bool, allow_exists: bool },
     Delete { at: String, recursive: bool, mounts: bool },
     Rename { from: String, to: String },
+    Exchange { from: String, to: String },
+    Link { at: String, target: u8 },
+    Xattr { at: String, strategy: XattrStrategy, values: Xattrs },
     Pin { at: String, pinned: bool },
     Ttl { at: String, ttl: Option<u64> },
     Load { at: String, names: Vec<(String, bool, u64)> },
@@ -38,6 +41,9 @@ struct Node {
     pinned: bool,
     ttl: Option<u64>,
     version: u64,
+    xattr: Xattrs,
+    /// Where a link leads.
+    target: String,
 }
 
 #[derive(Debug, Default)]
@@ -126,6 +132,8 @@ impl Model {
             pinned: self.pinned(at),
             ttl: None,
             version: 0,
+            xattr: Xattrs::default(),
+            target: String::new(),
         }
     }
 
@@ -187,6 +195,24 @@ impl Model {
                 Ok(())
             }
             Op::Rename { from, to } => self.expect_rename(from, to),
+            Op::Exchange { from, to } => self.expect_exchange(from, to),
+            Op::Link { at, target } => {
+                if self.nodes.contains_key(at) {
+                    return Err(Code::AlreadyExists);
+                }
+                self.way(at, false)?;
+                let target = target_of(*target);
+                let node = Node { complete: true, target, ..self.new_node(at, false) };
+                self.nodes.insert(at.clone(), node);
+                Ok(())
+            }
+            Op::Xattr { at, strategy, values } => {
+                let missing = self.missing(at);
+                self.nodes.get_mut(at).map_or(Err(missing), |node| {
+                    node.xattr = updated(&node.xattr, *strategy, values)?;
+                    Ok(())
+                })
+            }
             Op::Pin { at, pinned } => {
                 if !self.nodes.contains_key(at) {
                     return Err(self.missing(at));
@@ -262,6 +288,47 @@ impl Model {
         Ok(())
     }
 
+    fn expect_exchange(&mut self, from: &str, to: &str) -> Result<(), Code> {
+        for at in [from, to] {
+            if !self.nodes.contains_key(at) {
+                return Err(self.missing(at));
+            }
+        }
+        if from == to {
+            return Ok(());
+        }
+        if is_below(to, from) || is_below(from, to) {
+            return Err(Code::InvalidArgument);
+        }
+        for (at, other) in [(from, to), (to, from)] {
+            if self.mounts.contains_key(at) {
+                return Err(Code::InvalidArgument);
+            }
+            if self.mounts.keys().any(|mount| is_below(mount, at)) {
+                return Err(Code::FailedPrecondition);
+            }
+            if self.mount_of(at) != self.mount_of(other) {
+                return Err(Code::InvalidArgument);
+            }
+        }
+        let of = |at: &str| -> Vec<String> {
+            self.nodes.keys().filter(|path| is_below(path, at)).cloned().collect()
+        };
+        let (ours, theirs) = (of(from), of(to));
+        if ours.iter().chain(&theirs).any(|path| self.nodes[path].persisted) {
+            return Err(Code::InvalidArgument);
+        }
+        let mut moved = Vec::new();
+        for (paths, at, other) in [(ours, from, to), (theirs, to, from)] {
+            for path in paths {
+                let node = self.nodes.remove(&path).unwrap();
+                moved.push((format!("{other}{}", &path[at.len()..]), node));
+            }
+        }
+        self.nodes.extend(moved);
+        Ok(())
+    }
+
     fn expect_load(&mut self, at: &str, names: &[(String, bool, u64)]) -> Result<(), Code> {
         if !self.directory(at) {
             let file = self.nodes.contains_key(at) || self.blocked(at);
@@ -299,7 +366,7 @@ impl Model {
                         continue;
                     }
                     self.remove(&below);
-                    (fresh.pinned, fresh.ttl) = (old.pinned, old.ttl);
+                    (fresh.pinned, fresh.ttl, fresh.xattr) = (old.pinned, old.ttl, old.xattr);
                 }
             }
             self.nodes.insert(below, fresh);
@@ -332,6 +399,33 @@ impl Model {
         }
         all
     }
+}
+
+fn target_of(target: u8) -> String {
+    format!("../{target}")
+}
+
+/// What a change of extended attributes leaves.
+fn updated(there: &Xattrs, strategy: XattrStrategy, values: &Xattrs) -> Result<Xattrs, Code> {
+    let mut after: BTreeMap<&str, &[u8]> = there.iter().collect();
+    let all = values.iter().all(|(name, _)| after.contains_key(name));
+    let any = values.iter().any(|(name, _)| after.contains_key(name));
+    let values = values.iter();
+    match strategy {
+        XattrStrategy::Create if any => return Err(Code::AlreadyExists),
+        XattrStrategy::Replace | XattrStrategy::Remove if !all => return Err(Code::NotFound),
+        XattrStrategy::Truncate => after = values.collect(),
+        XattrStrategy::DeleteKeys | XattrStrategy::Remove => {
+            values.for_each(|(name, _)| drop(after.remove(name)));
+        }
+        XattrStrategy::UnionPreserve => values.for_each(|(name, value)| {
+            after.entry(name).or_insert(value);
+        }),
+        XattrStrategy::UnionReplace | XattrStrategy::Create | XattrStrategy::Replace => {
+            after.extend(values);
+        }
+    }
+    Ok(after.into_iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect())
 }
 
 /// Does an operation on the tree.
@@ -371,6 +465,16 @@ fn perform(tree: &mut Tree, op: &Op) -> Result<(), Refusal> {
         Op::Rename { from, to } => {
             Rename { source: path(from), target: path(to), replace: false, expected: None }.into()
         }
+        Op::Exchange { from, to } => Exchange { source: path(from), target: path(to) }.into(),
+        Op::Link { at, target } => {
+            CreateSymlink { path: path(at), target: target_of(*target) }.into()
+        }
+        Op::Xattr { at, strategy, values } => SetAttributes {
+            path: Some(path(at)),
+            xattr: Some(XattrUpdate { strategy: *strategy, values: values.clone() }),
+            ..SetAttributes::default()
+        }
+        .into(),
         Op::Pin { at, pinned } => SetAttributes {
             path: Some(path(at)),
             pinned: Some(*pinned),
@@ -439,7 +543,10 @@ fn observe(tree: &Tree) -> BTreeMap<String, Node> {
                 pinned: status.pinned,
                 ttl: status.ttl_ms,
                 version,
+                xattr: status.xattr,
+                target: status.target,
             };
+            assert_eq!(status.kind == FileKind::Symlink, !node.target.is_empty());
             (status.path, node)
         })
         .collect()
@@ -462,6 +569,21 @@ fn paths() -> impl Strategy<Value = String> {
     prop::collection::vec(names(), 1..4).prop_map(|names| format!("/{}", names.join("/")))
 }
 
+fn xattrs() -> impl Strategy<Value = (XattrStrategy, Xattrs)> {
+    let strategies = vec![
+        XattrStrategy::Truncate,
+        XattrStrategy::UnionReplace,
+        XattrStrategy::UnionPreserve,
+        XattrStrategy::DeleteKeys,
+        XattrStrategy::Create,
+        XattrStrategy::Replace,
+        XattrStrategy::Remove,
+    ];
+    let names = prop::sample::select(vec!["user.a", "user.b", "trusted.c"]);
+    let values = prop::collection::vec((names.prop_map(str::to_owned), any::<Vec<u8>>()), 0..3);
+    (prop::sample::select(strategies), values.prop_map(Xattrs::from_iter))
+}
+
 fn ops() -> impl Strategy<Value = Op> {
     let flag = any::<bool>;
     prop_oneof![
@@ -475,6 +597,10 @@ fn ops() -> impl Strategy<Value = Op> {
         2 => (paths(), flag(), flag())
             .prop_map(|(at, recursive, mounts)| Op::Delete { at, recursive, mounts }),
         3 => (paths(), paths()).prop_map(|(from, to)| Op::Rename { from, to }),
+        2 => (paths(), paths()).prop_map(|(from, to)| Op::Exchange { from, to }),
+        2 => (paths(), any::<u8>()).prop_map(|(at, target)| Op::Link { at, target }),
+        2 => (paths(), xattrs())
+            .prop_map(|(at, (strategy, values))| Op::Xattr { at, strategy, values }),
         1 => (paths(), flag()).prop_map(|(at, pinned)| Op::Pin { at, pinned }),
         1 => (paths(), prop::option::of(1u64..9)).prop_map(|(at, ttl)| Op::Ttl { at, ttl }),
         3 => (

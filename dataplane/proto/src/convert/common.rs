@@ -5,8 +5,10 @@ use crate::v1::common as pb;
 use alluxio_types::{
     AlluxioPath, BlockId, BlockInfo, BlockLocation, FileKind, FileStatus, Fingerprint, InodeId,
     Mode, MountId, MountInfo, MountOptions, PersistenceState, TierAlias, TierUsage, TtlAction,
-    UnixMillis, WorkerAddress, WorkerId, WorkerInfo, WorkerState, WriteType,
+    UnixMillis, WorkerAddress, WorkerId, WorkerInfo, WorkerState, WriteType, XattrStrategy, Xattrs,
 };
+use bytes::Bytes;
+use std::collections::HashMap;
 
 impl From<&WorkerAddress> for pb::WorkerAddress {
     fn from(a: &WorkerAddress) -> Self {
@@ -161,6 +163,7 @@ impl From<FileStatus> for pb::FileStatus {
             kind: match s.kind {
                 FileKind::File => pb::FileKind::File,
                 FileKind::Directory => pb::FileKind::Directory,
+                FileKind::Symlink => pb::FileKind::Symlink,
             } as i32,
             length: s.length,
             block_size_bytes: s.block_size_bytes,
@@ -183,6 +186,46 @@ impl From<FileStatus> for pb::FileStatus {
             blocks: s.blocks.iter().map(Into::into).collect(),
             in_alluxio_percent: s.in_alluxio_percent,
             in_memory_percent: s.in_memory_percent,
+            xattr: xattrs_to_pb(&s.xattr),
+            target: s.target,
+        }
+    }
+}
+
+/// Extended attributes of a message.
+pub fn xattrs_to_pb(xattr: &Xattrs) -> HashMap<String, Bytes> {
+    xattr.iter().map(|(name, value)| (name.to_owned(), value.to_vec().into())).collect()
+}
+
+/// What [`xattrs_to_pb`] wrote.
+pub fn xattrs_from_pb(all: HashMap<String, Bytes>) -> Xattrs {
+    all.into_iter().map(|(name, value)| (name, value.into())).collect()
+}
+
+impl From<XattrStrategy> for pb::XattrStrategy {
+    fn from(strategy: XattrStrategy) -> Self {
+        match strategy {
+            XattrStrategy::Truncate => pb::XattrStrategy::Truncate,
+            XattrStrategy::UnionReplace => pb::XattrStrategy::UnionReplace,
+            XattrStrategy::UnionPreserve => pb::XattrStrategy::UnionPreserve,
+            XattrStrategy::DeleteKeys => pb::XattrStrategy::DeleteKeys,
+            XattrStrategy::Create => pb::XattrStrategy::Create,
+            XattrStrategy::Replace => pb::XattrStrategy::Replace,
+            XattrStrategy::Remove => pb::XattrStrategy::Remove,
+        }
+    }
+}
+
+impl From<pb::XattrStrategy> for XattrStrategy {
+    fn from(strategy: pb::XattrStrategy) -> Self {
+        match strategy {
+            pb::XattrStrategy::Truncate => XattrStrategy::Truncate,
+            pb::XattrStrategy::UnionReplace => XattrStrategy::UnionReplace,
+            pb::XattrStrategy::UnionPreserve => XattrStrategy::UnionPreserve,
+            pb::XattrStrategy::DeleteKeys => XattrStrategy::DeleteKeys,
+            pb::XattrStrategy::Create => XattrStrategy::Create,
+            pb::XattrStrategy::Replace => XattrStrategy::Replace,
+            pb::XattrStrategy::Remove => XattrStrategy::Remove,
         }
     }
 }
@@ -194,6 +237,7 @@ impl TryFrom<pb::FileStatus> for FileStatus {
         let kind = match s.kind() {
             pb::FileKind::File => FileKind::File,
             pb::FileKind::Directory => FileKind::Directory,
+            pb::FileKind::Symlink => FileKind::Symlink,
             pb::FileKind::Unspecified => return Err(ConvertError::Missing { field: "kind" }),
         };
         // A block size of 0 would be divided by.
@@ -228,6 +272,8 @@ impl TryFrom<pb::FileStatus> for FileStatus {
             blocks: s.blocks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             in_alluxio_percent: s.in_alluxio_percent,
             in_memory_percent: s.in_memory_percent,
+            xattr: xattrs_from_pb(s.xattr),
+            target: s.target,
         })
     }
 }
@@ -369,6 +415,8 @@ mod tests {
             }],
             in_alluxio_percent: 40,
             in_memory_percent: 40,
+            xattr: Xattrs::from_iter([("user.a".into(), vec![0, 255])]),
+            target: String::new(),
         };
         assert_eq!(FileStatus::try_from(pb::FileStatus::from(status.clone())).unwrap(), status);
     }

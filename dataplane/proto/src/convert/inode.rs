@@ -4,8 +4,9 @@
 
 use super::journal::{
     EntryError, kind_from_pb, kind_to_pb, malformed, mode_from_pb, persistence_from_pb,
-    persistence_to_pb, ttl_action_from_pb, ttl_action_to_pb,
+    persistence_to_pb, ttl_action_from_pb, ttl_action_to_pb, xattrs_from_pb, xattrs_to_pb,
 };
+use crate::v1::journal::inode::Xattr;
 use alluxio_types::{InodeId, InodeRecord, UnixMillis};
 use bytes::BufMut;
 use prost::encoding::{self, DecodeContext, WireType};
@@ -16,6 +17,7 @@ use prost::encoding::{self, DecodeContext, WireType};
 trait Fields {
     fn number(&mut self, tag: u32, value: u64);
     fn text(&mut self, tag: u32, value: &String);
+    fn xattr(&mut self, tag: u32, value: &Xattr);
 
     fn unless_zero(&mut self, tag: u32, value: u64) {
         if value != 0 {
@@ -54,6 +56,8 @@ fn walk(record: &InodeRecord, to: &mut impl Fields) {
         replication_min,
         replication_max,
         children_loaded,
+        xattr,
+        target,
     } = record;
     to.unless_zero(1, id.0);
     to.unless_zero(2, parent.0);
@@ -80,6 +84,8 @@ fn walk(record: &InodeRecord, to: &mut impl Fields) {
         to.number(20, (*max).into());
     }
     to.unless_zero(21, (*children_loaded).into());
+    xattrs_to_pb(xattr).for_each(|one| to.xattr(22, &one));
+    to.unless_empty(23, target);
 }
 
 struct Length(usize);
@@ -92,6 +98,10 @@ impl Fields for Length {
     fn text(&mut self, tag: u32, value: &String) {
         self.0 += encoding::string::encoded_len(tag, value);
     }
+
+    fn xattr(&mut self, tag: u32, value: &Xattr) {
+        self.0 += encoding::message::encoded_len(tag, value);
+    }
 }
 
 struct Bytes<'a, B>(&'a mut B);
@@ -103,6 +113,10 @@ impl<B: BufMut> Fields for Bytes<'_, B> {
 
     fn text(&mut self, tag: u32, value: &String) {
         encoding::string::encode(tag, value, self.0);
+    }
+
+    fn xattr(&mut self, tag: u32, value: &Xattr) {
+        encoding::message::encode(tag, value, self.0);
     }
 }
 
@@ -122,10 +136,10 @@ pub(super) fn encode(record: &InodeRecord, out: &mut impl BufMut) {
 ///
 /// **Errors**: `Malformed`, `BadField`; `record` is then of no use.
 pub(super) fn decode(record: &mut InodeRecord, mut bytes: &[u8]) -> Result<(), EntryError> {
-    let InodeRecord { name, owner, group, fingerprint, .. } = record;
-    [name, owner, group, &mut fingerprint.0].into_iter().for_each(String::clear);
+    let InodeRecord { name, owner, group, fingerprint, target, .. } = record;
+    [name, owner, group, &mut fingerprint.0, target].into_iter().for_each(String::clear);
     let context = DecodeContext::default();
-    let mut seen = Numbers::default();
+    let (mut seen, mut xattrs) = (Numbers::default(), Vec::new());
     while !bytes.is_empty() {
         let (tag, wire) = encoding::decode_key(&mut bytes).map_err(malformed)?;
         let text = match tag {
@@ -133,15 +147,20 @@ pub(super) fn decode(record: &mut InodeRecord, mut bytes: &[u8]) -> Result<(), E
             5 => Some(&mut record.owner),
             6 => Some(&mut record.group),
             16 => Some(&mut record.fingerprint.0),
+            23 => Some(&mut record.target),
             _ => None,
         };
         match (text, tag) {
             (Some(text), _) => encoding::string::merge(wire, text, &mut bytes, context.clone()),
+            (None, 22) => {
+                encoding::message::merge_repeated(wire, &mut xattrs, &mut bytes, context.clone())
+            }
             (None, 1..=21) => seen.merge(tag, wire, &mut bytes, context.clone()),
             (None, _) => encoding::skip_field(wire, tag, &mut bytes, context.clone()),
         }
         .map_err(malformed)?;
     }
+    record.xattr = xattrs_from_pb(xattrs);
     seen.into_record(record)
 }
 

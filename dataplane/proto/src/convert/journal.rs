@@ -6,7 +6,7 @@ use crate::v1::journal as pb;
 use alluxio_types::{
     AlluxioPath, Answer, AttributeChanges, CheckpointRecord, Entry, FileKind, Fingerprint, InodeId,
     InodeRecord, IntendedChange, Intent, Mode, MountId, MountInfo, MountOptions, OperationId,
-    PersistenceState, TtlAction, UnixMillis,
+    PersistenceState, TtlAction, UnixMillis, Xattrs,
 };
 use prost::Message;
 use prost::encoding::{self, WireType};
@@ -286,7 +286,21 @@ fn inode_to_pb(record: &InodeRecord) -> pb::Inode {
         replication_min: record.replication_min,
         replication_max: record.replication_max,
         children_loaded: record.children_loaded,
+        xattr: xattrs_to_pb(&record.xattr).collect(),
+        target: record.target.clone(),
     }
+}
+
+pub(super) fn xattrs_to_pb(xattr: &Xattrs) -> impl Iterator<Item = pb::inode::Xattr> {
+    let message = |(name, value): (&str, &[u8])| pb::inode::Xattr {
+        name: name.to_owned(),
+        value: value.to_vec().into(),
+    };
+    xattr.iter().map(message)
+}
+
+pub(super) fn xattrs_from_pb(all: impl IntoIterator<Item = pb::inode::Xattr>) -> Xattrs {
+    all.into_iter().map(|xattr| (xattr.name, xattr.value.into())).collect()
 }
 
 fn inode_from_pb(inode: pb::Inode) -> Result<InodeRecord, EntryError> {
@@ -312,6 +326,8 @@ fn inode_from_pb(inode: pb::Inode) -> Result<InodeRecord, EntryError> {
         replication_min: inode.replication_min,
         replication_max: inode.replication_max,
         children_loaded: inode.children_loaded,
+        xattr: xattrs_from_pb(inode.xattr),
+        target: inode.target,
     })
 }
 
@@ -338,7 +354,11 @@ fn mount_from_pb(mount: pb::Mount) -> Result<MountInfo, EntryError> {
 }
 
 fn changes_to_pb(id: InodeId, changes: &AttributeChanges) -> pb::SetAttributesEntry {
-    use pb::set_attributes_entry::{ReplicationMax, Ttl};
+    use pb::set_attributes_entry::{ReplicationMax, Ttl, Xattr};
+    let xattr = changes
+        .xattr
+        .iter()
+        .map(|(name, value)| Xattr { name: name.clone(), value: value.clone().map(Into::into) });
     pb::SetAttributesEntry {
         id: id.0,
         owner: changes.owner.clone(),
@@ -352,6 +372,7 @@ fn changes_to_pb(id: InodeId, changes: &AttributeChanges) -> pb::SetAttributesEn
         accessed_unix_ms: changes.accessed.map(|at| at.0),
         modified_unix_ms: changes.modified.map(|at| at.0),
         children_loaded: changes.children_loaded,
+        xattr: xattr.collect(),
     }
 }
 
@@ -371,6 +392,7 @@ fn changes_from_pb(e: pb::SetAttributesEntry) -> Result<Entry, EntryError> {
             accessed: e.accessed_unix_ms.map(UnixMillis),
             modified: e.modified_unix_ms.map(UnixMillis),
             children_loaded: e.children_loaded,
+            xattr: e.xattr.into_iter().map(|x| (x.name, x.value.map(Into::into))).collect(),
         },
     })
 }
@@ -454,6 +476,7 @@ pub(super) const fn kind_to_pb(kind: FileKind) -> pb::Kind {
     match kind {
         FileKind::File => pb::Kind::File,
         FileKind::Directory => pb::Kind::Directory,
+        FileKind::Symlink => pb::Kind::Symlink,
     }
 }
 
@@ -461,6 +484,7 @@ pub(super) fn kind_from_pb(value: i32) -> Result<FileKind, EntryError> {
     match pb::Kind::try_from(value) {
         Ok(pb::Kind::File) => Ok(FileKind::File),
         Ok(pb::Kind::Directory) => Ok(FileKind::Directory),
+        Ok(pb::Kind::Symlink) => Ok(FileKind::Symlink),
         Ok(pb::Kind::Unspecified) | Err(_) => Err(bad("kind", value)),
     }
 }

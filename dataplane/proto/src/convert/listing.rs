@@ -101,6 +101,8 @@ mod tests {
             blocks: Vec::new(),
             in_alluxio_percent: 0,
             in_memory_percent: 0,
+            xattr: Default::default(),
+            target: String::new(),
         }
     }
 

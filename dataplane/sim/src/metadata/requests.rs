@@ -2,13 +2,13 @@
 
 use crate::Dice;
 use alluxio_namespace::{
-    CompleteFile, Context, CreateDirectory, CreateFile, Delete, Format, LoadMetadata, Mount,
-    Namespace, Policy, Rename, Request, SetAttributes, SetPersistence, UfsFacts, Unmount,
-    UpdateMount,
+    CompleteFile, Context, CreateDirectory, CreateFile, CreateSymlink, Delete, Exchange, Format,
+    LoadMetadata, Mount, Namespace, Policy, Rename, Request, SetAttributes, SetPersistence,
+    UfsFacts, Unmount, UpdateMount,
 };
 use alluxio_types::{
     AlluxioPath, FileKind, Fingerprint, Identity, InodeId, JournalSeq, Mode, MountOptions,
-    PersistenceState, TtlAction, UnixMillis, WriteType,
+    PersistenceState, TtlAction, UnixMillis, WriteType, XattrStrategy, XattrUpdate, Xattrs,
 };
 use std::collections::BTreeMap;
 
@@ -16,11 +16,20 @@ const NAMES: [&str; 5] = ["a", "b", "c", "d", "a-name-of-more-letters"];
 const MODES: [u16; 6] = [0o755, 0o777, 0o700, 0o644, 0o000, 0o1777];
 
 /// Weights, in the order of [`Requests::next`].
-const KINDS: [u64; 12] = [14, 8, 12, 8, 8, 6, 2, 2, 2, 8, 4, 3];
+const KINDS: [u64; 14] = [14, 8, 12, 8, 8, 6, 2, 2, 2, 8, 4, 3, 3, 3];
+const STRATEGIES: [XattrStrategy; 7] = [
+    XattrStrategy::Truncate,
+    XattrStrategy::UnionReplace,
+    XattrStrategy::UnionPreserve,
+    XattrStrategy::DeleteKeys,
+    XattrStrategy::Create,
+    XattrStrategy::Replace,
+    XattrStrategy::Remove,
+];
 
 /// Makes requests, and knows what earlier ones were about.
 pub(super) struct Requests {
-    weights: [u64; 12],
+    weights: [u64; 14],
     depth_max: u64,
     names: usize,
     policy: Policy,
@@ -143,6 +152,8 @@ impl Requests {
                 fingerprint: fingerprint(dice),
             }
             .into(),
+            11 => Exchange { source: path, target: self.path(dice) }.into(),
+            12 => CreateSymlink { path, target: self.path(dice).to_string() }.into(),
             _ => Request::RecordAccess((0..dice.below(4)).map(|_| self.id(dice)).collect()),
         }
     }
@@ -170,6 +181,7 @@ impl Requests {
             ttl_action: *dice.pick(&[TtlAction::Free, TtlAction::Delete, TtlAction::DeleteAlluxio]),
             replication_min: u32::from(dice.chance(20)),
             replication_max: dice.chance(20).then_some(2),
+            xattr: xattrs(dice),
             write_type: write_type(dice),
             path,
         }
@@ -191,6 +203,9 @@ impl Requests {
             replication_max: dice.chance(15).then(|| dice.chance(50).then_some(3)),
             accessed: None,
             modified: None,
+            xattr: dice
+                .chance(25)
+                .then(|| XattrUpdate { values: xattrs(dice), strategy: *dice.pick(&STRATEGIES) }),
             expected: None,
         }
         .into()
@@ -243,4 +258,9 @@ fn fingerprint(dice: &Dice) -> Fingerprint {
 fn options(dice: &Dice) -> MountOptions {
     let rows = (0..dice.below(2)).map(|i| (format!("key{i}"), dice.below(9).to_string()));
     MountOptions(rows.collect::<BTreeMap<_, _>>())
+}
+
+fn xattrs(dice: &Dice) -> Xattrs {
+    let names = ["user.a", "user.b", "trusted.c"].into_iter().filter(|_| dice.chance(15));
+    names.map(|name| (name.to_owned(), vec![0; dice.below(9) as usize])).collect()
 }

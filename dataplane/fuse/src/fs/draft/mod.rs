@@ -29,6 +29,7 @@ use alluxio_client::FileReader;
 use alluxio_types::{FileStatus, InodeId, OperationId};
 use record::{Record, Stage, Wanted};
 use staging::Slot;
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -266,6 +267,29 @@ impl Draft {
         }
         state.end_change(now);
         Some(written.map_err(|error| self.slot.no_room(&error)))
+    }
+
+    /// The local file, for a look at it. The content must be here.
+    pub(super) fn file(&self) -> &File {
+        self.slot.file()
+    }
+
+    /// Changes the local file in another way than by writing; it reaches to `end` at least then. The content
+    /// must be here.
+    pub(super) fn change_file(
+        &self,
+        change: impl FnOnce(&File) -> std::io::Result<()>,
+        end: u64,
+        now: Duration,
+    ) -> Result<(), Errno> {
+        self.state().begin_change(&self.slot)?;
+        let changed = block_in_place(|| change(self.slot.file()));
+        let mut state = self.state();
+        if changed.is_ok() {
+            state.length = state.length.max(end);
+        }
+        state.end_change(now);
+        changed.map_err(|error| self.slot.no_room(&error))
     }
 
     async fn load_locked(&self, work: &Work) -> Result<(), Errno> {

@@ -429,7 +429,7 @@ impl Core {
             let operation = Some(record.operation);
             let made = async {
                 let path = self.path_below(record.parent, &record.name).await?;
-                let caller = Caller { uid: record.caller, node: record.parent, resent: false };
+                let caller = Caller::of(record.caller, record.parent);
                 let options = CreateFileOptions {
                     operation,
                     mode: Some(mode_of(record.mode)),

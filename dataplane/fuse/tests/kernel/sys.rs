@@ -1,0 +1,13 @@
+//! Mapped files of the random-operation checker: no safe wrapper maps a file that changes.
+#![expect(unsafe_code, reason = "the only module of these tests where it is allowed")]
+
+use memmap2::{MmapMut, MmapOptions};
+use std::fs::File;
+use std::io;
+
+/// A shared mapping of the first `length` bytes of a file.
+pub(crate) fn map(file: &File, length: usize) -> io::Result<MmapMut> {
+    // SAFETY: the checker is the only one who changes the file, from the same thread, and never cuts it while
+    // it is mapped, so bytes behind a reference never change under it.
+    unsafe { MmapOptions::new().len(length).map_mut(file) }
+}
