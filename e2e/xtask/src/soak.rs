@@ -37,6 +37,10 @@ const FUSE: [(&str, u64); 3] = [
     ("ALLUXIO_TEST_FUSE_KILLS", 100),
     ("ALLUXIO_TEST_FUSE_PAUSE_MS", 3000),
 ];
+/// Random operations on files of a mount.
+const FUSE_OPERATIONS: u64 = 10_000_000;
+/// One of so many of the operations that a mount is compared with a local file system in.
+const FUSE_POSIX_SHARE: u64 = 8;
 /// The file that is read while workers are killed.
 const FILE_BYTES: u64 = 2 << 30;
 
@@ -76,6 +80,12 @@ fn round(seed: u64) -> Result<()> {
         properties.args(["--package", &format!("alluxio-{package}")]);
     }
     run(&mut properties)?;
+    run(cargo()
+        .env("FUSE_RANDOM_SEED", seed.to_string())
+        .env("FUSE_RANDOM_OPERATIONS", FUSE_OPERATIONS.to_string())
+        .env("FUSE_POSIX_SHARE", FUSE_POSIX_SHARE.to_string())
+        .args(["test", "--quiet", "--package", "alluxio-fuse", "--test", "kernel"])
+        .args(["--", "random::", "posix::"]))?;
     let from = seed.wrapping_mul(SIMULATIONS).to_string();
     let seeds = SIMULATIONS.to_string();
     let simulation = ["run", "--quiet", "--package", "alluxio-sim", "--", "--seed"];

@@ -365,6 +365,16 @@ mod tests {
             "drwxr-xr-x  bob            staff                        3   NOT_PERSISTED \
              11-21-2026 07:05:09:042  DIR /d"
         );
+        let link = FileStatus {
+            kind: FileKind::Symlink,
+            length: 4,
+            mode: alluxio_types::Mode(0o777),
+            target: "../x".into(),
+            ..file()
+        };
+        let row = view.row(&link);
+        assert!(row.starts_with("lrwxrwxrwx") && row.ends_with(" /d/f -> ../x"), "{row}");
+        assert_eq!(stat(&link)[0], "/d/f is a symlink path.");
         view.human = true;
         view.with_owner = false;
         assert_eq!(

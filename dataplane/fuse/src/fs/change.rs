@@ -1,7 +1,7 @@
 //! Names that come and go, attributes that change.
 
 use super::list::HIDDEN_PREFIX;
-use super::nodes::Way;
+use super::nodes::{Node, Way};
 use super::replay::Again;
 use super::write::mode_of;
 use super::xattr::kept;
@@ -198,7 +198,14 @@ impl Core {
                 changes.modified = None;
             }
         }
+        // What has no name any more is nobody's business but its users'.
+        let nameless = |node: &Node| node.unlinked && node.hidden.is_none();
+        let nameless = self.nodes().get(caller.node).is_some_and(nameless);
         if changes != SetAttributeOptions::default() {
+            if nameless {
+                self.nodes().attributes_changed(caller.node, &set);
+                return Ok(attr_reply(&self.get_attr(caller).await?, self.settings.attr_valid));
+            }
             let path = self.path(caller.node).await?;
             let done = self.client(caller)?.set_attribute(&path, &changes).await;
             done.map_err(|error| failed("change attributes", &error))?;

@@ -100,7 +100,8 @@ impl Core {
         let path = self.path_below(caller.node, name).await?;
         let status = match self.status(caller, &path).await {
             // Longer ones are shown when they are there, but none is made here.
-            Err(Errno::NOENT) if name.len() > NAME_BYTES_MAX as usize => {
+            // An under store that is asked may find it too long too.
+            Err(Errno::NOENT | Errno::INVAL) if name.len() > NAME_BYTES_MAX as usize => {
                 return Err(Errno::NAMETOOLONG);
             }
             status => status?,

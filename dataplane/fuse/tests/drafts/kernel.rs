@@ -73,7 +73,7 @@ fn pair() -> (OwnedFd, OwnedFd) {
 fn negotiated() -> Negotiated {
     Negotiated {
         minor: 45,
-        features: 0,
+        features: alluxio_fuse::abi::feature::HAS_RESEND,
         max_readahead: 1 << 20,
         max_write: 1 << 17,
         max_background: 64,

@@ -3,7 +3,7 @@
 //! tried, one of so many (1 for all).
 
 use crate::cluster::{Wanted, start};
-use crate::guard::bounded;
+use crate::guard::bounded_for;
 use crate::posix_operations::OPERATIONS;
 use rustix::fs::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -11,6 +11,7 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::Path;
+use std::time::Duration;
 
 /// One of so many combinations when nobody asks for more: several hundred.
 const SHARE: u64 = 96;
@@ -257,12 +258,17 @@ fn share() -> u64 {
     std::env::var("FUSE_POSIX_SHARE").ok().and_then(|text| text.parse().ok()).unwrap_or(SHARE)
 }
 
+/// The more are tried, the longer it may take.
+fn limit() -> Duration {
+    Duration::from_secs(100 + 10_000 / share().max(1))
+}
+
 #[test]
 fn operations_end_as_on_a_local_file_system() {
-    bounded(|| compare_share(0, share()));
+    bounded_for(limit(), || compare_share(0, share()));
 }
 
 #[test]
 fn other_operations_end_as_on_a_local_file_system_too() {
-    bounded(|| compare_share(1, share().max(2)));
+    bounded_for(limit(), || compare_share(1, share().max(2)));
 }

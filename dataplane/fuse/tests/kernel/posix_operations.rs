@@ -70,7 +70,7 @@ fn touch(path: &Path, seconds: i64, nanos: i64) -> io::Result<String> {
     let times = Timestamps { last_access: omit, last_modification: time };
     utimensat(CWD, path, &times, AtFlags::empty())?;
     let set = i64::from(fs::metadata(path).is_ok_and(|facts| facts.mtime() == seconds));
-    Ok(if nanos == UTIME_NOW as i64 { String::new() } else { set.to_string() })
+    Ok(if nanos == UTIME_NOW { String::new() } else { set.to_string() })
 }
 
 fn long(length: usize) -> String {
@@ -159,7 +159,7 @@ pub(crate) const OPERATIONS: &[(&str, Run)] = &[
         own(&p.join("x"), None, Some(72_002), AtFlags::SYMLINK_NOFOLLOW)
     }),
     ("give x to nobody else", |p| own(&p.join("x"), None, None, AtFlags::empty())),
-    ("touch x", |p| touch(&p.join("x"), 0, UTIME_NOW as i64)),
+    ("touch x", |p| touch(&p.join("x"), 0, UTIME_NOW)),
     ("touch x long ago", |p| touch(&p.join("x"), 1_000_000_000, 0)),
     ("may read x", |p| call(rustix::fs::access(p.join("x"), rustix::fs::Access::READ_OK))),
     ("may write x", |p| call(rustix::fs::access(p.join("x"), rustix::fs::Access::WRITE_OK))),

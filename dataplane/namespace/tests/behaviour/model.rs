@@ -416,7 +416,9 @@ fn updated(there: &Xattrs, strategy: XattrStrategy, values: &Xattrs) -> Result<X
         XattrStrategy::Replace | XattrStrategy::Remove if !all => return Err(Code::NotFound),
         XattrStrategy::Truncate => after = values.collect(),
         XattrStrategy::DeleteKeys | XattrStrategy::Remove => {
-            values.for_each(|(name, _)| drop(after.remove(name)));
+            values.for_each(|(name, _)| {
+                after.remove(name);
+            });
         }
         XattrStrategy::UnionPreserve => values.for_each(|(name, value)| {
             after.entry(name).or_insert(value);
