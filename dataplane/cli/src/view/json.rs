@@ -149,7 +149,12 @@ mod tests {
 
     #[test]
     fn the_list_of_fields_is_complete() {
-        let value = status(&crate::view::file::sample::file());
+        let mut file = crate::view::file::sample::file();
+        file.kind = alluxio_types::FileKind::Symlink;
+        file.xattr.set("user.text", Some(b"plain"));
+        file.xattr.set("user.bytes", Some(&[0, 255]));
+        let value = status(&file);
+        assert_eq!(value["xattr"], json!({"user.bytes": "0x00ff", "user.text": "plain"}));
         let mut names: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
         names.retain(|name| *name != "fileBlockInfos");
         let mut fields = FIELDS.to_vec();
