@@ -5,13 +5,14 @@
 //! still unanswered. Whatever a file system tells the kernel must therefore be derivable anew: node
 //! numbers come from inode ids, handles are a convenience, nothing essential lives in this process only.
 //!
-//! It must not know: how a UFS is reached, what a frame or a protobuf message looks like. Only this
-//! crate knows errno and the kernel's structures.
+//! It must not know: how a UFS is reached, what a frame looks like. Only this crate knows errno and the
+//! kernel's structures.
 //!
 //! Reading order: [`abi`] (bytes), `sys` (the kernel's calls that need `unsafe`), [`mount`] (mount
 //! points), [`session`] (the loop), [`filesystem`] (the seam), [`null`] (a file system for measuring
-//! the loop), [`errno`], [`fs`] (the namespace as a file system),
-//! [`options`] and [`command`] (the command line).
+//! the loop), [`errno`], [`fs`] (the namespace as a file system), [`options`] and [`command`] (the command
+//! line); then what makes mounts outlive us: [`keeper`] (holds descriptors), [`agent`] (serves all mounts of
+//! a machine).
 
 pub mod abi;
 pub mod agent;
@@ -20,6 +21,7 @@ pub mod errno;
 pub mod filesystem;
 pub mod fs;
 pub mod keeper;
+mod limits;
 pub mod lockfile;
 pub mod mount;
 pub mod null;

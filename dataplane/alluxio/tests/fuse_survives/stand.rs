@@ -222,7 +222,7 @@ impl Stand {
     }
 
     /// A line of the agent's metrics.
-    fn metric(&self, name: &str) -> Option<u64> {
+    pub(crate) fn metric(&self, name: &str) -> Option<u64> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.web_port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;

@@ -9,10 +9,13 @@ use crate::keeper::Key;
 use crate::keeper::client::Kept;
 use crate::mount::{self, Unmount};
 use crate::options::MountOptions;
-use crate::session::{Before, Connection, Counters, Negotiated, Session, SessionError, Wish};
+use crate::session::{
+    Before, Connection, Counters, Counts, Negotiated, Session, SessionError, Wish,
+};
 use alluxio_client::FileSystem as Client;
 use alluxio_config::ClientConfig;
 use alluxio_types::AlluxioPath;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -40,6 +43,13 @@ pub(crate) struct Live {
     pub(crate) session: Session,
     pub(crate) counters: Arc<Counters>,
     pub(crate) fs: AlluxioFs,
+}
+
+impl Live {
+    /// What happened so far, and how many opens the kernel reads past us.
+    pub(crate) fn counts(&self) -> (Counts, u64) {
+        (self.counters.counts(), self.fs.passed())
+    }
 }
 
 /// What a spec means.
@@ -103,8 +113,11 @@ impl Entry {
     /// Makes its folders, but not below a mount point that something is mounted on.
     fn make_folders(&self) -> Result<(), AgentError> {
         let failed = |path: PathBuf| move |source| AgentError::Io { path, source };
+        std::fs::create_dir_all(&self.folder).map_err(failed(self.folder.clone()))?;
         for folder in [self.folder.join("state"), self.staging()] {
-            std::fs::create_dir_all(&folder).map_err(failed(folder.clone()))?;
+            // Bytes and options of others.
+            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+            made.map_err(failed(folder.clone()))?;
         }
         let point = self.mount_point();
         match mount::row_of(&point) {
@@ -253,12 +266,16 @@ impl Entry {
 
     /// Notes that it is not served any more.
     pub(crate) fn lost(&self, shared: &Shared, reason: &str) {
-        let mut state = self.state();
-        if let Some(live) = state.live.take() {
-            shared.tally.ended(&live.counters.counts());
+        let live = {
+            let mut state = self.state();
+            reason.clone_into(&mut state.reason);
+            state.live.take()
+        };
+        // Keepers may take their time; who lists sessions does not wait for them.
+        if let Some(live) = live {
+            shared.tally.ended(live.counts());
             shared.keepers.remove(&self.key);
         }
-        reason.clone_into(&mut state.reason);
     }
 
     /// Takes its name away. The rest ends when nobody uses it.

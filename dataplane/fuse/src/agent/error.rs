@@ -38,14 +38,12 @@ pub enum AgentError {
     #[error("an agent needs alluxio.fuse.agent.socket")]
     NoSocket,
     /// The key has another session.
-    #[error("session {key} is there already and shows {path} with {options:?}")]
+    #[error("session {key} is there already and shows {path}, or shows it with other options")]
     OtherSpec {
         /// Its name.
         key: Key,
-        /// What it shows.
+        /// What it shows. How is not told: options may be secrets.
         path: String,
-        /// And how.
-        options: Vec<String>,
     },
     /// A session that was closed lazily lives on.
     #[error("session {key} is closed and programs still use it")]
@@ -69,7 +67,7 @@ pub enum AgentError {
         path: String,
         /// Why.
         #[source]
-        source: ClientError,
+        source: Box<ClientError>,
     },
     /// What shall be mounted is a file.
     #[error("{path} is not a directory")]
@@ -88,10 +86,10 @@ pub enum AgentError {
     Ledger(#[from] LedgerError),
     /// No client.
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(Box<ClientError>),
     /// No file system.
     #[error(transparent)]
-    Start(#[from] StartError),
+    Start(Box<StartError>),
     /// A process that unmounts does not end.
     #[error("{} is not unmounted in time", path.display())]
     Timeout {
@@ -119,6 +117,18 @@ pub enum AgentError {
     /// A broken invariant of ours.
     #[error("{0}")]
     Internal(String),
+}
+
+impl From<ClientError> for AgentError {
+    fn from(error: ClientError) -> Self {
+        AgentError::Client(Box::new(error))
+    }
+}
+
+impl From<StartError> for AgentError {
+    fn from(error: StartError) -> Self {
+        AgentError::Start(Box::new(error))
+    }
 }
 
 impl Coded for AgentError {

@@ -13,6 +13,7 @@ pub(crate) struct Tally {
     errors: IntCounter,
     resent: IntCounter,
     unwanted: IntCounter,
+    passed: IntCounter,
     sessions: IntGaugeVec,
     resumed: IntCounter,
     remounted: IntCounter,
@@ -36,10 +37,12 @@ struct Sums {
     errors: u64,
     not_wanted: u64,
     resent: u64,
+    passed: u64,
 }
 
 impl Sums {
-    fn add(&mut self, counts: &Counts) {
+    fn add(&mut self, counts: &Counts, passed: u64) {
+        self.passed += passed;
         for (name, count) in &counts.operations {
             *self.operations.entry(name).or_default() += count;
         }
@@ -62,6 +65,10 @@ impl Tally {
             unwanted: metrics.counter(
                 "unwanted_requests_total",
                 "Requests that nobody waited for any more when they were answered",
+            )?,
+            passed: metrics.counter(
+                "passthrough_files_total",
+                "Opens of files that the kernel reads past the agent",
             )?,
             sessions: metrics.gauges("known_sessions", "Sessions by state", &["state"])?,
             resumed: metrics.counter(
@@ -100,17 +107,18 @@ impl Tally {
     }
 
     /// A session is over; its counters are not seen again.
-    pub(crate) fn ended(&self, counts: &Counts) {
-        self.totals.lock().unwrap_or_else(PoisonError::into_inner).ended.add(counts);
+    pub(crate) fn ended(&self, (counts, passed): (Counts, u64)) {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner).ended.add(&counts, passed);
     }
 
-    /// Shows the counters of all living sessions. Returns how many they are.
-    pub(crate) fn measure(&self, living: impl Iterator<Item = Counts>) -> usize {
+    /// Shows the counters of all living sessions, and how many of their opens were passed through. Returns
+    /// how many they are.
+    pub(crate) fn measure(&self, living: impl Iterator<Item = (Counts, u64)>) -> usize {
         let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
         let mut now = totals.ended.clone();
         let mut sessions = 0;
-        for counts in living {
-            now.add(&counts);
+        for (counts, passed) in living {
+            now.add(&counts, passed);
             sessions += 1;
         }
         for (name, count) in &now.operations {
@@ -120,6 +128,7 @@ impl Tally {
         self.errors.inc_by(now.errors.saturating_sub(totals.shown.errors));
         self.unwanted.inc_by(now.not_wanted.saturating_sub(totals.shown.not_wanted));
         self.resent.inc_by(now.resent.saturating_sub(totals.shown.resent));
+        self.passed.inc_by(now.passed.saturating_sub(totals.shown.passed));
         totals.shown = now;
         sessions
     }
@@ -139,20 +148,19 @@ mod tests {
             not_wanted: 0,
             resent: 2,
         };
-        assert_eq!(tally.measure([counts(5)].into_iter()), 1);
-        tally.ended(&counts(7));
-        tally.measure([counts(3)].into_iter());
-        (
-            tally.resumed(Duration::from_millis(500)),
-            tally.remounted(),
-            tally.keepers(2),
-            tally.sessions(1, 3),
-        );
+        assert_eq!(tally.measure([(counts(5), 1)].into_iter()), 1);
+        tally.ended((counts(7), 2));
+        tally.measure([(counts(3), 1)].into_iter());
+        tally.resumed(Duration::from_millis(500));
+        tally.remounted();
+        tally.keepers(2);
+        tally.sessions(1, 3);
         let text = metrics.text();
         for line in [
             "alluxio_fuse_requests_total{op=\"read\"} 10",
             "alluxio_fuse_errors_total 2",
             "alluxio_fuse_resent_requests_total 4",
+            "alluxio_fuse_passthrough_files_total 3",
             "alluxio_fuse_known_sessions{state=\"dead\"} 2",
             "alluxio_fuse_stall_duration_seconds_sum 0.5",
         ] {

@@ -194,8 +194,7 @@ impl Agent {
                 return Err(AgentError::Closing { key });
             }
             if (&there.path, &there.options) != (&wanted.path, &wanted.options) {
-                let (path, options) = (there.path.clone(), there.options.clone());
-                return Err(AgentError::OtherSpec { key, path, options });
+                return Err(AgentError::OtherSpec { key, path: there.path.clone() });
             }
             if state.live.as_ref().is_some_and(|live| !live.session.is_over()) {
                 return Ok(shown(&key, &state, entry.mount_point()));
@@ -221,7 +220,9 @@ impl Agent {
         let status = client.get_status(&plan.root, &GetStatusOptions::default()).await;
         let path = plan.root.to_string();
         match status {
-            Err(source) => return Err(AgentError::Root { path, source }),
+            Err(source) => {
+                return Err(AgentError::Root { path, source: Box::new(source) });
+            }
             Ok(status) if !status.is_directory() => return Err(AgentError::NotADirectory { path }),
             Ok(_) => {}
         }
@@ -345,7 +346,7 @@ impl Agent {
             let entries = shared.entries();
             let counts = entries
                 .iter()
-                .filter_map(|entry| entry.state().live.as_ref().map(|live| live.counters.counts()));
+                .filter_map(|entry| entry.state().live.as_ref().map(entry::Live::counts));
             let served = shared.tally.measure(counts);
             shared.tally.sessions(served, entries.len());
             shared.tally.keepers(shared.keepers.connected());

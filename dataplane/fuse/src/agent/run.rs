@@ -30,6 +30,7 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> AgentError {
 ///
 /// **Errors**: why it does not start.
 pub async fn run(config: Config, log: LogControl) -> Result<(), AgentError> {
+    crate::limits::raise_descriptors();
     let fuse = config.fuse()?;
     let socket = fuse.agent_socket.clone().ok_or(AgentError::NoSocket)?;
     // From now on, so that a signal that comes early is not lost.

@@ -11,7 +11,7 @@ use crate::abi::{DirectoryPage, Entry, Opened, Operation, ReadAt};
 use crate::errno::Errno;
 use crate::session::Reply;
 use alluxio_client::{ListStatusOptions, Listing as Pages};
-use alluxio_types::{FileKind, FileStatus, InodeId};
+use alluxio_types::{Code, Coded, FileKind, FileStatus, InodeId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,10 +105,14 @@ impl State {
         let mut options = ListStatusOptions { without_blocks: true, ..Default::default() };
         if behind > DOT_DOT {
             let inode = InodeId::from_container(behind - 3);
-            let last = core.own.path_of(inode).await;
-            let last = last.map_err(|error| failed("go on with a listing", &error))?;
-            if last.parent().as_ref() == Some(&path) {
-                last.name().clone_into(&mut options.start_after);
+            match core.own.path_of(inode).await {
+                Ok(last) if last.parent().as_ref() == Some(&path) => {
+                    last.name().clone_into(&mut options.start_after);
+                }
+                // It is gone, or elsewhere, and nobody knows where it was: some names come twice.
+                Ok(_) => {}
+                Err(error) if error.code() == Code::NotFound => {}
+                Err(error) => return Err(failed("go on with a listing", &error)),
             }
         }
         let pages = core.client(caller)?.iterate_status(&path, &options).await;
@@ -207,7 +211,11 @@ impl AlluxioFs {
         let listing = match self.core.handles().get(at.handle) {
             Some(Handle::Listing(listing)) => listing,
             // Opened before our time.
-            _ => Listing::new(caller),
+            _ => {
+                let listing = Listing::new(caller);
+                self.core.handles().insert_at(at.handle, Handle::Listing(listing.clone()));
+                listing
+            }
         };
         let core = self.core.clone();
         self.ask(reply, async move { listing.page(&core, at, plus).await });

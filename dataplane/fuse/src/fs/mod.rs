@@ -50,7 +50,7 @@ use std::ffi::OsStr;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -100,6 +100,8 @@ struct Core {
     settings: Settings,
     /// Off once the kernel has refused it for good.
     passthrough: AtomicBool,
+    /// Opens that it reads past us.
+    passed: AtomicU64,
     names: Names,
     nodes: Mutex<Nodes>,
     ledger: Ledger,
@@ -216,6 +218,7 @@ impl AlluxioFs {
                 own_uid: rustix::process::geteuid().as_raw(),
                 runtime: Handle::current(),
                 passthrough: AtomicBool::new(settings.passthrough),
+                passed: AtomicU64::new(0),
                 names: Names::default(),
                 nodes: Mutex::new(nodes),
                 ledger: past.ledger,
@@ -238,6 +241,11 @@ impl AlluxioFs {
         fs.core.take_up(left);
         fs.core.runtime.spawn(Core::look_after_drafts(Arc::downgrade(&fs.core)));
         Ok(fs)
+    }
+
+    /// Opens that the kernel reads past us, so far.
+    pub fn passed(&self) -> u64 {
+        self.core.passed.load(Ordering::Relaxed)
     }
 
     /// Nodes that are remembered.

@@ -50,7 +50,10 @@ impl Core {
         };
         let handle = self.handles().insert(Handle::Reader(reader));
         Ok(match backing {
-            Some(backing) => Opened { handle, flags: open_flag::PASSTHROUGH, backing }.reply(),
+            Some(backing) => {
+                self.passed.fetch_add(1, Ordering::Relaxed);
+                Opened { handle, flags: open_flag::PASSTHROUGH, backing }.reply()
+            }
             None => {
                 self.count_open(caller.node);
                 // An inode is one version for ever, so its pages stay good.

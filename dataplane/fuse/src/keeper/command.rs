@@ -31,7 +31,9 @@ pub fn run(arguments: &[String]) -> ExitCode {
             return if error.use_stderr() { ExitCode::from(255) } else { ExitCode::SUCCESS };
         }
     };
-    raise_limit();
+    crate::limits::raise_descriptors();
+    // Among the last to go when memory is short: it has next to none. Only a wish.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-998");
     match Server::bind(&arguments.socket) {
         Ok(server) => {
             println!("the keeper of {} is ready", arguments.socket.display());
@@ -43,14 +45,4 @@ pub fn run(arguments: &[String]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// As many descriptors as are allowed at all, and the last to go when memory is short: it has next to none.
-fn raise_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Both are wishes: without them it holds fewer sessions, or is more at risk.
-    let _ = setrlimit(Resource::Nofile, limit);
-    let _ = std::fs::write("/proc/self/oom_score_adj", "-998");
 }

@@ -3,7 +3,7 @@
 use crate::guard::{Guard, bounded, mounted};
 use alluxio_fuse::abi::{Operation, open_flag, parse};
 use alluxio_fuse::null::NullFileSystem;
-use alluxio_fuse::session::{Connection, Negotiated, Reply, Request, Wish};
+use alluxio_fuse::session::{Before, Connection, Negotiated, Reply, Request, SessionError, Wish};
 use alluxio_fuse::{Errno, FileSystem};
 use std::fs;
 use std::io::Read;
@@ -96,6 +96,100 @@ fn a_server_that_comes_later_answers_what_the_first_one_had_read() {
         assert_eq!(second.counters().counts().resent, 1);
         guard.unmount();
         drop(late);
+        second.wait();
+    });
+}
+
+/// Answers everything but the first lookup, which it keeps.
+struct Keeping {
+    kept: Arc<Mutex<Option<Reply>>>,
+    told: Sender<()>,
+}
+
+impl FileSystem for Keeping {
+    fn serve(&self, request: Request, reply: Reply) {
+        if let (_, Operation::Lookup { .. }) = request.parse().unwrap() {
+            *self.kept.lock().unwrap() = Some(reply);
+            return self.told.send(()).unwrap();
+        }
+        NULL.serve(request, reply);
+    }
+    fn interrupt(&self, _unique: u64) {}
+    fn forget(&self, _node: u64, _lookups: u64) {}
+}
+
+fn copies(connection: &Connection) -> Vec<OwnedFd> {
+    connection.descriptors().map(|fd| fd.as_fd().try_clone_to_owned().unwrap()).collect()
+}
+
+#[test]
+fn a_session_that_is_left_answers_no_more_and_the_next_one_does() {
+    bounded(|| {
+        let Some((guard, device)) = mounted() else { return };
+        let mut first = Connection::begin(device, &Wish::default()).unwrap();
+        first.add_clones(3).unwrap();
+        let (kept, agreed) = (copies(&first), *first.negotiated());
+        let (told, reading) = channel();
+        let held = Arc::new(Mutex::new(None));
+        let keeping = Keeping { kept: held.clone(), told };
+        let first = first.run(Arc::new(keeping), 4).unwrap();
+        let file = guard.path().join("f");
+        let reader = std::thread::spawn(move || fs::metadata(file));
+        reading.recv().unwrap();
+        // All threads wait in the kernel, and end; what is owed is left.
+        assert_eq!(first.leave(Duration::from_millis(300)), 1);
+        drop(held.lock().unwrap().take());
+        assert!(!reader.is_finished(), "it would have been told EIO");
+        let mut kept = kept.into_iter();
+        let (main, clones) = (kept.next().unwrap(), kept.collect());
+        let second = Connection::adopt(main, clones, agreed).unwrap();
+        let second = second.run(Arc::new(NULL), 4).unwrap();
+        assert_eq!(reader.join().unwrap().unwrap().len(), 0);
+        assert_eq!(second.counters().counts().resent, 1);
+        guard.unmount();
+        second.wait();
+    });
+}
+
+#[test]
+fn without_resending_only_a_server_that_ended_in_order_has_a_successor() {
+    bounded(|| {
+        let Some((guard, device)) = mounted() else { return };
+        let first = Connection::begin(device, &Wish::default()).unwrap();
+        let (kept, mut agreed) = (copies(&first), *first.negotiated());
+        // As a kernel before 6.9 says.
+        agreed.features &= !alluxio_fuse::abi::feature::HAS_RESEND;
+        let first = first.run(Arc::new(NULL), 4).unwrap();
+        assert_eq!(first.leave(Duration::from_secs(20)), 0);
+        let main = || kept[0].try_clone().unwrap();
+        let refused = Connection::adopt(main(), Vec::new(), agreed).unwrap_err();
+        assert!(matches!(refused, SessionError::NoResend), "{refused}");
+        let second = Connection::adopt_from(main(), Vec::new(), agreed, Before::InOrder).unwrap();
+        let second = second.run(Arc::new(NULL), 4).unwrap();
+        assert_eq!(fs::metadata(guard.path().join("f")).unwrap().len(), 0);
+        guard.unmount();
+        second.wait();
+        let refused = Connection::adopt(main(), Vec::new(), agreed).unwrap_err();
+        assert!(matches!(refused, SessionError::Dead), "{refused}");
+    });
+}
+
+#[test]
+fn a_server_that_is_gone_before_it_has_agreed_has_a_successor_too() {
+    bounded(|| {
+        let Some((guard, device)) = mounted() else { return };
+        // It reads the first request, and is gone.
+        let main = device.try_clone().unwrap();
+        let mut request = vec![0; 2 << 20];
+        rustix::io::read(&device, &mut request).unwrap();
+        drop(device);
+        let mut saved = None;
+        let save = |agreed: &Negotiated| saved = Some(*agreed);
+        let second = Connection::begin_saving(main, &Wish::default(), save).unwrap();
+        assert_eq!(saved.as_ref(), Some(second.negotiated()));
+        let second = second.run(Arc::new(NULL), 4).unwrap();
+        assert_eq!(fs::metadata(guard.path().join("f")).unwrap().len(), 0);
+        guard.unmount();
         second.wait();
     });
 }
