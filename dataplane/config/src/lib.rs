@@ -12,11 +12,12 @@
 //!
 //! Reading order: [`spec`] (what a key is), [`properties`] (the file format), [`source`],
 //! [`load`] (merge, substitute, check), then one file per role: [`general`], [`security`],
-//! [`master`], [`metastore`], [`etcd`], [`worker`], [`client`], [`fuse`]; [`ufs`] has the options of under
-//! stores, [`legacy`] the keys that are known and mean nothing here; [`mod@reference`] writes the
+//! [`master`], [`metastore`], [`etcd`], [`worker`], [`client`], [`fuse`], [`csi`]; [`ufs`] has the options of
+//! under stores, [`legacy`] the keys that are known and mean nothing here; [`mod@reference`] writes the
 //! documentation.
 
 pub mod client;
+pub mod csi;
 pub mod error;
 pub mod etcd;
 pub mod fuse;
@@ -41,6 +42,7 @@ pub use client::{
     ClientConfig, LocationPolicy, MetadataCacheConfig, MetadataLoad, PolicyConfig,
     ReplicationConfig, RetryConfig, StreamConfig,
 };
+pub use csi::CsiConfig;
 pub use error::{ConfigError, Fault};
 pub use etcd::{EtcdConfig, EtcdPassword, EtcdTls};
 pub use fuse::FuseConfig;

@@ -7,8 +7,8 @@ use crate::reader::Reader;
 use crate::source::{SiteFile, Source, Sources};
 use crate::spec::{KeySpec, Roles};
 use crate::{
-    ClientConfig, FuseConfig, MASK, MasterConfig, WorkerConfig, client, fuse, legacy, master,
-    properties, registry, source, ufs, value, worker,
+    ClientConfig, CsiConfig, FuseConfig, MASK, MasterConfig, WorkerConfig, client, csi, fuse,
+    legacy, master, properties, registry, source, ufs, value, worker,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -162,6 +162,13 @@ impl Config {
     /// **Errors**: as [`Config::master`].
     pub fn fuse(&self) -> Result<FuseConfig, ConfigError> {
         self.section(fuse::section)
+    }
+
+    /// The section of the CSI driver.
+    ///
+    /// **Errors**: as [`Config::master`].
+    pub fn csi(&self) -> Result<CsiConfig, ConfigError> {
+        self.section(csi::section)
     }
 
     /// What every process needs.

@@ -1,7 +1,7 @@
 //! Finding a key by the name that somebody wrote.
 
 use crate::spec::KeySpec;
-use crate::{client, etcd, fuse, general, legacy, master, metastore, security, ufs, worker};
+use crate::{client, csi, etcd, fuse, general, legacy, master, metastore, security, ufs, worker};
 
 /// All keys in the order of the reference, legacy ones last.
 pub(crate) fn all() -> impl Iterator<Item = &'static KeySpec> {
@@ -19,6 +19,7 @@ pub(crate) fn implemented() -> impl Iterator<Item = &'static KeySpec> {
         worker::KEYS,
         client::KEYS,
         fuse::KEYS,
+        csi::KEYS,
         ufs::KEYS,
     ]
     .into_iter()

@@ -38,6 +38,8 @@ const UNITS: &[&str] = &[
     "misses",
     "evictions",
     "mounts",
+    "healthy",
+    "unhealthy",
     "paths",
     "tasks",
     "dirs",

@@ -20,7 +20,7 @@ const FLOORS: &[(u32, &[&str])] = &[
     (1, &["config", "proto", "telemetry", "etcd"]),
     (2, &["namespace", "journal", "election", "blockstore", "datapath", "ufs"]),
     (3, &["rpc", "client"]),
-    (4, &["master", "worker", "cli", "fuse", "python"]),
+    (4, &["master", "worker", "cli", "fuse", "csi", "python"]),
     (5, &["node", "bench"]),
     (6, &["alluxio"]),
 ];
