@@ -2,7 +2,7 @@
 
 use crate::reader::Reader;
 use crate::spec::{Kind, Roles, keys};
-use crate::worker;
+use crate::{etcd, worker};
 use std::path::PathBuf;
 
 const CLIENT: Roles = Roles::CLIENT;
@@ -23,6 +23,9 @@ keys! {
     /// not outlive the machine.
     STATE_DIR = "alluxio.csi.state.dir", Kind::Text, default: Some("${alluxio.work.dir}/csi"),
         roles: CLIENT;
+    /// Socket on which the node service holds mounts, too, as a keeper does. Without one it holds none. Agents
+    /// need it in `alluxio.fuse.keeper.sockets`.
+    KEEPER_SOCKET = "alluxio.csi.keeper.socket", Kind::Text, roles: CLIENT;
     /// What volumes that stand in a pod may show: this path of the namespace and what is below it. Empty
     /// for nothing.
     EPHEMERAL_PATH = "alluxio.csi.ephemeral.path", Kind::Text, default: Some("/"), roles: CLIENT;
@@ -46,12 +49,16 @@ pub struct CsiConfig {
     pub node_id: String,
     /// Folder of what each mount is for.
     pub state_dir: PathBuf,
+    /// Socket on which the node service is a keeper.
+    pub keeper_socket: Option<PathBuf>,
     /// What volumes that stand in a pod may show.
     pub ephemeral_path: Option<String>,
     /// Address of the web server.
     pub web_bind_host: String,
     /// Port of the web server.
     pub web_port: u16,
+    /// Name of the cluster.
+    pub cluster_name: String,
     /// Folder of the sockets of this machine's workers.
     pub worker_sockets: Option<PathBuf>,
 }
@@ -69,9 +76,11 @@ pub(crate) fn section(r: &mut Reader<'_>) -> CsiConfig {
         registration_dir: some(r.text(&REGISTRATION_DIR)).map(PathBuf::from),
         node_id: r.text_or(&NODE_ID, |machine| machine.hostname.clone()),
         state_dir: r.path(&STATE_DIR),
+        keeper_socket: r.set_text(&KEEPER_SOCKET).and_then(some).map(PathBuf::from),
         ephemeral_path: some(r.text(&EPHEMERAL_PATH)),
         web_bind_host: r.text(&WEB_BIND_HOST),
         web_port: r.port(&WEB_PORT),
+        cluster_name: r.text(&etcd::CLUSTER_NAME),
         worker_sockets,
     }
 }

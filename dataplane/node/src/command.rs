@@ -1,5 +1,6 @@
 //! The subcommands of the binary that are roles, or prepare for one.
 
+use crate::csi::{self, CsiServices};
 use crate::local::{self, LocalOptions, Ports};
 use crate::process::Invocation;
 use crate::{NodeError, Process, format, master, secondary, worker};
@@ -23,6 +24,18 @@ pub enum Command {
         /// What it is; without a folder, `~/.alluxio/local`.
         options: LocalOptions,
     },
+    /// `csi`: runs the CSI driver until it is told to stop.
+    Csi {
+        /// Which of its services.
+        services: CsiServices,
+        /// Its socket, in place of the configured one.
+        endpoint: Option<String>,
+    },
+    /// Work on a path for the CSI driver, in a process that may hang.
+    PathWork {
+        /// What the driver wrote.
+        words: String,
+    },
     /// `format`: `formatMaster` and `formatWorker`.
     Format,
     /// `formatMaster`, `formatJournal`: makes the journal empty.
@@ -37,11 +50,12 @@ pub enum Command {
 }
 
 /// The names that [`parse`] takes, each with one line for lists of commands.
-pub const SUMMARIES: [(&str, &str); 11] = [
+pub const SUMMARIES: [(&str, &str); 12] = [
     ("master", "Run a master until it is told to stop"),
     ("secondary-master", "Write checkpoints for a single master until it is told to stop"),
     ("secondary_master", "The same as secondary-master"),
     ("worker", "Run a worker until it is told to stop"),
+    ("csi", "Run the CSI driver of Kubernetes: alluxio csi node|controller|all"),
     ("local", "Run a whole cluster in one process: alluxio local start"),
     ("format", "Make the journal and this machine's worker storage empty"),
     ("formatMaster", "Make the journal empty"),
@@ -58,6 +72,15 @@ Usage: alluxio local start [--dir DIR] [--ports auto|configured] [--workers N] [
   --ports auto   free ports instead of 19998 and so on
   --workers N    number of workers (default 1)
   --ufs URI      root under store of a new cluster (default DIR/underFSStorage)";
+
+const CSI_USAGE: &str = "\
+Usage: alluxio csi node|controller|all [--endpoint unix:///path] [-Dkey=value]…
+  Runs the CSI driver until SIGTERM or SIGINT: the service of a node (which needs root and a FUSE agent), that
+  of the cluster, or both. Mounts outlive it.
+  --endpoint     socket to serve on (default alluxio.csi.endpoint, or $CSI_ENDPOINT)";
+
+/// Behind `alluxio csi`: work on a path, for the driver itself.
+pub const PATH_WORK: &str = "path-work";
 
 /// Splits a command line into one of these commands and how it was called; `None` when it is none of
 /// them. `arguments` are without the program's name.
@@ -76,6 +99,7 @@ pub fn parse(
     if rest.iter().any(|word| word == "--help" || word == "-h") {
         let text = match name.as_str() {
             "local" => format!("{LOCAL_USAGE}\n"),
+            "csi" => format!("{CSI_USAGE}\n"),
             _ => format!("Usage: alluxio {name} [-Dkey=value]…\n  {about}\n"),
         };
         return Ok(Some((Command::Help { text }, invocation)));
@@ -83,6 +107,9 @@ pub fn parse(
     if name == "local" {
         let options = parse_local(rest, &invocation)?;
         return Ok(Some((Command::LocalStart { options }, invocation)));
+    }
+    if name == "csi" {
+        return Ok(Some((parse_csi(rest)?, invocation)));
     }
     if let Some(unknown) = rest.iter().find(|word| !(name == "format" && *word == "-s")) {
         return Err(usage(format!("alluxio {name} takes no argument, got {unknown}")));
@@ -100,6 +127,31 @@ pub fn parse(
 
 fn usage(message: impl Into<String>) -> NodeError {
     NodeError::Usage { message: message.into() }
+}
+
+fn parse_csi(words: &[String]) -> Result<Command, NodeError> {
+    let wrong = |what: String| usage(format!("{what}\n{CSI_USAGE}"));
+    let (services, rest) = match words {
+        [first, words] if first == PATH_WORK => {
+            return Ok(Command::PathWork { words: words.clone() });
+        }
+        [first, rest @ ..] => match first.as_str() {
+            "node" => (CsiServices::Node, rest),
+            "controller" => (CsiServices::Controller, rest),
+            "all" => (CsiServices::All, rest),
+            other => return Err(wrong(format!("{other} is no service of alluxio csi"))),
+        },
+        [] => return Err(wrong("alluxio csi needs a service".into())),
+    };
+    let endpoint = match rest {
+        [] => None,
+        [option, value] if option == "--endpoint" => Some(value.clone()),
+        [option] if option.starts_with("--endpoint=") => {
+            option.split_once('=').map(|(_, value)| value.to_owned())
+        }
+        [option, ..] => return Err(wrong(format!("alluxio csi does not understand {option}"))),
+    };
+    Ok(Command::Csi { services, endpoint })
 }
 
 fn parse_local(words: &[String], invocation: &Invocation) -> Result<LocalOptions, NodeError> {
@@ -159,7 +211,11 @@ impl Command {
         match self {
             Command::Master | Command::SecondaryMaster | Command::FormatMaster => Roles::MASTER,
             Command::Worker | Command::FormatWorker => Roles::WORKER,
-            Command::LocalStart { .. } | Command::Format | Command::Help { .. } => Roles::SERVERS,
+            Command::Csi { .. } => Roles::CLIENT,
+            Command::LocalStart { .. }
+            | Command::Format
+            | Command::PathWork { .. }
+            | Command::Help { .. } => Roles::SERVERS,
         }
     }
 
@@ -177,11 +233,19 @@ impl Command {
                 say(text);
                 return Ok(());
             }
+            Command::PathWork { words } => {
+                // No configuration and no log: it is run often, and says one line.
+                let line = alluxio_csi::paths::run_child(words).map_err(usage)?;
+                say(&(line + "\n"));
+                return Ok(());
+            }
             _ => {}
         }
         let config = Config::load(invocation.sources(self.roles()))?;
         let target = match self {
-            Command::Master | Command::SecondaryMaster | Command::Worker => LogTarget::Server,
+            Command::Master | Command::SecondaryMaster | Command::Worker | Command::Csi { .. } => {
+                LogTarget::Server
+            }
             _ => LogTarget::Terminal,
         };
         let process = Process::set_up(invocation, config, target)?;
@@ -189,7 +253,10 @@ impl Command {
             Command::Master => return master::run(&process).await,
             Command::SecondaryMaster => return secondary::run(&process).await,
             Command::Worker => return worker::run(&process).await,
-            Command::LocalStart { .. } | Command::Help { .. } => {}
+            Command::Csi { services, endpoint } => {
+                return csi::run(&process, invocation, services, endpoint).await;
+            }
+            Command::LocalStart { .. } | Command::PathWork { .. } | Command::Help { .. } => {}
             Command::FormatMaster => format_master(&process, &say)?,
             Command::FormatWorker => format_worker(&process, &say)?,
             Command::Format => {
@@ -241,6 +308,19 @@ mod tests {
     }
 
     #[test]
+    fn the_driver_takes_its_services_and_its_socket() {
+        for (line, wanted, socket) in [
+            ("csi node", CsiServices::Node, None),
+            ("csi controller --endpoint unix:///c", CsiServices::Controller, Some("unix:///c")),
+            ("csi all --endpoint=/c", CsiServices::All, Some("/c")),
+        ] {
+            let (command, _) = parsed(line).unwrap().unwrap();
+            let Command::Csi { services, endpoint } = command else { panic!("{command:?}") };
+            assert_eq!((services, endpoint.as_deref()), (wanted, socket));
+        }
+    }
+
+    #[test]
     fn wrong_words_are_named_and_others_are_left_to_the_command_line() {
         for (line, wanted) in [
             ("local", "needs a command"),
@@ -250,6 +330,9 @@ mod tests {
             ("local start --ports some", "auto or configured, not some"),
             ("local start --dri /x", "unknown option --dri"),
             ("master now", "takes no argument, got now"),
+            ("csi", "needs a service"),
+            ("csi agent", "agent is no service"),
+            ("csi node --endpont x", "does not understand --endpont"),
         ] {
             let error = parsed(line).unwrap_err().to_string();
             assert!(error.contains(wanted), "{line}: {error}");

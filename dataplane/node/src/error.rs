@@ -44,6 +44,15 @@ pub enum NodeError {
     /// The worker did not start.
     #[error("the worker did not start: {0}")]
     Worker(#[from] alluxio_worker::StartError),
+    /// The CSI driver did not start.
+    #[error("the CSI driver did not start: {0}")]
+    Csi(#[from] alluxio_csi::start::StartError),
+    /// The driver cannot hold mounts.
+    #[error("alluxio.csi.keeper.socket: {0}")]
+    Keeper(#[from] alluxio_fuse::keeper::server::ServerError),
+    /// There is no way to the namespace.
+    #[error(transparent)]
+    Client(#[from] alluxio_client::ClientError),
     /// The journal failed while the master served.
     #[error("the master ends, its journal failed: {reason}")]
     JournalFailed {
@@ -97,7 +106,11 @@ impl Coded for NodeError {
             NodeError::Journal(error) => error.code(),
             NodeError::Etcd(error) => error.code(),
             NodeError::JournalStore(error) => error.code(),
-            NodeError::NoSecondary | NodeError::WorkerRuns { .. } => Code::FailedPrecondition,
+            NodeError::Csi(error) => error.code(),
+            NodeError::Client(error) => error.code(),
+            NodeError::NoSecondary | NodeError::WorkerRuns { .. } | NodeError::Keeper(_) => {
+                Code::FailedPrecondition
+            }
             NodeError::Master(_)
             | NodeError::Worker(_)
             | NodeError::JournalFailed { .. }

@@ -9,9 +9,10 @@
 //! subcommands of the binary that belong to roles).
 //!
 //! Reading order: [`process`], [`master`], [`worker`], [`format`](mod@format), [`local`],
-//! [`command`].
+//! [`csi`], [`command`].
 
 pub mod command;
+pub mod csi;
 pub mod error;
 pub mod format;
 mod journal_metrics;

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 pub const MINIO_VERSION: &str = "v0.0.0-20260212201848-7aac2a2c5b7c";
 /// Go module version of etcd; the same stands in `etcd/go.mod`.
 pub const ETCD_VERSION: &str = "v3.6.4";
+/// Go module version of csi-sanity.
+pub const CSI_SANITY_VERSION: &str = "v5.6.0";
 /// Version of Hadoop's mini cluster; the same stands in `hdfs/pom.xml`.
 pub const HADOOP_VERSION: &str = "3.4.1";
 
@@ -33,6 +35,11 @@ pub fn etcd() -> PathBuf {
     root().join("servers").join(format!("etcd-{ETCD_VERSION}")).join("etcd")
 }
 
+/// The program csi-sanity.
+pub fn csi_sanity() -> PathBuf {
+    root().join("servers").join(format!("csi-sanity-{CSI_SANITY_VERSION}")).join("csi-sanity")
+}
+
 /// Counts changes of `hdfs/pom.xml` within one version of Hadoop: another set of jars goes into
 /// another directory.
 const HDFS_REVISION: u32 = 2;
@@ -48,7 +55,9 @@ pub fn hdfs_mark() -> PathBuf {
 }
 
 /// Fails the test, saying what to do, unless `path` is there.
-pub(crate) fn require(path: PathBuf, what: &str) -> PathBuf {
+///
+/// **Panics** unless `path` is there.
+pub fn require(path: PathBuf, what: &str) -> PathBuf {
     assert!(
         path.exists(),
         "this test needs {what}, which is not installed ({} is missing): \

@@ -8,12 +8,13 @@
 //! process that waits for the end of a pipe whose other end we hold.
 //!
 //! Reading order: [`cache`], [`process`], [`minio`], [`hdfs`], [`etcd`]; [`proxy`] breaks the
-//! network between them and us.
+//! network between them and us; [`mounts`] keeps mounts of tests from outliving them.
 
 pub mod cache;
 pub mod etcd;
 pub mod hdfs;
 pub mod minio;
+pub mod mounts;
 pub mod process;
 pub mod proxy;
 

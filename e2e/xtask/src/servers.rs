@@ -25,6 +25,9 @@ pub(crate) fn install() -> Result<()> {
     if !cache::etcd().exists() {
         install_etcd().context("etcd of the tests")?;
     }
+    if !cache::csi_sanity().exists() {
+        install_csi_sanity().context("csi-sanity, the tests of CSI drivers")?;
+    }
     if !cache::hdfs_mark().exists() {
         install_hdfs().context("HDFS of the tests")?;
     }
@@ -62,15 +65,25 @@ fn check_go() -> Result<()> {
 }
 
 fn install_minio() -> Result<()> {
+    let module = format!("github.com/minio/minio@{}", cache::MINIO_VERSION);
+    install_module("MinIO", &module, &cache::minio())
+}
+
+fn install_csi_sanity() -> Result<()> {
+    let version = cache::CSI_SANITY_VERSION;
+    let module = format!("github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity@{version}");
+    install_module("csi-sanity", &module, &cache::csi_sanity())
+}
+
+/// Builds a program out of a Go module.
+fn install_module(what: &str, module: &str, program: &Path) -> Result<()> {
     need("go", "golang-go")?;
     check_go()?;
-    let program = cache::minio();
     let dir = program.parent().context("the program lies in a folder")?;
-    say(&format!("building MinIO {} into {} (once)", cache::MINIO_VERSION, dir.display()));
+    say(&format!("building {what} ({module}) into {} (once)", dir.display()));
     fs::create_dir_all(dir)?;
     run(Command::new("go")
-        .args(["install", "-trimpath", "-ldflags=-s -w"])
-        .arg(format!("github.com/minio/minio@{}", cache::MINIO_VERSION))
+        .args(["install", "-trimpath", "-ldflags=-s -w", module])
         .env("GOBIN", dir)
         .env("GOFLAGS", "")
         // A static program: no C compiler is needed.

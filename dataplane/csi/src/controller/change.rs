@@ -13,6 +13,9 @@ use crate::registry::{Owner, Record};
 use crate::volume_id::VolumeId;
 use alluxio_types::AlluxioPath;
 
+/// Most archives of one directory: each costs a call to find the next free name.
+const ARCHIVES_MAX: u32 = 1000;
+
 impl Controller {
     /// Makes a volume, or finds it. The record is written first, so that whatever is left half done is known and can
     /// be deleted.
@@ -91,7 +94,7 @@ impl Controller {
                     OnDelete::Delete => registry.delete(&path).await?,
                     OnDelete::Retain => registry.release(&path).await?,
                     OnDelete::Archive => {
-                        let archive = archive(&path, &id)?;
+                        let archive = self.archive(&path).await?;
                         registry.rename(&path, &archive).await?;
                         registry.release(&archive).await?;
                     }
@@ -100,6 +103,20 @@ impl Controller {
             registry.remove(&id).await?;
         }
         Ok(DeleteVolumeResponse {})
+    }
+
+    /// Where a directory goes that is archived: beside its old place, at the first name that is free, since
+    /// volumes may come and go under one name. A call that is repeated finds the directory gone, and needs none.
+    async fn archive(&self, path: &AlluxioPath) -> Result<AlluxioPath, CsiError> {
+        let parent = path.parent().unwrap_or_else(AlluxioPath::root);
+        for number in 1..=ARCHIVES_MAX {
+            let archive = parent.join(&format!("archived-{}-{number}", path.name()))?;
+            if self.parts.registry.owner(&archive).await? == Owner::Missing {
+                return Ok(archive);
+            }
+        }
+        let why = format!("was archived {ARCHIVES_MAX} times; remove some of {parent}/archived-…");
+        Err(CsiError::Directory { path: path.as_str().to_owned(), why })
     }
 
     /// Makes a volume larger. Pods need not notice: the size is the master's matter.
@@ -144,11 +161,4 @@ fn found(there: Record, wanted: &Record, sizes: Sizes) -> Result<Record, CsiErro
         return Err(CsiError::Exists { what, why: "with other parameters".into() });
     }
     Ok(there)
-}
-
-/// What an archived directory is called: beside the old place, and the same each time.
-fn archive(path: &AlluxioPath, id: &VolumeId) -> Result<AlluxioPath, CsiError> {
-    let parent = path.parent().unwrap_or_else(AlluxioPath::root);
-    let mark: String = id.as_str().chars().rev().take(8).collect();
-    Ok(parent.join(&format!("archived-{}-{mark}", path.name()))?)
 }

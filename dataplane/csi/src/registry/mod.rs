@@ -1,6 +1,10 @@
 //! Volumes that the controller made: their records, and the directories that they are. The controller keeps nothing
 //! itself, so that any instance can go on where another was killed.
 
+mod namespace;
+
+pub use namespace::NamespaceRegistry;
+
 use crate::CsiError;
 use crate::attributes::{OnDelete, Words};
 use crate::volume_id::VolumeId;

@@ -55,14 +55,16 @@ impl Driver {
             registration_dir: Some(dir.join("registry")),
             node_id: "node-1".into(),
             state_dir: dir.join("places"),
+            keeper_socket: None,
             ephemeral_path: Some("/folder".into()),
             web_bind_host: "127.0.0.1".into(),
             web_port: 0,
+            cluster_name: "test".into(),
             worker_sockets: Some(dir.join("sockets")),
         };
         let node = NodeParts {
             node_id: config.node_id.clone(),
-            cluster: "test".into(),
+            cluster: config.cluster_name.clone(),
             mounter: self.sessions.clone(),
             paths: PathRunner::new(std::env::current_exe().unwrap(), vec![PATH_WORK.into()]),
             check_options: Arc::new(|words| match words.iter().find(|word| word.contains("bad")) {
