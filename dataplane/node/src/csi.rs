@@ -70,7 +70,9 @@ pub async fn run(
 /// This process holds the agent's mounts, too, in its memory: one holder more that has to die before a mount does.
 fn keep(config: &CsiConfig) -> Result<(), NodeError> {
     let Some(socket) = &config.keeper_socket else { return Ok(()) };
-    keeper::Server::bind(socket)?.spawn().map_err(crate::error::at("keep mounts at", socket))
+    let running = keeper::Server::bind(socket)?.spawn();
+    // It ends with the process.
+    running.map(drop).map_err(crate::error::at("keep mounts at", socket))
 }
 
 fn services(
