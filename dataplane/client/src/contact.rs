@@ -1,56 +1,39 @@
 //! How a worker is reached: by its Unix socket when it is on this host and that works, else by TCP.
 
 use crate::fs::Inner;
+use crate::locality::{Nearby, Way};
+use crate::tokens::{Purpose, Token};
 use alluxio_datapath::client::{Reading, Session, Target};
 use alluxio_datapath::{Error, ReadRequest};
-use alluxio_types::{WorkerAddress, WorkerId};
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
-/// How long a Unix socket that could not be connected is left alone. A worker that restarts is
-/// back sooner; a container that cannot see the socket's folder pays one failed call per period.
-const UNIX_PAUSE: Duration = Duration::from_secs(10);
-
-/// Unix sockets that could not be connected, and until when they are left alone (monotonic).
-#[derive(Default)]
-pub(crate) struct UnixTrouble {
-    until: Mutex<HashMap<PathBuf, Duration>>,
-}
-
-impl UnixTrouble {
-    fn is_fine(&self, path: &PathBuf, now: Duration) -> bool {
-        let until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.get(path).is_none_or(|until| *until <= now)
-    }
-
-    fn note(&self, path: PathBuf, now: Duration) {
-        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.retain(|_, until| *until > now);
-        until.insert(path, now + UNIX_PAUSE);
-    }
-}
+use alluxio_types::{InodeId, WorkerAddress, WorkerId};
+use std::path::Path;
 
 impl Inner {
-    fn is_local(&self, address: &WorkerAddress) -> bool {
-        address.host == self.config.hostname
+    /// The workers of this host.
+    pub(crate) fn nearby(&self) -> Nearby {
+        self.locality.nearby(self.host.clock.monotonic())
     }
 
-    /// The socket of a worker of this host, if it has one that is not in trouble.
-    fn unix_target(&self, address: &WorkerAddress, local: bool) -> Option<Target> {
-        let target = local.then(|| Target::unix(address)).flatten()?;
-        let Target::Unix(path) = &target else { return None };
-        self.unix_trouble.is_fine(path, self.host.clock.monotonic()).then_some(target)
+    fn way(&self, worker: WorkerId, address: &WorkerAddress) -> Way {
+        let way = self.locality.way(worker, address, self.host.clock.monotonic());
+        if let Way::Fallback(reason) = way {
+            self.locality.count(reason);
+        }
+        way
     }
 
-    fn note_unix_trouble(&self, target: &Target, error: &Error) -> bool {
-        match (target, error) {
-            (Target::Unix(path), Error::Connect { .. }) => {
-                self.unix_trouble.note(path.clone(), self.host.clock.monotonic());
+    /// Whether the socket is to blame: then the worker is asked by TCP.
+    fn socket_failed<T>(&self, path: &Path, outcome: &Result<T, Error>) -> bool {
+        let Err(error) = outcome else {
+            self.locality.works(path);
+            return false;
+        };
+        match self.locality.note(path, error, self.host.clock.monotonic()) {
+            Some(reason) => {
+                self.locality.count(reason);
                 true
             }
-            _ => false,
+            None => false,
         }
     }
 
@@ -61,47 +44,53 @@ impl Inner {
         worker: WorkerId,
         address: &WorkerAddress,
         in_place: bool,
+        token: Option<Token>,
         mut request: ReadRequest,
     ) -> (Target, Result<Reading, Error>) {
-        let local = self.is_local(address);
-        request.want_fd = local && in_place && self.config.short_circuit;
-        if let Some(unix) = self.unix_target(address, local) {
-            let outcome = self.data.read_of(Some(worker), &unix, request.clone()).await;
-            match &outcome {
-                Err(error) if self.note_unix_trouble(&unix, error) => {}
-                _ => return (unix, outcome),
+        let data = self.data.presenting(token);
+        if let Way::Unix(path) = self.way(worker, address) {
+            request.want_fd = in_place && self.config.short_circuit;
+            let unix = Target::Unix(path.clone());
+            let outcome = data.read_of(Some(worker), &unix, request.clone()).await;
+            if !self.socket_failed(&path, &outcome) {
+                return (unix, outcome);
             }
         }
+        request.want_fd = false;
         let tcp = Target::tcp(address);
-        let outcome = self.data.read_of(Some(worker), &tcp, request).await;
+        let outcome = data.read_of(Some(worker), &tcp, request).await;
         (tcp, outcome)
     }
 
     /// Asks a worker to cache a block in the background.
     pub(crate) async fn cache_on(
         &self,
+        worker: WorkerId,
         address: &WorkerAddress,
+        token: Option<Token>,
         request: ReadRequest,
     ) -> Result<(), Error> {
-        let target = self
-            .unix_target(address, self.is_local(address))
-            .unwrap_or_else(|| Target::tcp(address));
-        self.data.cache(&target, request).await
+        let target = match self.way(worker, address) {
+            Way::Unix(path) => Target::Unix(path),
+            Way::Remote | Way::Fallback(_) => Target::tcp(address),
+        };
+        self.data.presenting(token).cache(&target, request).await
     }
 
-    /// Starts a write session on a worker.
+    /// Starts a write session for a file on a worker.
     pub(crate) async fn session_on(
         &self,
+        file: InodeId,
         worker: WorkerId,
         address: &WorkerAddress,
     ) -> Result<Session, Error> {
-        if let Some(unix) = self.unix_target(address, self.is_local(address)) {
-            let outcome = self.data.session_of(Some(worker), &unix).await;
-            match &outcome {
-                Err(error) if self.note_unix_trouble(&unix, error) => {}
-                _ => return outcome,
+        let data = self.data.presenting(self.token(file, Purpose::Write).await);
+        if let Way::Unix(path) = self.way(worker, address) {
+            let outcome = data.session_of(Some(worker), &Target::Unix(path.clone())).await;
+            if !self.socket_failed(&path, &outcome) {
+                return outcome;
             }
         }
-        self.data.session_of(Some(worker), &Target::tcp(address)).await
+        data.session_of(Some(worker), &Target::tcp(address)).await
     }
 }

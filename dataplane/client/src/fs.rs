@@ -3,10 +3,12 @@
 use crate::cluster::{MasterAnswer, MetricValue};
 use crate::control::Control;
 use crate::error::ClientError;
+use crate::locality::{Fallback, Locality};
 use crate::master::{Listing, Master, NewFile};
 use crate::meta_cache::MetaCache;
 use crate::options::*;
 use crate::reader::FileReader;
+use crate::tokens::Tokens;
 use crate::workers::WorkerList;
 use crate::writer::FileWriter;
 use alluxio_config::{ClientConfig, EtcdConfig};
@@ -39,7 +41,8 @@ pub(crate) struct Inner {
     pub(crate) control: Control,
     pub(crate) workers: WorkerList,
     pub(crate) meta_cache: Option<MetaCache>,
-    pub(crate) unix_trouble: crate::contact::UnixTrouble,
+    pub(crate) locality: Locality,
+    pub(crate) tokens: Tokens,
     /// Position of the round-robin policy.
     turn: AtomicU64,
 }
@@ -111,7 +114,8 @@ impl FileSystem {
             workers: WorkerList::new(config.worker_list_refresh),
             turn: AtomicU64::new(host.entropy.next_u64()),
             master: Master::new(primary),
-            unix_trouble: Default::default(),
+            locality: Locality::new(&config),
+            tokens: Tokens::default(),
             config,
             host,
             data,
@@ -129,6 +133,12 @@ impl FileSystem {
     /// The user in whose name it acts.
     pub fn user(&self) -> &str {
         self.inner.master.primary().user()
+    }
+
+    /// How often workers of this host were reached by TCP, because their socket could not be used, by
+    /// reason: for `alluxio_client_short_circuit_fallbacks_total` of who has metrics.
+    pub fn short_circuit_fallbacks(&self) -> [(Fallback, u64); Fallback::ALL.len()] {
+        self.inner.locality.counted()
     }
 
     /// Makes a directory. **Errors**: `AlreadyExists`, `NotFound` (parent), `PermissionDenied`,

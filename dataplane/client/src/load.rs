@@ -66,14 +66,17 @@ impl FileSystem {
             &full
         };
         let workers = inner.workers.get(&inner.master, &inner.host, false).await?;
-        let here = |address: &WorkerAddress| address.host == inner.config.hostname;
+        let nearby = inner.nearby();
         for block in &status.blocks {
-            let has = block.locations.iter().any(|l| !local || here(&l.address));
+            let has = block.locations.iter().any(|l| !local || nearby.has(l.worker, &l.address));
             if has || block.length == 0 {
                 continue;
             }
-            let among: Vec<WorkerInfo> =
-                workers.iter().filter(|w| !local || here(&w.address)).cloned().collect();
+            let among: Vec<WorkerInfo> = workers
+                .iter()
+                .filter(|w| !local || nearby.has(w.id, &w.address))
+                .cloned()
+                .collect();
             let chosen = self.place(block, &among);
             let worker = among.iter().find(|worker| Some(worker.id) == chosen);
             let worker = worker.ok_or(ClientError::NoWorker { purpose: "loading a block" })?;
@@ -103,10 +106,11 @@ impl FileSystem {
     fn place(&self, block: &BlockInfo, among: &[WorkerInfo]) -> Option<WorkerId> {
         let inner = &self.inner;
         let policies = &inner.config.policies;
+        let nearby = inner.nearby();
         let ask = Ask {
             block: block.id,
             bytes: block.length,
-            local_host: &inner.config.hostname,
+            nearby: &nearby,
             specific_host: policies.specific_host.as_deref(),
             reserve_bytes: policies.avoid_eviction_reserve_bytes,
             hash_shards: policies.hash_shards,

@@ -8,7 +8,7 @@ use crate::options::*;
 use alluxio_proto::convert::common::xattrs_to_pb;
 use alluxio_proto::convert::listing::Statuses;
 use alluxio_proto::v1::block::block_master_client_client::BlockMasterClientClient;
-use alluxio_proto::v1::block::{GetBlockInfoRequest, GetWorkersRequest};
+use alluxio_proto::v1::block::{GetBlockInfoRequest, GetBlockTokenRequest, GetWorkersRequest};
 use alluxio_proto::v1::common as common_pb;
 use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
@@ -477,6 +477,17 @@ impl Master {
         let response = call!(self, Harmless, blocks, get_block_info, request);
         let missing = alluxio_proto::convert::ConvertError::Missing { field: "info" };
         Ok((response.info.ok_or(missing)?.try_into()?, response.path))
+    }
+
+    /// Lets this client open the blocks of a file, and for how long; empty when workers ask for nothing.
+    pub(crate) async fn block_token(
+        &self,
+        file: InodeId,
+        write: bool,
+    ) -> Result<(Vec<u8>, Duration), ClientError> {
+        let request = GetBlockTokenRequest { inode_id: file.0, write };
+        let response = call!(self, Harmless, blocks, get_block_token, request);
+        Ok((response.token.to_vec(), Duration::from_millis(response.lifetime_ms)))
     }
 
     /// Where the file with that id is now.

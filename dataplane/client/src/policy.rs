@@ -2,6 +2,7 @@
 //!
 //! **Source**: `reference` semantics §5.
 
+use crate::locality::Nearby;
 use alluxio_config::LocationPolicy;
 use alluxio_types::{BlockId, WorkerId, WorkerInfo};
 
@@ -12,8 +13,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) block: BlockId,
     /// Its length in bytes; 0 when only the way to the UFS is needed.
     pub(crate) bytes: u64,
-    /// Host name of this client.
-    pub(crate) local_host: &'a str,
+    /// Workers of this host.
+    pub(crate) nearby: &'a Nearby,
     /// Worker host of `SpecificHost`.
     pub(crate) specific_host: Option<&'a str>,
     /// Bytes that `LocalFirstAvoidEviction` leaves free.
@@ -83,7 +84,7 @@ fn pick(workers: &[&WorkerInfo], position: u64) -> Option<WorkerId> {
 
 fn local_or_random(ask: &Ask<'_>, workers: &[&WorkerInfo]) -> Option<WorkerId> {
     let local: Vec<&WorkerInfo> =
-        workers.iter().copied().filter(|worker| worker.address.host == ask.local_host).collect();
+        workers.iter().copied().filter(|w| ask.nearby.has(w.id, &w.address)).collect();
     pick(if local.is_empty() { workers } else { &local }, ask.random)
 }
 
@@ -142,11 +143,16 @@ pub(crate) mod tests {
         }
     }
 
+    /// A host where workers are known by its name.
+    pub(crate) fn nearby(host: &str) -> &'static Nearby {
+        Box::leak(Box::new(Nearby { host: host.to_owned(), ..Nearby::default() }))
+    }
+
     fn ask() -> Ask<'static> {
         Ask {
             block: BlockId(5),
             bytes: 10,
-            local_host: "b",
+            nearby: nearby("b"),
             specific_host: None,
             reserve_bytes: 0,
             hash_shards: 1,
@@ -163,7 +169,7 @@ pub(crate) mod tests {
     fn local_first_stays_at_home_while_capacity_allows() {
         let policy = LocationPolicy::LocalFirst;
         assert_eq!(choose(policy, &ask(), &three()), Some(WorkerId(2)));
-        let elsewhere = Ask { local_host: "z", random: 1, ..ask() };
+        let elsewhere = Ask { nearby: nearby("z"), random: 1, ..ask() };
         assert!(choose(policy, &elsewhere, &three()).is_some());
         let large = Ask { bytes: 200, ..ask() };
         assert_eq!(choose(policy, &large, &three()), Some(WorkerId(3)));

@@ -63,14 +63,14 @@ pub(crate) fn choose(facts: &Facts<'_>) -> Option<Source> {
     oldest_failure(facts)
 }
 
-fn is_local(facts: &Facts<'_>, address: &WorkerAddress) -> bool {
-    address.host == facts.ask.local_host
+fn is_local(facts: &Facts<'_>, worker: WorkerId, address: &WorkerAddress) -> bool {
+    facts.ask.nearby.has(worker, address)
 }
 
 /// A local one if there is one, else a random one.
 fn nearest<'a>(facts: &Facts<'_>, among: &[&'a BlockLocation]) -> Option<&'a BlockLocation> {
     let local: Vec<&BlockLocation> =
-        among.iter().copied().filter(|location| is_local(facts, &location.address)).collect();
+        among.iter().copied().filter(|l| is_local(facts, l.worker, &l.address)).collect();
     let among = if local.is_empty() { among } else { &local };
     let count = among.len() as u64;
     (count > 0).then(|| among[(facts.ask.random % count) as usize])
@@ -80,7 +80,7 @@ fn holder(facts: &Facts<'_>, location: &BlockLocation, failed_before: bool) -> S
     Source {
         worker: location.worker,
         address: location.address.clone(),
-        local: is_local(facts, &location.address),
+        local: is_local(facts, location.worker, &location.address),
         holds: true,
         failed_before,
     }
@@ -96,7 +96,7 @@ fn fetcher(facts: &Facts<'_>, workers: &[WorkerInfo], failed_before: bool) -> Op
     Some(Source {
         worker: worker.id,
         address: worker.address.clone(),
-        local: is_local(facts, &worker.address),
+        local: is_local(facts, worker.id, &worker.address),
         holds: false,
         failed_before,
     })
@@ -122,7 +122,7 @@ fn oldest_failure(facts: &Facts<'_>) -> Option<Source> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::tests::worker;
+    use crate::policy::tests::{nearby, worker};
     use alluxio_types::{BlockId, TierAlias};
 
     struct Case {
@@ -165,7 +165,7 @@ mod tests {
                 ask: policy::Ask {
                     block: BlockId(1),
                     bytes: 1 << 40,
-                    local_host: "here",
+                    nearby: nearby("here"),
                     specific_host: None,
                     reserve_bytes: 0,
                     hash_shards: 1,

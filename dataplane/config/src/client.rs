@@ -214,8 +214,12 @@ pub struct ClientConfig {
     pub master_polling_timeout: Duration,
     /// Whether file descriptors of a local worker are used.
     pub short_circuit: bool,
-    /// Socket of the local worker that is tried even when no worker names it, if any.
+    /// Where sockets of workers of this host are, as this process sees it; a directory when
+    /// `domain_socket_as_uuid`.
     pub domain_socket_path: Option<PathBuf>,
+    /// Whether that is a directory with a socket for each worker, under its id: then it says which workers
+    /// are on this host.
+    pub domain_socket_as_uuid: bool,
     /// Metadata cache; `None` = off.
     pub metadata_cache: Option<MetadataCacheConfig>,
     /// How long the worker list is believed.
@@ -368,6 +372,7 @@ pub(crate) fn section(r: &mut Reader<'_>) -> ClientConfig {
             .set_text(&worker::DOMAIN_SOCKET)
             .filter(|path| !path.is_empty())
             .map(PathBuf::from),
+        domain_socket_as_uuid: r.bool(&worker::DOMAIN_SOCKET_AS_UUID),
         metadata_cache: r.bool(&META_CACHE).then_some(cache),
         worker_list_refresh: r.duration(&WORKER_LIST_REFRESH),
         streams: streams(r),

@@ -54,7 +54,7 @@ pub use master::{
     MountConfig,
 };
 pub use metastore::MetastoreConfig;
-pub use security::{AuthenticationType, SecurityConfig};
+pub use security::{AuthenticationType, BlockTokenConfig, SecurityConfig};
 pub use source::{Source, Sources};
 pub use spec::{KeySpec, Kind, Roles};
 pub use worker::{Allocator, Annotator, DirConfig, TierConfig, WorkerConfig};

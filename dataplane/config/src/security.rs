@@ -32,6 +32,17 @@ keys! {
     GROUP_CACHE_TIMEOUT = "alluxio.security.group.mapping.cache.timeout", Kind::TIME_OR_OFF,
         aliases: &["alluxio.security.group.mapping.cache.timeout.ms"],
         default: Some("1min"), roles: Roles::MASTER;
+    /// Whether workers only serve who has a block token of the master: it says which file may be read or
+    /// written, by whom, and until when. The same on masters and workers, which then have to run as a
+    /// superuser; clients need not be told.
+    BLOCK_TOKEN_ENABLED = "alluxio.security.block.token.enabled", Kind::Bool,
+        default: Some("false"), roles: Roles::SERVERS;
+    /// How long a block token opens anything; clients ask for new ones by themselves.
+    BLOCK_TOKEN_LIFETIME = "alluxio.security.block.token.lifetime", Kind::time(1), default: Some("1h"),
+        roles: Roles::SERVERS;
+    /// How long the master signs block tokens with one key.
+    BLOCK_KEY_INTERVAL = "alluxio.security.block.token.key.update.interval", Kind::time(1),
+        default: Some("12h"), roles: Roles::SERVERS;
 }
 
 /// How callers say who they are.
@@ -62,6 +73,17 @@ pub struct SecurityConfig {
     pub os_groups: bool,
     /// How long groups are remembered; `None` = ask every time.
     pub group_cache_timeout: Option<Duration>,
+    /// Block tokens; `None` = workers serve everybody.
+    pub block_tokens: Option<BlockTokenConfig>,
+}
+
+/// How long block tokens, and the keys behind them, last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockTokenConfig {
+    /// How long a token opens anything.
+    pub lifetime: Duration,
+    /// How long one key is signed with.
+    pub key_update_interval: Duration,
 }
 
 pub(crate) fn section(r: &mut Reader<'_>) -> SecurityConfig {
@@ -82,5 +104,9 @@ pub(crate) fn section(r: &mut Reader<'_>) -> SecurityConfig {
         login_groups: Vec::new(),
         os_groups: r.text(&GROUP_MAPPING) == "ShellBasedUnixGroups",
         group_cache_timeout: r.duration_or_off(&GROUP_CACHE_TIMEOUT),
+        block_tokens: r.bool(&BLOCK_TOKEN_ENABLED).then_some(BlockTokenConfig {
+            lifetime: r.duration(&BLOCK_TOKEN_LIFETIME),
+            key_update_interval: r.duration(&BLOCK_KEY_INTERVAL),
+        }),
     }
 }

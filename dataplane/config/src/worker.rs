@@ -59,10 +59,12 @@ keys! {
     /// Folder, below the one of the blocks, of blocks that are being written.
     DATA_FOLDER_TMP = "alluxio.worker.data.folder.tmp", Kind::Text, default: Some(".tmp_blocks"),
         roles: WORKER;
-    /// Path of the Unix domain socket of the data protocol; a directory when it gets a UUID. Empty
-    /// for none; a path must not be longer than 107 bytes.
+    /// Path of the Unix domain socket of the data protocol; a directory when it gets a UUID. Not set, the
+    /// worker puts it beside its blocks; a path must not be longer than 107 bytes. Of a client, the same
+    /// directory as it sees it, mounted into its container perhaps.
     DOMAIN_SOCKET = "alluxio.worker.data.server.domain.socket.address", Kind::Text;
-    /// Whether the socket is a file named by the worker's UUID in the directory above.
+    /// Whether the socket is a file named by the worker's id in the directory above. Then clients take who
+    /// is in it, and no host names, for the workers of their host.
     DOMAIN_SOCKET_AS_UUID = "alluxio.worker.data.server.domain.socket.as.uuid", Kind::Bool,
         default: Some("false");
     /// How a directory is chosen for a new block.

@@ -7,6 +7,7 @@ use crate::checksum::piece_count;
 use crate::error::{ProtocolError, Refusal};
 use crate::frame::*;
 use crate::message::*;
+use crate::token::TOKEN_BYTES_MAX;
 use alluxio_types::{
     BlockId, BlockRange, Code, Fingerprint, Mode, MountId, ReadType, WorkerAddress, WorkerId,
 };
@@ -149,6 +150,16 @@ fn put_message(out: &mut Vec<u8>, text: &str) -> Result<(), ProtocolError> {
     put_text(out, "message", &text[..end])
 }
 
+fn put_token(out: &mut Vec<u8>, token: &[u8]) -> Result<(), ProtocolError> {
+    if token.len() > TOKEN_BYTES_MAX {
+        let (length, max) = (token.len() as u64, TOKEN_BYTES_MAX as u64);
+        return Err(ProtocolError::TooLong { part: "token", length, max });
+    }
+    out.extend_from_slice(&(token.len() as u16).to_le_bytes());
+    out.extend_from_slice(token);
+    Ok(())
+}
+
 fn put_u64s(out: &mut Vec<u8>, values: &[u64]) {
     for value in values {
         out.extend_from_slice(&value.to_le_bytes());
@@ -172,6 +183,7 @@ fn put_meta(frame: &Frame, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
         Frame::Read(read) => put_read(read, out)?,
         Frame::Release { lease } => out.extend_from_slice(&lease.to_le_bytes()),
         Frame::ReportCorrupt { block, offset } => put_u64s(out, &[block.0, *offset]),
+        Frame::Present { token } => put_token(out, token)?,
         Frame::OpenUfs(open) => {
             put_u64s(out, &[open.mount.0]);
             put_text(out, "path", &open.ufs_path)?;
@@ -358,6 +370,13 @@ fn get_meta(header: &Header, fields: &mut Fields<'_>) -> Result<Frame, ProtocolE
         Kind::Cancel => Frame::Cancel,
         Kind::ReportCorrupt => {
             Frame::ReportCorrupt { block: BlockId(fields.u64()?), offset: fields.u64()? }
+        }
+        Kind::Present => {
+            let length = fields.u16()?;
+            if usize::from(length) > TOKEN_BYTES_MAX {
+                return Err(fields.bad("token"));
+            }
+            Frame::Present { token: fields.take(length.into())?.to_vec() }
         }
         Kind::OpenUfs => Frame::OpenUfs(OpenUfs {
             mount: MountId(fields.u64()?),

@@ -48,7 +48,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Hello = 1, Read = 2, Release = 3, Cancel = 4, ReportCorrupt = 5,
+    Hello = 1, Read = 2, Release = 3, Cancel = 4, ReportCorrupt = 5, Present = 6,
     OpenUfs = 16, OpenBlock = 17, Grow = 18, UfsAppendFromBlock = 19, CommitBlock = 20,
     AbortBlock = 21, FinishUfs = 22, AbortUfs = 23, EndSession = 24,
     Data = 32,
@@ -89,6 +89,11 @@ pub enum Frame {
         block: BlockId,
         /// Where the bad piece starts.
         offset: u64,
+    },
+    /// A block token, by which the requests that follow are judged.
+    Present {
+        /// Its bytes.
+        token: Vec<u8>,
     },
     /// Starts the UFS file of a session.
     OpenUfs(OpenUfs),
@@ -174,6 +179,7 @@ impl Frame {
             Frame::Release { .. } => Kind::Release,
             Frame::Cancel => Kind::Cancel,
             Frame::ReportCorrupt { .. } => Kind::ReportCorrupt,
+            Frame::Present { .. } => Kind::Present,
             Frame::OpenUfs(_) => Kind::OpenUfs,
             Frame::OpenBlock(_) => Kind::OpenBlock,
             Frame::Grow { .. } => Kind::Grow,

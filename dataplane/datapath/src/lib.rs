@@ -4,7 +4,7 @@
 //! It must not know: what a file is, who has a block, how a block is stored, what a UFS is.
 //!
 //! Reading order: [`message`] (what is said), `codec` (in which bytes), [`service`] (what a
-//! worker implements), `server`, `client`, and `sys` (the only unsafe code).
+//! worker implements), [`token`] (who may ask), `server`, `client`, and `sys` (the only unsafe code).
 
 pub mod checksum;
 pub mod client;
@@ -17,6 +17,7 @@ pub mod server;
 pub mod service;
 mod socket;
 mod sys;
+pub mod token;
 
 pub use error::{Error, ProtocolError, Refusal};
 pub use message::{

@@ -25,8 +25,10 @@ pub(crate) fn frame_bytes(wanted: usize) -> usize {
 /// Longest text of any field: paths, names, messages.
 pub const TEXT_BYTES_MAX: usize = 16 * 1024;
 
-/// Version of the protocol spoken here.
-pub const VERSION: u16 = 1;
+/// Version of the protocol spoken here. 2 has block tokens; everything else is as in 1.
+pub const VERSION: u16 = 2;
+/// First version in which a client may present a token.
+pub const VERSION_OF_TOKENS: u16 = 2;
 
 /// The cluster that a process belongs to, as soon as it knows. Clones share what one of them learns.
 #[derive(Debug, Clone, Default)]

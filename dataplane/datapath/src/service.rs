@@ -26,6 +26,8 @@ pub struct Peer {
     pub transport: Transport,
     /// Its address, for logs.
     pub address: String,
+    /// The block token that it presented last; not checked.
+    pub token: Option<Arc<[u8]>>,
 }
 
 /// The requests of the data protocol. Implemented by the worker.

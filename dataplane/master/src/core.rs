@@ -2,6 +2,7 @@
 //! (`ops`) and metadata sync (`sync`) are methods on it; services translate messages to them.
 
 use crate::backup::Backups;
+use crate::block_keys::BlockKeys;
 use crate::error::MasterError;
 use crate::gate::Gate;
 use crate::identity::Identities;
@@ -48,6 +49,8 @@ pub struct Core {
     pub(crate) pin_version: AtomicU64,
     pub(crate) checkpoint_at: AtomicU64,
     pub(crate) backups: Backups,
+    /// Signs what lets clients open blocks; `None` when workers ask for nothing.
+    pub(crate) block_keys: Option<BlockKeys>,
     pub(crate) properties: Vec<Property>,
 }
 

@@ -45,6 +45,14 @@ pub enum MasterError {
         /// What can be done instead.
         instead: &'static str,
     },
+    /// A complete file is not written any more, and one that is being written not read.
+    #[error("{path} is {}", if *completed { "complete" } else { "still being written" })]
+    TokenOutOfPlace {
+        /// Which.
+        path: String,
+        /// Whether it is complete.
+        completed: bool,
+    },
     /// Storage of another cluster.
     #[error(
         "the worker's storage belongs to cluster {theirs}, this is cluster {ours}; run \
@@ -117,6 +125,8 @@ impl Coded for MasterError {
             MasterError::OutOfBounds { .. } | MasterError::ForeignOperation => {
                 Code::InvalidArgument
             }
+            MasterError::TokenOutOfPlace { completed: true, .. } => Code::AlreadyCompleted,
+            MasterError::TokenOutOfPlace { completed: false, .. } => Code::Incomplete,
             MasterError::Unimplemented { .. } => Code::Unimplemented,
             MasterError::BackupDirectory { .. } => Code::InvalidArgument,
             MasterError::NoSuchBackup { .. } => Code::NotFound,

@@ -20,6 +20,7 @@
 //! [`secondary`].
 
 pub mod backup;
+mod block_keys;
 pub mod core;
 mod cycle;
 pub mod error;

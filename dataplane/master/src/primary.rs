@@ -1,6 +1,7 @@
 //! A master that serves: made from a standby that is elected, dropped whole when its term is over.
 
 use crate::backup::{Backups, daily};
+use crate::block_keys::BlockKeys;
 use crate::core::Core;
 use crate::error::{MasterError, StartError};
 use crate::gate::Gate;
@@ -183,6 +184,7 @@ fn core(station: &Station, standby: &Standby, writer: Writer, tenure: Tenure) ->
         checkpoint_at: AtomicU64::new(standby.checkpoint_at.load(Ordering::Acquire)),
         pin_version: AtomicU64::new(1),
         backups: Backups::default(),
+        block_keys: station.config.security.block_tokens.map(BlockKeys::new),
         journal: standby.journal.clone(),
         host: station.host.clone(),
         policy: station.policy.clone(),

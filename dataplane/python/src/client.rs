@@ -70,6 +70,12 @@ impl Client {
         Ok((fs.user().to_owned(), fs.config().hostname.clone()))
     }
 
+    /// How often workers of this host were reached by TCP, by reason.
+    fn short_circuit_fallbacks(&self) -> PyResult<BTreeMap<&'static str, u64>> {
+        let counted = self.shared.get()?.fs.short_circuit_fallbacks();
+        Ok(counted.into_iter().map(|(reason, count)| (reason.name(), count)).collect())
+    }
+
     fn status<'py>(
         &self,
         py: Python<'py>,

@@ -66,6 +66,7 @@ def test_cache_and_under_store(cluster: Cluster, fs: FileSystem, folder: str) ->
     (cluster.ufs / folder[1:] / "new").write_bytes(b"behind our back")
     assert fs.status(f"{folder}/new", sync_ms=0).length == 15
     assert fs.capacity().capacity_bytes > 0
+    assert set(fs.short_circuit_fallbacks().values()) == {0}
 
 
 def test_mounts_come_and_go(cluster: Cluster, fs: FileSystem, folder: str) -> None:

@@ -6,6 +6,7 @@ use crate::kept::KeptFiles;
 use crate::metrics::WorkerMetrics;
 use crate::mounts::Mounts;
 use crate::pins::Pins;
+use crate::tokens::Tokens;
 use alluxio_blockstore::BlockStore;
 use alluxio_config::WorkerConfig;
 use alluxio_datapath::ClusterName;
@@ -30,6 +31,8 @@ pub(crate) struct Core {
     pub(crate) pins: Pins,
     pub(crate) kept: KeptFiles,
     pub(crate) fetcher: Fetcher,
+    /// Checks block tokens; `None` when everybody is served.
+    pub(crate) tokens: Option<Tokens>,
     /// Connections to other workers' data ports.
     pub(crate) peers: DataClient,
     /// Checked between both ends of every data connection: blocks of two clusters have ids of the

@@ -1,5 +1,6 @@
 //! What can go wrong in a worker, and why it ends.
 
+use alluxio_datapath::token::TokenError;
 use alluxio_types::{BlockId, Code, Coded, MountId, Retry};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -86,6 +87,15 @@ pub enum WorkerError {
         /// Bytes announced.
         wanted_bytes: u64,
     },
+    /// The block token does not open what is asked for.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// A call that only workers' own user may make.
+    #[error("with block tokens, user {user} cannot call workers; ask the user that they run as")]
+    NotForUser {
+        /// Who called.
+        user: String,
+    },
     /// A message makes no sense.
     #[error(transparent)]
     Message(#[from] alluxio_proto::convert::ConvertError),
@@ -116,6 +126,8 @@ impl Coded for WorkerError {
             WorkerError::Master(error) => error.code(),
             WorkerError::Peer(error) => error.code(),
             WorkerError::Message(error) => error.code(),
+            WorkerError::Token(error) => error.code(),
+            WorkerError::NotForUser { .. } => Code::PermissionDenied,
             WorkerError::Fetch { code, .. } => *code,
             WorkerError::NoSource { .. } => Code::NotFound,
             WorkerError::OtherLength { .. } | WorkerError::BadSource { .. } => {

@@ -32,6 +32,7 @@ mod serve;
 mod settings;
 mod source;
 pub mod start;
+mod tokens;
 mod upkeep;
 
 pub use bond::Bond;

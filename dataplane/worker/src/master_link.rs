@@ -138,6 +138,9 @@ impl Link {
             _ => Failure::Refused(error.to_string()),
         })?;
         core.cluster.learn(&name);
+        if let Some(tokens) = &core.tokens {
+            tokens.learn(reply.block_keys, core.host.clock.now());
+        }
         core.store.acknowledge(&before);
         core.mounts.doubt_all();
         self.remove(reply.free_blocks).await;

@@ -20,12 +20,19 @@ pub(crate) struct Service {
 
 #[async_trait]
 impl DataService for Service {
-    async fn read(&self, _peer: &Peer, request: ReadRequest) -> Result<ReadAnswer, Refusal> {
+    async fn read(&self, peer: &Peer, mut request: ReadRequest) -> Result<ReadAnswer, Refusal> {
+        if let Some(token) = self.core.token(peer).await? {
+            token.allows_read(&peer.user, &request)?;
+            // No token says that a worker is one: bytes that will be served to others come from the UFS.
+            request.passive_source = None;
+        }
         Ok(self.core.read(request).await?)
     }
 
-    async fn open_session(&self, _peer: &Peer) -> Result<Box<dyn WriteSession>, Refusal> {
-        Ok(Box::new(write::Session::new(self.core.clone())))
+    async fn open_session(&self, peer: &Peer) -> Result<Box<dyn WriteSession>, Refusal> {
+        let token = self.core.token(peer).await?;
+        let grant = token.map(|token| (token, peer.user.clone()));
+        Ok(Box::new(write::Session::new(self.core.clone(), grant)))
     }
 
     async fn report_corrupt(&self, peer: &Peer, block: BlockId, offset: u64) {

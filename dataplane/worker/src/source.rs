@@ -190,7 +190,11 @@ impl Source {
         let range = BlockRange { start: self.position, end: self.end };
         while let Some(peer) = self.peers_left.pop_front() {
             let target = Target::tcp(&peer);
-            match self.core.peers.read(&target, self.peer_request(range)).await {
+            let token = self.core.tokens.as_ref().and_then(|tokens| {
+                tokens.for_copy(&self.core, self.wanted.block, self.wanted.length)
+            });
+            let peers = self.core.peers.presenting(token);
+            match peers.read(&target, self.peer_request(range)).await {
                 Ok(Reading::Stream(stream)) => {
                     self.current = Some(Current::Peer(stream, target));
                     return Ok(());

@@ -9,6 +9,7 @@ use crate::mounts::Mounts;
 use crate::pins::Pins;
 use crate::serve::Service;
 use crate::serve::admin::WorkerService;
+use crate::tokens::Tokens;
 use crate::{master_link, memory_tier, scrub, settings, upkeep};
 use alluxio_blockstore::BlockStore;
 use alluxio_config::WorkerConfig;
@@ -23,6 +24,7 @@ use alluxio_types::{WorkerAddress, WorkerId};
 use alluxio_ufs::UnderFsRegistry;
 use axum::Router;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -131,6 +133,7 @@ pub(crate) fn assemble(
         mounts: Mounts::new(ufs, master.clone()),
         pins: Pins::default(),
         kept: KeptFiles::default(),
+        tokens: config.security.block_tokens.map(|_| Tokens::new(master.clone())),
         fetcher: Fetcher::new(config.async_cache_concurrency, config.async_cache_queue),
         peers: DataClient::new(ClientOptions {
             cluster: cluster.clone(),
@@ -280,8 +283,10 @@ fn bind_at(path: &Path) -> Result<UnixListener, StartError> {
         address: path.display().to_string(),
         source,
     };
-    if let Some(parent) = path.parent() {
+    if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
         std::fs::create_dir_all(parent).map_err(failed)?;
+        // Clients run as other users, and in other containers; whatever our umask is, they may come in.
+        std::fs::set_permissions(parent, std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
     }
     bind_unix(path).map_err(failed)
 }

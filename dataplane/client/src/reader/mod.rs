@@ -284,10 +284,9 @@ impl FileReader {
         if place.local.is_some() {
             return Ok(place.local.filter(|_| self.deliver(place.version)));
         }
-        let here = &self.inner.config.hostname;
-        let on_this_host = |block: &BlockInfo| {
-            block.locations.iter().any(|location| location.address.host == *here)
-        };
+        let nearby = self.inner.nearby();
+        let on_this_host =
+            |block: &BlockInfo| block.locations.iter().any(|l| nearby.has(l.worker, &l.address));
         if !status.blocks.first().is_some_and(on_this_host) {
             return Ok(None);
         }

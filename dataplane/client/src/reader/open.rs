@@ -5,10 +5,12 @@ use crate::error::ClientError;
 use crate::layout::BlockPart;
 use crate::policy::Ask;
 use crate::route::{self, Facts, Source};
+use crate::tokens::{Purpose, Token};
 use alluxio_datapath::client::Reading;
 use alluxio_datapath::{ReadRequest, UfsSource};
 use alluxio_types::{
-    BlockLocation, BlockRange, FileStatus, PersistenceState, ReadType, WorkerAddress, WorkerInfo,
+    BlockLocation, BlockRange, Code, Coded, FileStatus, PersistenceState, ReadType, WorkerAddress,
+    WorkerId, WorkerInfo,
 };
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ impl FileReader {
         let end = if long { part.block_length } else { part.range.end };
         let range = BlockRange { start: part.range.start, end };
         let version = self.state().version;
+        let mut renewed = false;
         loop {
             let status = {
                 let state = self.state();
@@ -38,7 +41,9 @@ impl FileReader {
             let passive = self.passive_copy(&status, &part, &source, &locations, &workers);
             let request = self.request(&status, &part, range, None);
             let in_place = !self.state().not_in_place.contains(&part.block);
-            let asked = self.inner.read_from(source.worker, &source.address, in_place, request);
+            let token = self.inner.token(status.id, Purpose::Read).await;
+            let (worker, address) = (source.worker, &source.address);
+            let asked = self.inner.read_from(worker, address, in_place, token.clone(), request);
             let (target, outcome) = asked.await;
             let error = match outcome {
                 Ok(Reading::Local(local)) => {
@@ -46,8 +51,9 @@ impl FileReader {
                     return Ok(Some(Opened::Local(local)));
                 }
                 Ok(Reading::Stream(stream)) => {
-                    if let Some(worker) = passive {
-                        self.copy_to(&worker, &status, &part, &source.address).await;
+                    if let Some((worker, address)) = passive {
+                        let request = self.copy_request(&status, &part, &source.address);
+                        self.copy_to(worker, &address, token, request).await;
                     }
                     return Ok(Some(Opened::Stream(OpenStream {
                         block: part.block,
@@ -60,6 +66,13 @@ impl FileReader {
                 }
                 Err(error) => error,
             };
+            // Its token may have expired, or be of a key that the worker does not know any more.
+            if error.code() == Code::PermissionDenied
+                && !std::mem::replace(&mut renewed, true)
+                && self.inner.renewed_token(status.id, Purpose::Read).await?.is_some()
+            {
+                continue;
+            }
             self.failed(&part, source.worker, &target, source.failed_before, error).await?;
         }
     }
@@ -86,6 +99,7 @@ impl FileReader {
             }
             let failed = self.state().failed.clone();
             let policies = &inner.config.policies;
+            let nearby = inner.nearby();
             let facts = Facts {
                 locations: &locations,
                 workers: &workers,
@@ -95,7 +109,7 @@ impl FileReader {
                 ask: Ask {
                     block: part.block,
                     bytes: part.block_length,
-                    local_host: &inner.config.hostname,
+                    nearby: &nearby,
                     specific_host: policies.specific_host.as_deref(),
                     reserve_bytes: policies.avoid_eviction_reserve_bytes,
                     hash_shards: policies.hash_shards,
@@ -171,31 +185,42 @@ impl FileReader {
         source: &Source,
         locations: &[BlockLocation],
         workers: &[WorkerInfo],
-    ) -> Option<WorkerAddress> {
+    ) -> Option<(WorkerId, WorkerAddress)> {
         let config = &self.inner.config;
         let wanted = config.passive_cache && self.read_type != ReadType::NoCache;
         let enough = status.replication_max.is_some_and(|max| locations.len() >= max as usize);
         if !wanted || enough || source.local || !source.holds {
             return None;
         }
-        let here = workers.iter().find(|worker| worker.address.host == config.hostname)?;
+        let nearby = self.inner.nearby();
+        let here = workers.iter().find(|worker| nearby.has(worker.id, &worker.address))?;
         let mut state = self.state();
         let first = !state.failed.contains_key(&here.id) && state.passive_asked.insert(part.block);
-        first.then(|| here.address.clone())
+        first.then(|| (here.id, here.address.clone()))
+    }
+
+    /// A request for nothing, which makes a worker copy the block.
+    fn copy_request(
+        &self,
+        status: &FileStatus,
+        part: &BlockPart,
+        from: &WorkerAddress,
+    ) -> ReadRequest {
+        let range = BlockRange { start: 0, end: 0 };
+        self.request(status, part, range, Some(from.clone()))
     }
 
     async fn copy_to(
         &self,
-        worker: &WorkerAddress,
-        status: &FileStatus,
-        part: &BlockPart,
-        from: &WorkerAddress,
+        worker: WorkerId,
+        address: &WorkerAddress,
+        token: Option<Token>,
+        request: ReadRequest,
     ) {
-        let range = BlockRange { start: 0, end: 0 };
-        let request = self.request(status, part, range, Some(from.clone()));
+        let block = request.block;
         // A wish: the read itself does not depend on it.
-        if let Err(error) = self.inner.cache_on(worker, request).await {
-            tracing::debug!(block = %part.block, %error, "the local worker takes no copy");
+        if let Err(error) = self.inner.cache_on(worker, address, token, request).await {
+            tracing::debug!(%block, %error, "the local worker takes no copy");
         }
     }
 }

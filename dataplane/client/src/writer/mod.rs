@@ -276,7 +276,7 @@ impl FileWriter {
     async fn ensure_link(&mut self, bytes: u64) -> Result<(), ClientError> {
         while self.link.is_none() {
             let (worker, address) = self.choose_worker(bytes).await?;
-            match self.inner.session_on(worker, &address).await {
+            match self.inner.session_on(self.status.id, worker, &address).await {
                 Ok(session) => {
                     self.link = Some(Link { worker, session, ufs_open: false, ufs_sent: 0 });
                 }

@@ -21,10 +21,11 @@ impl FileWriter {
             let all = inner.workers.get(&inner.master, &inner.host, doubt).await?;
             let left: Vec<WorkerInfo> =
                 all.iter().filter(|worker| !self.ruled_out.contains(&worker.id)).cloned().collect();
+            let nearby = inner.nearby();
             let ask = Ask {
                 block: self.status.id.block(self.index),
                 bytes,
-                local_host: &config.hostname,
+                nearby: &nearby,
                 specific_host: config.policies.specific_host.as_deref(),
                 reserve_bytes: config.policies.avoid_eviction_reserve_bytes,
                 hash_shards: config.policies.hash_shards,

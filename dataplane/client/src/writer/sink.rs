@@ -121,7 +121,7 @@ impl FileWriter {
                 Some(link) => drop(link.session.end().await),
                 None => {}
             }
-            match self.inner.session_on(worker, &address).await {
+            match self.inner.session_on(self.status.id, worker, &address).await {
                 Ok(session) => {
                     self.link = Some(Link { worker, session, ufs_open: false, ufs_sent: 0 });
                     return Ok(());

@@ -6,7 +6,7 @@ use crate::codec;
 use crate::error::{Error, ProtocolError};
 use crate::frame::Frame;
 use crate::link::Link;
-use crate::message::{FailedPart, Hello, VERSION, Welcome};
+use crate::message::{FailedPart, Hello, VERSION, VERSION_OF_TOKENS, Welcome};
 use crate::socket::Socket;
 use alluxio_types::WorkerId;
 use std::fmt;
@@ -20,6 +20,8 @@ pub(super) struct Connection {
     pub(super) link: Link,
     pub(super) worker: WorkerId,
     pub(super) returns: Arc<Returns>,
+    /// Version that both sides speak.
+    version: u16,
     last_id: u32,
 }
 
@@ -131,11 +133,12 @@ impl Connection {
     }
 
     fn greeted(link: Link, socket: Arc<Socket>, welcome: &Welcome) -> Result<Self, Error> {
-        if welcome.version != VERSION {
+        if !(1..=VERSION).contains(&welcome.version) {
             return Err(ProtocolError::BadField { frame: "Welcome", field: "version" }.into());
         }
         let returns = Arc::new(Returns { socket, state: Mutex::default() });
-        Ok(Connection { link, worker: welcome.worker, returns, last_id: 0 })
+        let (worker, version) = (welcome.worker, welcome.version);
+        Ok(Connection { link, worker, returns, version, last_id: 0 })
     }
 
     /// Whether it can still be used, as far as can be told without waiting: not closed by the
@@ -152,6 +155,14 @@ impl Connection {
         let Some(leases) = self.returns.take() else { return false };
         self.link.clear_queue();
         leases.into_iter().all(|lease| self.link.queue(1, &Frame::Release { lease }).is_ok())
+    }
+
+    /// Puts a token in front of what is sent next. A worker that knows no tokens asks for none.
+    pub(super) fn present(&mut self, token: &[u8]) -> Result<(), Error> {
+        match self.version >= VERSION_OF_TOKENS {
+            true => self.link.queue(1, &Frame::Present { token: token.to_vec() }),
+            false => Ok(()),
+        }
     }
 
     /// Sends a request with an id of its own.

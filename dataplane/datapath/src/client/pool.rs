@@ -95,6 +95,8 @@ impl Default for ClientOptions {
 #[derive(Clone)]
 pub struct DataClient {
     shared: Arc<ClientShared>,
+    /// What is presented with each request.
+    token: Option<Arc<[u8]>>,
 }
 
 struct ClientShared {
@@ -140,7 +142,13 @@ impl Pooled {
 impl DataClient {
     /// A client without connections.
     pub fn new(options: ClientOptions) -> Self {
-        DataClient { shared: Arc::new(ClientShared { options, pools: Mutex::default() }) }
+        let shared = Arc::new(ClientShared { options, pools: Mutex::default() });
+        DataClient { shared, token: None }
+    }
+
+    /// The same client, with the same connections, that presents a block token with its requests.
+    pub fn presenting(&self, token: Option<Arc<[u8]>>) -> Self {
+        DataClient { shared: self.shared.clone(), token }
     }
 
     /// What it was made with.
@@ -228,6 +236,9 @@ impl DataClient {
         check_worker(worker, target, &connection)?;
         let mut pooled = self.pooled(connection, pool, slot, false);
         pooled.connection.begin();
+        if let Some(token) = &self.token {
+            pooled.connection.present(token)?;
+        }
         Ok(Session::new(pooled, &self.shared.options))
     }
 
@@ -274,6 +285,9 @@ impl DataClient {
             let mut pooled = self.take(target, fresh).await?;
             check_worker(worker, target, &pooled.connection)?;
             let patience = pooled.patience;
+            if let Some(token) = &self.token {
+                pooled.connection.present(token)?;
+            }
             let exchange = async {
                 let id = pooled.connection.ask(frame, patience).await?;
                 let answer =

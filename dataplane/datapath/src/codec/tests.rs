@@ -54,7 +54,7 @@ fn data() -> impl Strategy<Value = Frame> {
 fn command() -> impl Strategy<Value = Frame> {
     let n = any::<[u64; 3]>();
     let bits = any::<[bool; 2]>();
-    (n, bits, text(), any::<i32>(), any::<u16>(), 0usize..24, 0u8..12).prop_map(
+    (n, bits, text(), any::<i32>(), any::<u16>(), 0usize..24, 0u8..13).prop_map(
         |(mut n, bits, text, tier, small, code, which)| {
             n.sort_unstable();
             let block = BlockId(n[0]);
@@ -95,6 +95,7 @@ fn command() -> impl Strategy<Value = Frame> {
                     cluster_id: text,
                     worker: WorkerId(n[0]),
                 }),
+                11 => Frame::Present { token: text.into_bytes().into_iter().take(1024).collect() },
                 _ => Frame::ReportCorrupt { block, offset: n[1] },
             }
         },

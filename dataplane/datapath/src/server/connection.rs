@@ -94,7 +94,7 @@ async fn serve_all(shared: Arc<Shared>, socket: Socket, address: String) -> Resu
     let transport = socket.transport();
     let mut link = Link::new(Arc::new(socket), address.clone());
     let Some(hello) = greet(&shared, &mut link).await? else { return Ok(()) };
-    let peer = Peer { user: hello.user, transport, address };
+    let peer = Peer { user: hello.user, transport, address, token: None };
     let leases = Leases { held: HashMap::new(), last: 0, counters: shared.counters.clone() };
     let mut connection = Connection { shared, link, peer, leases, spare: None };
     let mut stopping = connection.shared.stopping.clone();
@@ -217,6 +217,7 @@ impl Connection {
             Frame::Release { lease } => self.leases.release(*lease),
             // It crossed the end of its stream.
             Frame::Cancel => {}
+            Frame::Present { token } => self.peer.token = Some(token.as_slice().into()),
             Frame::ReportCorrupt { block, offset } => {
                 self.shared.service.report_corrupt(&self.peer, *block, *offset).await;
             }

@@ -55,7 +55,7 @@ impl Connection {
                     return self.answer(id, &Frame::Done).await;
                 }
                 Frame::Data(head) => self.take_data(&mut session, id, head).await?,
-                Frame::Release { .. } | Frame::ReportCorrupt { .. } => {
+                Frame::Release { .. } | Frame::ReportCorrupt { .. } | Frame::Present { .. } => {
                     self.handle_aside(&frame, "a write session").await?;
                 }
                 command => self.obey(&mut session, id, command).await?,

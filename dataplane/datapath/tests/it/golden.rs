@@ -1,4 +1,4 @@
-//! The bytes of version 1, for ever. A change here is a new version of the protocol.
+//! The bytes of versions 1 and 2, for ever. A change here is a new version of the protocol.
 
 use alluxio_datapath::codec::encode;
 use alluxio_datapath::frame::{DataHead, Frame};
@@ -73,6 +73,8 @@ fn frames() -> Vec<Frame> {
         Frame::Granted { granted_bytes: 71 },
         Frame::Done,
         Frame::UfsDone(UfsDone { fingerprint: Fingerprint("f".into()), length: 3 }),
+        // Version 2.
+        Frame::Present { token: vec![1, 2, 3] },
     ]
 }
 

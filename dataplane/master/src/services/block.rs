@@ -5,7 +5,7 @@ use crate::error::MasterError;
 use crate::role::Slot;
 use alluxio_proto::v1::block as pb;
 use alluxio_proto::v1::block::block_master_client_server::BlockMasterClient;
-use alluxio_types::BlockId;
+use alluxio_types::{BlockId, InodeId};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -57,5 +57,22 @@ impl BlockMasterClient for BlockService {
         let response =
             pb::GetBlockInfoResponse { info: Some(info.into()), path: status.path.clone() };
         Ok(Response::new(response))
+    }
+
+    async fn get_block_token(
+        &self,
+        request: Request<pb::GetBlockTokenRequest>,
+    ) -> Result<Response<pb::GetBlockTokenResponse>, Status> {
+        let core = self.slot.primary()?;
+        let call = core.call(&user(&request)?, None);
+        let pb::GetBlockTokenRequest { inode_id, write } = request.into_inner();
+        let issued = core.block_token(InodeId(inode_id), write, &call).await?;
+        Ok(Response::new(match issued {
+            Some(issued) => pb::GetBlockTokenResponse {
+                token: issued.token.into(),
+                lifetime_ms: issued.lifetime_ms,
+            },
+            None => pb::GetBlockTokenResponse::default(),
+        }))
     }
 }

@@ -189,7 +189,11 @@ async fn tell_of_primaries(
 
 /// A backup holds all names and credentials and is written where the caller says; the primacy is the
 /// operator's to give.
-fn only_superuser(core: &Core, user: &str, what: &'static str) -> Result<(), MasterError> {
+pub(super) fn only_superuser(
+    core: &Core,
+    user: &str,
+    what: &'static str,
+) -> Result<(), MasterError> {
     let who = core.identities.of(user);
     let context = Context { now: core.host.clock.now(), who: &who, policy: &core.policy };
     Ok(core.namespace.require_superuser(&context, what)?)

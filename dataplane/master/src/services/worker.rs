@@ -1,5 +1,7 @@
 //! What workers ask. Commands ride on the replies.
 
+use super::meta::only_superuser;
+use super::user;
 use crate::core::Core;
 use crate::error::MasterError;
 use crate::role::Slot;
@@ -48,6 +50,21 @@ fn may_go(core: &Core, id: u64) -> bool {
     persistence.is_none_or(|state| state == PersistenceState::Persisted)
 }
 
+/// The keys of block tokens: whoever has them opens every block, so they are for workers that run as a
+/// superuser.
+fn keys_for<T>(core: &Core, request: &Request<T>) -> Result<Vec<pb::BlockKey>, Status> {
+    let keys = core.token_keys();
+    if !keys.is_empty() {
+        only_superuser(core, &user(request)?, "serve blocks that need tokens of")?;
+    }
+    let keys = keys.into_iter().map(|key| pb::BlockKey {
+        id: key.id,
+        secret: key.secret.to_vec().into(),
+        expires_ms: key.expires.0,
+    });
+    Ok(keys.collect())
+}
+
 fn fact(block: &pb::BlockFact) -> (BlockId, u8) {
     (BlockId(block.id), u8::try_from(block.tier).unwrap_or(u8::MAX))
 }
@@ -63,6 +80,7 @@ impl BlockMasterWorker for WorkerService {
         request: Request<Streaming<pb::RegisterWorkerRequest>>,
     ) -> Result<Response<pb::RegisterWorkerResponse>, Status> {
         let core = self.slot.primary()?;
+        let keys = keys_for(&core, &request)?;
         let mut stream = request.into_inner();
         let missing = || MasterError::from(ConvertError::Missing { field: "hello" });
         let first = stream.message().await?.ok_or_else(missing)?;
@@ -114,7 +132,16 @@ impl BlockMasterWorker for WorkerService {
             cluster_id: ours,
             session,
             free_blocks: free.into_iter().map(|block| block.0).collect(),
+            block_keys: keys,
         }))
+    }
+
+    async fn get_block_keys(
+        &self,
+        request: Request<pb::GetBlockKeysRequest>,
+    ) -> Result<Response<pb::GetBlockKeysResponse>, Status> {
+        let keys = keys_for(&*self.slot.primary()?, &request)?;
+        Ok(Response::new(pb::GetBlockKeysResponse { keys }))
     }
 
     async fn heartbeat(

@@ -127,6 +127,11 @@ class FileSystem:
         """In whose name it acts."""
         return self.native().identity()[0]
 
+    def short_circuit_fallbacks(self) -> dict[str, int]:
+        """How often workers of this host were reached over TCP, because their socket could not be used, by
+        reason."""
+        return self.native().short_circuit_fallbacks()
+
     # --- what is there ---
 
     def status(self, path: Path, *, sync_ms: int | None = None) -> FileStatus:

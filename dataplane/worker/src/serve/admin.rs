@@ -7,6 +7,7 @@ use alluxio_proto::convert::worker as words;
 use alluxio_proto::status::status_of;
 use alluxio_proto::v1::worker as pb;
 use alluxio_proto::v1::worker::worker_server::Worker;
+use alluxio_rpc::UserName;
 use alluxio_types::{BlockId, Coded};
 use futures::StreamExt;
 use std::sync::Arc;
@@ -16,6 +17,13 @@ use tonic::{Request, Response, Status};
 /// The service.
 pub(crate) struct WorkerService {
     pub(crate) core: Arc<Core>,
+}
+
+impl WorkerService {
+    fn check<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let user = request.extensions().get::<UserName>().map_or("", |user| user.0.as_str());
+        self.core.check_control(user).map_err(|error| status_of(&error))
+    }
 }
 
 fn wanted(block: words::CacheBlock) -> Wanted {
@@ -73,6 +81,7 @@ impl Worker for WorkerService {
         &self,
         request: Request<pb::CacheRequest>,
     ) -> Result<Response<pb::CacheResponse>, Status> {
+        self.check(&request)?;
         let request = request.into_inner();
         let promote = request.promote;
         let blocks: Vec<words::CacheBlock> = request
@@ -111,6 +120,7 @@ impl Worker for WorkerService {
         &self,
         request: Request<pb::RemoveBlocksRequest>,
     ) -> Result<Response<pb::RemoveBlocksResponse>, Status> {
+        self.check(&request)?;
         let blocks = request.into_inner().block_ids;
         let store = self.core.store.clone();
         let removed =
@@ -125,6 +135,7 @@ impl Worker for WorkerService {
         &self,
         request: Request<pb::PersistRequest>,
     ) -> Result<Response<pb::PersistResponse>, Status> {
+        self.check(&request)?;
         let file = request.into_inner().try_into();
         let file = file.map_err(|error: alluxio_proto::convert::ConvertError| status_of(&error))?;
         let done = self.core.persist(file).await.map_err(|error| status_of(&error))?;

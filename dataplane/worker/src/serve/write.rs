@@ -6,6 +6,7 @@
 use crate::core::{Core, blocking};
 use crate::error::WorkerError;
 use alluxio_blockstore::{ChunkCrcs, Error as StoreError, Lookup, Placement, TempBlock};
+use alluxio_datapath::token::{BlockToken, TokenError};
 use alluxio_datapath::{OpenBlock, OpenUfs, OpenedBlock, Refusal, UfsDone, WriteSession};
 use alluxio_types::{BlockId, BlockRange};
 use alluxio_ufs::{CreateOptions, UfsAttributes, UfsWriter};
@@ -22,6 +23,9 @@ const ROOM_PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) struct Session {
     core: Arc<Core>,
+    /// What the client may write, and its name; `None` when nobody is asked. What a token has opened stays
+    /// open, however long the file takes.
+    grant: Option<(BlockToken, String)>,
     block: Option<Writing>,
     ufs: Option<Uploading>,
 }
@@ -57,8 +61,12 @@ impl Drop for Counted {
 }
 
 impl Session {
-    pub(super) fn new(core: Arc<Core>) -> Self {
-        Session { core, block: None, ufs: None }
+    pub(super) fn new(core: Arc<Core>, grant: Option<(BlockToken, String)>) -> Self {
+        Session { core, grant, block: None, ufs: None }
+    }
+
+    fn may_write(&self, block: BlockId) -> Result<(), TokenError> {
+        self.grant.as_ref().map_or(Ok(()), |(token, user)| token.allows_block(user, block))
     }
 
     fn writing(&mut self) -> Result<&mut Writing, WorkerError> {
@@ -66,6 +74,7 @@ impl Session {
     }
 
     async fn start_block(&mut self, request: OpenBlock) -> Result<OpenedBlock, WorkerError> {
+        self.may_write(request.block)?;
         let temp = create(&self.core, &request).await?;
         if request.pinned {
             self.core.pins.pin_written(&self.core.store, request.block.inode());
@@ -80,6 +89,9 @@ impl Session {
     }
 
     async fn start_ufs(&mut self, request: OpenUfs) -> Result<(), WorkerError> {
+        if let Some((token, user)) = &self.grant {
+            token.allows_ufs(user, &request)?;
+        }
         let writer = open_upload(&self.core, &request).await?;
         self.ufs = Some(Uploading { path: request.ufs_path, writer, sent: 0 });
         Ok(())
@@ -101,6 +113,7 @@ impl Session {
     }
 
     async fn feed_ufs(&mut self, block: BlockId, range: BlockRange) -> Result<(), WorkerError> {
+        self.may_write(block)?;
         let from = match &self.block {
             Some(writing) if writing.temp.block() == block => From::Open(writing.temp.clone()),
             _ => From::stored(&self.core, block).await?,

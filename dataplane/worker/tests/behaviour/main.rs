@@ -8,4 +8,5 @@ mod gated_ufs;
 mod master;
 mod reading;
 mod support;
+mod tokens;
 mod writing;

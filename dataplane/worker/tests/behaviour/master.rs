@@ -27,6 +27,8 @@ pub(crate) struct Notes {
     pub(crate) mounts: BTreeMap<u64, MountInfo>,
     pub(crate) mount_questions: u64,
     pub(crate) mount_version: u64,
+    pub(crate) block_keys: Vec<pb::BlockKey>,
+    pub(crate) key_questions: u64,
 }
 
 pub(crate) struct Master {
@@ -123,8 +125,19 @@ impl BlockMasterWorker for Service {
                 cluster_id: notes.cluster_id.clone(),
                 session: notes.session,
                 free_blocks: Vec::new(),
+                block_keys: notes.block_keys.clone(),
             }))
         })
+    }
+
+    async fn get_block_keys(
+        &self,
+        _request: Request<pb::GetBlockKeysRequest>,
+    ) -> Result<Response<pb::GetBlockKeysResponse>, Status> {
+        Ok(Response::new(self.0.note(|notes| {
+            notes.key_questions += 1;
+            pb::GetBlockKeysResponse { keys: notes.block_keys.clone() }
+        })))
     }
 
     async fn heartbeat(

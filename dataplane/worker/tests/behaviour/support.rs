@@ -216,9 +216,17 @@ impl Worker {
 
     /// The control service.
     pub(crate) fn control(&self) -> WorkerClient<alluxio_rpc::primary::CallerChannel> {
+        self.control_as("ann")
+    }
+
+    /// The control service, for a user.
+    pub(crate) fn control_as(
+        &self,
+        user: &str,
+    ) -> WorkerClient<alluxio_rpc::primary::CallerChannel> {
         let address = self.handle.address();
         let at = HostPort { host: address.host.clone(), port: address.rpc_port };
-        let peers = Peers::new(Host::real().net, Caller::new("ann").unwrap());
+        let peers = Peers::new(Host::real().net, Caller::new(user).unwrap());
         WorkerClient::new(peers.channel(&at).unwrap())
     }
 
