@@ -159,6 +159,7 @@ async fn finish(mut command: Command) -> anyhow::Result<Value> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
+#[expect(clippy::print_stdout, reason = "a measurement")]
 async fn reads_contained(extra: &[(&str, &str)]) {
     let sockets = open_folder();
     let cluster = cluster(&sockets.path().join("worker"), extra).await;
