@@ -5,6 +5,7 @@ use crate::error::MasterError;
 use crate::role::Slot;
 use alluxio_proto::v1::block as pb;
 use alluxio_proto::v1::block::block_master_client_server::BlockMasterClient;
+use alluxio_rpc::GroupNames;
 use alluxio_types::{BlockId, InodeId};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -64,7 +65,8 @@ impl BlockMasterClient for BlockService {
         request: Request<pb::GetBlockTokenRequest>,
     ) -> Result<Response<pb::GetBlockTokenResponse>, Status> {
         let core = self.slot.primary()?;
-        let call = core.call(&user(&request)?, None);
+        let groups = request.extensions().get::<GroupNames>().map(|groups| groups.0.clone());
+        let call = core.call(&user(&request)?, groups, None);
         let pb::GetBlockTokenRequest { inode_id, write } = request.into_inner();
         let issued = core.block_token(InodeId(inode_id), write, &call).await?;
         Ok(Response::new(match issued {
