@@ -183,6 +183,7 @@ impl Client {
             replication_max: replication_max(replication_max_copies),
             accessed: accessed_ms.map(UnixMillis),
             modified: modified_ms.map(UnixMillis),
+            ..SetAttributeOptions::default()
         };
         shared.engine.wait(py, shared.fs.set_attribute(&path, &changes))
     }
