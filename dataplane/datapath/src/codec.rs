@@ -371,13 +371,7 @@ fn get_meta(header: &Header, fields: &mut Fields<'_>) -> Result<Frame, ProtocolE
         Kind::ReportCorrupt => {
             Frame::ReportCorrupt { block: BlockId(fields.u64()?), offset: fields.u64()? }
         }
-        Kind::Present => {
-            let length = fields.u16()?;
-            if usize::from(length) > TOKEN_BYTES_MAX {
-                return Err(fields.bad("token"));
-            }
-            Frame::Present { token: fields.take(length.into())?.to_vec() }
-        }
+        Kind::Present => Frame::Present { token: get_token(fields)? },
         Kind::OpenUfs => Frame::OpenUfs(OpenUfs {
             mount: MountId(fields.u64()?),
             ufs_path: fields.text("path")?,
@@ -386,13 +380,7 @@ fn get_meta(header: &Header, fields: &mut Fields<'_>) -> Result<Frame, ProtocolE
             group: fields.text("group")?,
             mode: Mode(fields.u16()?),
         }),
-        Kind::OpenBlock => Frame::OpenBlock(OpenBlock {
-            block: BlockId(fields.u64()?),
-            reserve_bytes: fields.u64()?,
-            tier: i32::from_le_bytes(fields.array()?),
-            want_fd: fields.bool("want fd")?,
-            pinned: fields.bool("pinned")?,
-        }),
+        Kind::OpenBlock => Frame::OpenBlock(get_open_block(fields)?),
         Kind::Grow => Frame::Grow { additional_bytes: fields.u64()? },
         Kind::UfsAppendFromBlock => {
             Frame::UfsAppendFromBlock { block: BlockId(fields.u64()?), range: fields.range()? }
@@ -433,6 +421,24 @@ fn get_meta(header: &Header, fields: &mut Fields<'_>) -> Result<Frame, ProtocolE
             fingerprint: Fingerprint(fields.text("fingerprint")?),
             length: fields.u64()?,
         }),
+    })
+}
+
+fn get_token(fields: &mut Fields<'_>) -> Result<Vec<u8>, ProtocolError> {
+    let length = usize::from(fields.u16()?);
+    if length > TOKEN_BYTES_MAX {
+        return Err(fields.bad("token"));
+    }
+    Ok(fields.take(length)?.to_vec())
+}
+
+fn get_open_block(fields: &mut Fields<'_>) -> Result<OpenBlock, ProtocolError> {
+    Ok(OpenBlock {
+        block: BlockId(fields.u64()?),
+        reserve_bytes: fields.u64()?,
+        tier: i32::from_le_bytes(fields.array()?),
+        want_fd: fields.bool("want fd")?,
+        pinned: fields.bool("pinned")?,
     })
 }
 
