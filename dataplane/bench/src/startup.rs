@@ -87,6 +87,7 @@ impl Filler {
                 length: 1 << 20,
                 persistence: PersistenceState::NotPersisted,
                 fingerprint: Fingerprint::default(),
+                attributes: Default::default(),
             };
             self.change(complete, &mut batch)?;
             if batch.len() > 2000 {

@@ -30,6 +30,7 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct FileSystem {
     pub(crate) inner: Arc<Inner>,
+    early: bool,
 }
 
 /// What all clones, readers and writers share.
@@ -122,7 +123,15 @@ impl FileSystem {
             control,
             meta_cache,
         };
-        Ok(FileSystem { inner: Arc::new(inner) })
+        Ok(FileSystem { inner: Arc::new(inner), early: false })
+    }
+
+    /// The same client, who is told of new files, new directories and single paths before the journal has
+    /// them. What was told is taken back if the primary dies at that moment, which the next call about it
+    /// finds out.
+    #[must_use]
+    pub fn early(&self) -> FileSystem {
+        FileSystem { early: true, ..self.clone() }
     }
 
     /// What it was made with.
@@ -151,7 +160,8 @@ impl FileSystem {
         let config = &self.inner.config;
         let mode = options.mode.unwrap_or(Mode(0o777).masked(config.security.umask));
         let kind = options.write_type.unwrap_or(config.write_type);
-        let made = self.inner.master.create_directory(path, options, mode, kind).await;
+        let master = &self.inner.master;
+        let made = master.create_directory(path, options, mode, kind, self.early).await;
         self.inner.forget(path);
         made
     }
@@ -185,6 +195,7 @@ impl FileSystem {
             replication_max: options.replication_max.unwrap_or(config.replication.max),
             operation: options.operation,
             xattr: options.xattr.clone(),
+            early: self.early,
         };
         let made = self.inner.master.create_file(path, &file).await;
         self.inner.forget(path);
@@ -306,7 +317,11 @@ impl FileSystem {
         }
         let freshness = self.inner.freshness(options.freshness);
         let without_blocks = options.without_blocks;
-        let status = self.inner.master.get_status(path, freshness, without_blocks, false).await?;
+        let master = &self.inner.master;
+        let status = match self.early {
+            true => master.get_status_early(path, freshness, without_blocks).await?,
+            false => master.get_status(path, freshness, without_blocks, false).await?,
+        };
         if let Some(cache) = cache {
             cache.put(path, &Arc::new(status.clone()), now);
         }

@@ -13,7 +13,7 @@ use alluxio_proto::v1::common as common_pb;
 use alluxio_proto::v1::fs as pb;
 use alluxio_proto::v1::fs::file_system_master_client::FileSystemMasterClient;
 use alluxio_rpc::primary::CallerChannel;
-use alluxio_rpc::{MESSAGE_BYTES_MAX, Primary, Repeat, RpcError};
+use alluxio_rpc::{How, MESSAGE_BYTES_MAX, Primary, Repeat, RpcError};
 use alluxio_types::{
     Access, AlluxioPath, BlockId, BlockInfo, Code, FileStatus, Fingerprint, InodeId, Mode,
     OperationId, WorkerId, WorkerInfo, WriteType, Xattrs,
@@ -114,6 +114,7 @@ pub(crate) struct NewFile {
     pub(crate) replication_max: Option<u32>,
     pub(crate) operation: Option<OperationId>,
     pub(crate) xattr: Xattrs,
+    pub(crate) early: bool,
 }
 
 /// What the master must know of a file that is complete.
@@ -124,6 +125,7 @@ pub(crate) struct Written {
     /// UFS version, when the write went through.
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) blocks: Vec<(u64, WorkerId)>,
+    pub(crate) attributes: WrittenAttributes,
 }
 
 impl Master {
@@ -154,6 +156,26 @@ impl Master {
             for_read,
         };
         status_of(call!(self, Harmless, fs, get_status, request).status)
+    }
+
+    /// The same, before the journal has what is told.
+    pub(crate) async fn get_status_early(
+        &self,
+        path: &AlluxioPath,
+        freshness: Freshness,
+        without_blocks: bool,
+    ) -> Result<FileStatus, ClientError> {
+        let request = pb::GetStatusRequest {
+            path: path.to_string(),
+            sync: sync(freshness),
+            without_blocks,
+            for_read: false,
+        };
+        let told = self.primary.call_as(How { operation: None, early: true }, |channel| {
+            let request = request.clone();
+            async move { fs(channel).get_status(request).await }
+        });
+        status_of(told.await?.status)
     }
 
     pub(crate) async fn get_statuses(
@@ -240,7 +262,7 @@ impl Master {
             xattr: xattrs_to_pb(&file.xattr),
         };
         let operation = file.operation.or_else(|| Some(self.primary.new_operation()));
-        let made = self.primary.call_as(operation, |channel| {
+        let made = self.primary.call_as(How { operation, early: file.early }, |channel| {
             let request = request.clone();
             async move { fs(channel).create_file(request).await }
         });
@@ -261,6 +283,11 @@ impl Master {
                     tier: 0,
                 })
                 .collect(),
+            owner: written.attributes.owner.clone(),
+            group: written.attributes.group.clone(),
+            mode: written.attributes.mode.map(|mode| mode.0.into()),
+            accessed_ms: written.attributes.accessed.map(|at| at.0),
+            modified_ms: written.attributes.modified.map(|at| at.0),
         };
         status_of(call!(self, Harmful, fs, complete_file, request).status)
     }
@@ -271,6 +298,7 @@ impl Master {
         options: &CreateDirectoryOptions,
         mode: Mode,
         kind: WriteType,
+        early: bool,
     ) -> Result<FileStatus, ClientError> {
         let request = pb::CreateDirectoryRequest {
             path: path.to_string(),
@@ -279,7 +307,12 @@ impl Master {
             mode: Some(mode.0.into()),
             write_type: write_type(kind),
         };
-        status_of(call!(self, Harmful, fs, create_directory, request).status)
+        let operation = Some(self.primary.new_operation());
+        let made = self.primary.call_as(How { operation, early }, |channel| {
+            let request = request.clone();
+            async move { fs(channel).create_directory(request).await }
+        });
+        status_of(made.await?.status)
     }
 
     pub(crate) async fn delete(

@@ -86,6 +86,21 @@ pub struct CreateFileOptions {
     pub operation: Option<OperationId>,
 }
 
+/// Attributes that a file gets as it is completed; `None` keeps what it has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WrittenAttributes {
+    /// Owner: superuser only.
+    pub owner: Option<String>,
+    /// Group.
+    pub group: Option<String>,
+    /// Permission bits.
+    pub mode: Option<Mode>,
+    /// Time of last access.
+    pub accessed: Option<UnixMillis>,
+    /// Time of last change.
+    pub modified: Option<UnixMillis>,
+}
+
 /// Of [`crate::FileSystem::open_file`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OpenFileOptions {

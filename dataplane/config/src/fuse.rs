@@ -22,6 +22,10 @@ keys! {
     /// all of them. What a process that was killed has left there, the next one goes on with.
     STAGING = "alluxio.fuse.staging.dir", Kind::Text, default: Some("${alluxio.work.dir}/fuse"),
         roles: Roles::CLIENT;
+    /// When a file that is closed through a mount is durable: when `close` returns, or within a second after it
+    /// and when `fsync` returns.
+    COMMIT = "alluxio.fuse.commit", Kind::Enum(&["close", "background"]), default: Some("close"),
+        roles: Roles::CLIENT;
     /// Whether the kernel may read blocks of a worker on this machine past us (Linux 6.9).
     PASSTHROUGH = "alluxio.fuse.passthrough.enabled", Kind::Bool, default: Some("true"),
         roles: Roles::CLIENT;
@@ -58,6 +62,8 @@ pub struct FuseConfig {
     pub umount_timeout: Duration,
     /// Folder of files that are being written.
     pub staging: PathBuf,
+    /// `close` or `background`.
+    pub commit: String,
     /// Whether blocks are passed through.
     pub passthrough: bool,
     /// Socket of the agent.
@@ -81,6 +87,7 @@ pub(crate) fn section(r: &mut Reader<'_>) -> FuseConfig {
         options: r.list(&OPTIONS),
         umount_timeout: r.duration(&UMOUNT_TIMEOUT),
         staging: r.path(&STAGING),
+        commit: r.text(&COMMIT),
         passthrough: r.bool(&PASSTHROUGH),
         agent_socket: r.set_text(&AGENT_SOCKET).filter(|path| !path.is_empty()).map(PathBuf::from),
         sessions_dir: r.path(&SESSIONS_DIR),

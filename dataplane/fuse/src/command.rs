@@ -4,7 +4,7 @@ use crate::agent;
 use crate::agent::command::Remote;
 use crate::fs::{AlluxioFs, Settings};
 use crate::mount::{self, Unmount};
-use crate::options::MountOptions;
+use crate::options::{Commit, MountOptions};
 use crate::session::{Connection, Session, Wish};
 use alluxio_client::{FileSystem as Client, GetStatusOptions};
 use alluxio_config::{Config, FuseConfig, Roles, Sources};
@@ -202,8 +202,8 @@ impl Serving {
         self.options.mount.source = format!("alluxio:{}", self.root).replace(',', "_");
         let mounted = mount::mount(point, &self.options.mount).map_err(words)?;
         let path = mounted.path.clone();
-        let session = match self.start(mounted, client_config) {
-            Ok(session) => session,
+        let (session, fs) = match self.start(mounted, client_config) {
+            Ok(started) => started,
             Err(error) => {
                 let _ = mount::unmount(&path, Unmount::Force);
                 return Err(error);
@@ -220,6 +220,7 @@ impl Serving {
                 tracing::warn!(path = %path.display(), "given up with files open");
             }
         }
+        fs.finish().await;
         let counts = counters.counts();
         tracing::info!(path = %path.display(), ?counts, "unmounted");
         Ok(())
@@ -229,7 +230,7 @@ impl Serving {
         &self,
         mounted: crate::Mounted,
         client: alluxio_config::ClientConfig,
-    ) -> Result<Session, String> {
+    ) -> Result<(Session, AlluxioFs), String> {
         let mut wish = Wish { passthrough: self.fuse.passthrough, ..Wish::default() };
         wish.max_background = self.options.max_background.unwrap_or(wish.max_background);
         let mut connection = Connection::begin(mounted.device, &wish).map_err(words)?;
@@ -245,10 +246,15 @@ impl Serving {
             entry_valid: self.options.entry_valid,
             passthrough: connection.negotiated().has(crate::abi::feature::PASSTHROUGH),
             staging: self.fuse.staging.clone(),
+            commit: match self.options.commit {
+                Some(commit) => commit,
+                None => Commit::from_name(&self.fuse.commit).unwrap_or_default(),
+            },
         };
         let fs = AlluxioFs::new(client, Host::real(), connection.control(), settings);
         let fs = fs.map_err(words)?;
-        connection.run(Arc::new(fs), 4 * threads).map_err(words)
+        let session = connection.run(Arc::new(fs.clone()), 4 * threads).map_err(words)?;
+        Ok((session, fs))
     }
 }
 

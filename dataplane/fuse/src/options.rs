@@ -16,8 +16,31 @@ pub struct MountOptions {
     pub threads: Option<usize>,
     /// Requests in the background.
     pub max_background: Option<u16>,
+    /// Whether `close` waits for the journal; `None` for what is configured.
+    pub commit: Option<Commit>,
     /// Configuration keys, set for this mount.
     pub properties: Vec<(String, String)>,
+}
+
+/// When a file that is closed is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Commit {
+    /// When `close` returns.
+    #[default]
+    Close,
+    /// Within a second after that, and when `fsync` returns.
+    Background,
+}
+
+impl Commit {
+    /// Reads `close` or `background`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "close" => Some(Commit::Close),
+            "background" => Some(Commit::Background),
+            _ => None,
+        }
+    }
 }
 
 /// An option that is none.
@@ -26,7 +49,7 @@ pub enum OptionError {
     /// Nobody knows it.
     #[error(
         "{option:?} is no option of a mount; there are allow_other, default_permissions, ro, rw, nonempty, \
-         attr_timeout, entry_timeout, max_read, max_background, max_idle_threads, and alluxio.…=… for keys"
+         attr_timeout, entry_timeout, commit, max_read, max_background, max_idle_threads, and alluxio.…=… for keys"
     )]
     Unknown {
         /// The word.
@@ -68,6 +91,7 @@ impl Default for MountOptions {
             entry_valid: Duration::from_secs(1),
             threads: None,
             max_background: None,
+            commit: None,
             properties: Vec::new(),
         }
     }
@@ -117,6 +141,10 @@ impl MountOptions {
             "entry_timeout" => self.entry_valid = seconds()?,
             "max_read" => self.mount.max_read = number(1 << 20)?,
             "max_background" => self.max_background = Some(number(65_535)? as u16),
+            "commit" => {
+                let commit = value.and_then(Commit::from_name);
+                self.commit = Some(commit.ok_or(bad("close or background"))?);
+            }
             "max_idle_threads" => self.threads = Some(number(64)?.max(1) as usize),
             key if key.starts_with("alluxio.") => {
                 let value = value.ok_or(bad("key=value"))?;
@@ -147,6 +175,7 @@ mod tests {
         for (word, wanted) in [
             ("allow_othr", "\"allow_othr\" is no option"),
             ("attr_timeout=-1", "attr_timeout is a number of seconds, not \"-1\""),
+            ("commit=never", "commit is close or background, not \"never\""),
             ("attr_timeout", "attr_timeout is a number of seconds"),
             ("max_read=9999999999", "max_read is a whole number"),
         ] {

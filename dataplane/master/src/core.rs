@@ -71,6 +71,9 @@ pub(crate) struct Call {
     pub(crate) now: UnixMillis,
     /// The client's name for the change that it asks for, the same in all of its tries.
     pub(crate) operation: Option<OperationId>,
+    /// Whether the caller does not wait for the journal: he is answered as soon as the primary knows, and
+    /// asks again for what must be durable.
+    pub(crate) early: bool,
 }
 
 impl Core {
@@ -85,7 +88,7 @@ impl Core {
             Some(groups) => Arc::new(Identity::new(user, groups)),
             None => self.identities.of(user),
         };
-        Call { who, now: self.host.clock.now(), operation }
+        Call { who, now: self.host.clock.now(), operation, early: false }
     }
 
     pub(crate) fn context<'a>(&'a self, call: &'a Call) -> Context<'a> {
@@ -98,7 +101,13 @@ impl Core {
         request: impl Into<Request>,
         who: &Arc<Identity>,
     ) -> Result<Done, MasterError> {
-        self.commit_once(request, who, None).await
+        match self.writer.change(request, who, None).await {
+            Ok(done) => {
+                self.gate.pass(done.seen).await?;
+                Ok(done)
+            }
+            Err(error) => Err(self.hold(error).await),
+        }
     }
 
     /// Makes the change that a call asks for and waits until it is durable. The answer is remembered
@@ -108,22 +117,19 @@ impl Core {
         request: impl Into<Request>,
         call: &Call,
     ) -> Result<Done, MasterError> {
-        self.commit_once(request, &call.who, call.operation).await
-    }
-
-    async fn commit_once(
-        &self,
-        request: impl Into<Request>,
-        who: &Arc<Identity>,
-        operation: Option<OperationId>,
-    ) -> Result<Done, MasterError> {
-        match self.writer.change(request, who, operation).await {
+        match self.writer.change(request, &call.who, call.operation).await {
             Ok(done) => {
-                self.gate.pass(done.seen).await?;
+                self.pass(done.seen, call).await?;
                 Ok(done)
             }
-            Err(error) => Err(self.hold(error).await),
+            Err(error) => Err(self.hold_for(error, call).await),
         }
+    }
+
+    /// Holds a reply back as its call wants it: until what it saw is durable, or only until it is sure that
+    /// nobody else is the primary.
+    pub(crate) async fn pass(&self, seen: JournalSeq, call: &Call) -> Result<(), MasterError> {
+        self.gate.pass(if call.early { JournalSeq(0) } else { seen }).await
     }
 
     /// Carries a call out, unless an earlier try of it was: then its answer counts.
@@ -149,7 +155,7 @@ impl Core {
     pub(crate) async fn answered(&self, call: &Call) -> Result<Option<Answer>, MasterError> {
         match call.operation.and_then(|operation| self.namespace.answered(operation)) {
             Some(answered) => {
-                self.gate.pass(answered.seq).await?;
+                self.pass(answered.seq, call).await?;
                 Ok(Some(answered.value))
             }
             None => Ok(None),
@@ -177,6 +183,31 @@ impl Core {
                 Err(gate) => gate,
             },
             _ => error,
+        }
+    }
+
+    /// The same as the call wants it.
+    pub(crate) async fn hold_for(&self, error: MasterError, call: &Call) -> MasterError {
+        match &error {
+            MasterError::Refused(_) if call.early => {
+                self.gate.pass(JournalSeq(0)).await.err().unwrap_or(error)
+            }
+            _ => self.hold(error).await,
+        }
+    }
+
+    /// Lets the result of a read out as its call wants it.
+    pub(crate) async fn release_for<T>(
+        &self,
+        read: Result<Seen<T>, Refusal>,
+        call: &Call,
+    ) -> Result<T, MasterError> {
+        match read {
+            Ok(seen) => {
+                self.pass(seen.seq, call).await?;
+                Ok(seen.value)
+            }
+            Err(refusal) => Err(self.hold_for(refusal.into(), call).await),
         }
     }
 

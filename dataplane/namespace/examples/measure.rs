@@ -158,6 +158,7 @@ fn write(bench: &mut Bench, files: u64) -> Result<(), Box<dyn Error>> {
                 length: 1 << 20,
                 persistence: PersistenceState::Persisted,
                 fingerprint: Fingerprint(format!("object;len=1048576;etag={hash:016x}{hash:016x}")),
+                attributes: Default::default(),
             };
             bench.change(&done.into(), now)?;
         }

@@ -40,6 +40,6 @@ pub use rebuild::Rebuild;
 pub use request::{
     CompleteFile, Context, CreateDirectory, CreateFile, CreateSymlink, Delete, Exchange, Finish,
     Format, Intend, LoadMetadata, LoadSummary, Mount, Outcome, Plan, Policy, Rename, Request,
-    SetAttributes, SetPersistence, UfsFacts, Unmount, UpdateMount,
+    SetAttributes, SetPersistence, UfsFacts, Unmount, UpdateMount, WrittenAttributes,
 };
 pub use state_hash::StateHash;

@@ -203,6 +203,24 @@ pub struct CompleteFile {
     pub persistence: PersistenceState,
     /// UFS version, when persisted.
     pub fingerprint: Fingerprint,
+    /// What else changes with it.
+    pub attributes: WrittenAttributes,
+}
+
+/// Attributes that a file gets as it is completed; `None` keeps what is there. Owner: superuser only. Group
+/// and mode: owner or superuser.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WrittenAttributes {
+    /// New owner.
+    pub owner: Option<String>,
+    /// New group.
+    pub group: Option<String>,
+    /// New permission bits.
+    pub mode: Option<Mode>,
+    /// Time of last access.
+    pub accessed: Option<UnixMillis>,
+    /// Time of last change; `None` for `Context::now`.
+    pub modified: Option<UnixMillis>,
 }
 
 /// A file or directory goes away. Needs `w` on the parent, and on every directory below that has

@@ -2,6 +2,7 @@
 //! key [`USER_KEY`], and is believed. A change that must not be made twice carries its operation id
 //! in [`OPERATION_KEY`]. Who acts for users of another machine, as a mount does, says their groups too, in
 //! [`GROUPS_KEY`], and is believed as well.
+//! A call that need not wait for the journal has [`EARLY_KEY`].
 
 use alluxio_proto::status::status;
 use alluxio_types::{Code, OperationId};
@@ -18,6 +19,8 @@ pub const OPERATION_KEY: &str = "alluxio-operation";
 pub const GROUPS_KEY: &str = "alluxio-groups";
 /// Longest list of groups, in bytes: metadata has a limit of 16 KiB.
 const GROUPS_BYTES_MAX: usize = 8 << 10;
+/// Metadata key of a call that is to be answered before the journal has what the answer tells of.
+pub const EARLY_KEY: &str = "alluxio-early";
 /// Longest user name, in bytes: the limit of Linux is 32, directories allow more.
 pub const USER_BYTES_MAX: usize = 256;
 
@@ -28,6 +31,10 @@ pub struct UserName(pub String);
 /// The groups that a request claims its user to be in; in the request's extensions on the server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GroupNames(pub Vec<String>);
+/// Whether a request is to be answered before what its answer tells of is durable; in the request's
+/// extensions on the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Early;
 
 /// Client side: adds the user's name to every request.
 #[derive(Clone)]
@@ -36,6 +43,7 @@ pub struct Caller {
     name: String,
     groups: Option<MetadataValue<Ascii>>,
     operation: Option<OperationId>,
+    early: bool,
 }
 
 impl Caller {
@@ -45,7 +53,7 @@ impl Caller {
             return None;
         }
         let (user, name) = (MetadataValue::try_from(user).ok()?, user.to_owned());
-        Some(Caller { user, name, groups: None, operation: None })
+        Some(Caller { user, name, groups: None, operation: None, early: false })
     }
 
     /// The same caller, in these groups. Those that cannot be sent, and those beyond the limit, are left out.
@@ -69,6 +77,12 @@ impl Caller {
         Caller { operation: Some(operation), ..self.clone() }
     }
 
+    /// The same caller, who does not wait for the journal.
+    #[must_use]
+    pub fn early(&self) -> Self {
+        Caller { early: true, ..self.clone() }
+    }
+
     /// The user's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -85,6 +99,9 @@ impl Interceptor for Caller {
             let digits = MetadataValue::try_from(operation.to_string());
             let digits = digits.map_err(|_| status(Code::Internal, "digits are no metadata"))?;
             request.metadata_mut().insert(OPERATION_KEY, digits);
+        }
+        if self.early {
+            request.metadata_mut().insert(EARLY_KEY, MetadataValue::from_static("1"));
         }
         Ok(request)
     }
@@ -110,6 +127,9 @@ pub fn identify(mut request: Request<()>) -> Result<Request<()>, Status> {
         let bad = || status(Code::InvalidArgument, "the operation id is not 32 hexadecimal digits");
         let operation = operation.ok_or_else(bad)?;
         request.extensions_mut().insert(operation);
+    }
+    if request.metadata().contains_key(EARLY_KEY) {
+        request.extensions_mut().insert(Early);
     }
     request.extensions_mut().insert(user);
     Ok(request)

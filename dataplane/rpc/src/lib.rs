@@ -19,12 +19,12 @@ pub mod scout;
 pub mod server;
 mod verdict;
 
-pub use auth::{Caller, GroupNames, UserName};
+pub use auth::{Caller, Early, GroupNames, UserName};
 pub use error::RpcError;
 pub use metrics::ServerMetrics;
 pub use named::named;
 pub use peer::Peers;
-pub use primary::{HostPort, Primary, not_primary};
+pub use primary::{HostPort, How, Primary, not_primary};
 pub use retry::{Repeat, RetryPolicy};
 pub use scout::{Directory, Scout, Sighting};
 pub use server::{RpcServer, serve};

@@ -138,6 +138,15 @@ struct Known {
     scout: Weak<Scout>,
 }
 
+/// How a call is made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// The operation id of a harmful call: who has chosen it may repeat the call after this process is gone.
+    pub operation: Option<OperationId>,
+    /// The answer need not wait until what it tells of is durable.
+    pub early: bool,
+}
+
 /// One call's way to the primary.
 struct Search {
     /// Addresses that may still be asked before there is a pause.
@@ -366,25 +375,24 @@ impl Primary {
             Repeat::Harmless => None,
             Repeat::Harmful => Some(self.new_operation()),
         };
-        self.call_as(operation, call).await
+        self.call_as(How { operation, early: false }, call).await
     }
 
-    /// The same; a harmful call has the operation id that its caller has chosen, who may so repeat it
-    /// after this process is gone.
-    pub async fn call_as<T, F, Fut>(
-        &self,
-        operation: Option<OperationId>,
-        call: F,
-    ) -> Result<T, RpcError>
+    /// The same, in a way that its caller has chosen.
+    pub async fn call_as<T, F, Fut>(&self, how: How, call: F) -> Result<T, RpcError>
     where
         F: Fn(CallerChannel) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
         let started = self.host.clock.monotonic();
-        let caller = match operation {
+        let How { operation, early } = how;
+        let mut caller = match operation {
             None => self.caller.clone(),
             Some(operation) => self.caller.for_operation(operation),
         };
+        if early {
+            caller = caller.early();
+        }
         let (mut attempt, mut search, mut doubtful) = (0, self.search(), false);
         loop {
             let address = self.whom(&mut search).await?;

@@ -15,7 +15,9 @@ mod sink;
 use crate::error::ClientError;
 use crate::fs::Inner;
 use crate::master::Written;
-use crate::options::{CreateFileOptions, DeleteOptions, Freshness, LocationPolicy};
+use crate::options::{
+    CreateFileOptions, DeleteOptions, Freshness, LocationPolicy, WrittenAttributes,
+};
 use alluxio_datapath::OpenUfs;
 use alluxio_datapath::client::Session;
 use alluxio_rpc::RpcError;
@@ -135,9 +137,17 @@ impl FileWriter {
     }
 
     /// Completes the file; returns its status.
-    pub async fn close(mut self) -> Result<FileStatus, ClientError> {
+    pub async fn close(self) -> Result<FileStatus, ClientError> {
+        self.close_with(WrittenAttributes::default()).await
+    }
+
+    /// Completes the file, which gets attributes in the same change; returns its status.
+    pub async fn close_with(
+        mut self,
+        attributes: WrittenAttributes,
+    ) -> Result<FileStatus, ClientError> {
         self.begin()?;
-        let outcome = self.complete().await;
+        let outcome = self.complete(attributes).await;
         self.phase = if outcome.is_ok() { Phase::Ended } else { Phase::Failed };
         if outcome.is_err() {
             self.abandon().await;
@@ -150,8 +160,8 @@ impl FileWriter {
         self.abandon().await;
     }
 
-    /// Leaves the file as it is, incomplete and without bytes, for [`crate::FileSystem::attach`]: nobody
-    /// removes its name if that never comes. Only before the first write.
+    /// Leaves the file as it is, incomplete: nobody removes its name. Before the first write, somebody may go on
+    /// with it ([`crate::FileSystem::attach`]); after that it can only be replaced.
     pub fn detach(mut self) -> FileStatus {
         self.phase = Phase::Ended;
         self.status.clone()
@@ -222,7 +232,7 @@ impl FileWriter {
         Ok(())
     }
 
-    async fn complete(&mut self) -> Result<FileStatus, ClientError> {
+    async fn complete(&mut self, attributes: WrittenAttributes) -> Result<FileStatus, ClientError> {
         if self.in_block() > 0 {
             self.finish_block(self.in_block()).await?;
         }
@@ -241,6 +251,7 @@ impl FileWriter {
             length: self.written,
             fingerprint,
             blocks: std::mem::take(&mut self.blocks),
+            attributes,
         };
         self.tell_master(&written).await
     }

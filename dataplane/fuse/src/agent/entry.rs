@@ -8,7 +8,7 @@ use crate::fs::{AlluxioFs, KeptNode, Ledger, LedgerError, Past, Settings};
 use crate::keeper::Key;
 use crate::keeper::client::Kept;
 use crate::mount::{self, Unmount};
-use crate::options::MountOptions;
+use crate::options::{Commit, MountOptions};
 use crate::session::{
     Before, Connection, Counters, Counts, Negotiated, Session, SessionError, Wish,
 };
@@ -69,6 +69,7 @@ impl Plan {
         all.take(options)?;
         let config = shared.config.with(all.properties.clone())?;
         let client = config.client()?;
+        all.commit = all.commit.or(Commit::from_name(&config.fuse()?.commit));
         all.mount.source = format!("alluxio:{root}").replace(',', "_");
         Ok(Plan { root, client, options: all })
     }
@@ -246,6 +247,7 @@ impl Entry {
             entry_valid: plan.options.entry_valid,
             passthrough: connection.negotiated().has(feature::PASSTHROUGH),
             staging: self.staging(),
+            commit: plan.options.commit.unwrap_or_default(),
         };
         let past = Past { generation: record.resumed, ledger, salt: record.salt };
         let (client, host) = (plan.client.clone(), shared.host.clone());

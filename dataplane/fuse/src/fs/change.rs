@@ -14,7 +14,7 @@ use alluxio_client::{
     SetAttributeOptions,
 };
 use alluxio_types::{AlluxioPath, Code, Coded, UnixMillis};
-use std::time::Duration;
+use std::sync::Arc;
 
 /// `renameat2`: the target must not be there.
 const RENAME_NOREPLACE: u32 = libc::RENAME_NOREPLACE;
@@ -25,9 +25,11 @@ impl Core {
     async fn mkdir(&self, caller: Caller, name: &str, mode: u32) -> Result<Vec<u8>, Errno> {
         let path = self.path_below(caller.node, name).await?;
         let options = CreateDirectoryOptions { mode: Some(mode_of(mode)), ..Default::default() };
-        let made = self.client(caller)?.create_directory(&path, &options).await;
+        let made = self.quick(caller)?.create_directory(&path, &options).await;
         let status = made.map_err(|error| failed("mkdir", &error))?;
-        Ok(self.entry(caller.node, name, &status).reply())
+        let entry = self.entry(caller.node, name, &status);
+        self.nodes().made_here(entry.node, self.host.clock.monotonic());
+        Ok(entry.reply())
     }
 
     async fn mknod(&self, caller: Caller, name: &str, mode: u32) -> Result<Vec<u8>, Errno> {
@@ -78,6 +80,14 @@ impl Core {
         }
         self.nodes().unlink(caller.node, name, hidden);
         Ok(Vec::new())
+    }
+
+    /// The same, if there is anything to delete; nobody waits for it.
+    pub(super) fn drop_hidden_later(self: &Arc<Self>, number: u64) {
+        if self.nodes().get(number).is_some_and(|node| node.hidden.is_some()) {
+            let core = self.clone();
+            self.runtime.spawn(async move { core.drop_hidden(number).await });
+        }
     }
 
     /// Deletes what an unlinked file was called while it was open, once it is not.
@@ -145,6 +155,20 @@ impl Core {
         let source = self.path_below(caller.node, name).await?;
         let target = self.path_below(to.0, to.1).await?;
         let client = self.client(caller)?;
+        // A version that is being put in its place would come to the old name.
+        let drafts = {
+            let nodes = self.nodes();
+            let written = [nodes.child(caller.node, name), nodes.child(to.0, to.1)];
+            written.map(|node| nodes.get(node?)?.draft.clone())
+        };
+        let _still = match &drafts[0] {
+            Some(draft) => Some(draft.hold_still().await),
+            None => None,
+        };
+        let _replaced = match &drafts[1] {
+            Some(draft) => Some(draft.hold_still().await),
+            None => None,
+        };
         match flags {
             RENAME_NOREPLACE => {
                 let moved = client.rename(&source, &target).await;
@@ -162,6 +186,24 @@ impl Core {
         Ok(Vec::new())
     }
 
+    /// Whether a node has no bits that a change of its owner takes away.
+    fn is_unprivileged(&self, number: u64) -> bool {
+        let bits = (libc::S_ISUID | libc::S_ISGID) as u32;
+        self.nodes().get(number).is_some_and(|node| node.attr.mode & bits == 0)
+    }
+
+    /// Takes what a draft can keep for its next version out of `set`.
+    fn keep_attributes(&self, caller: Caller, set: &mut SetAttr) -> Result<(), Errno> {
+        let Some(draft) = self.draft_of(caller.node) else { return Ok(()) };
+        let mode = set.mode;
+        self.drop_what_is_so(caller.node, set);
+        draft.take_attributes(caller, set, self.now())?;
+        if set.mode != mode {
+            self.nodes().attributes_changed(caller.node, &SetAttr { mode, ..Default::default() });
+        }
+        Ok(())
+    }
+
     async fn set_attr(&self, caller: Caller, mut set: SetAttr) -> Result<Vec<u8>, Errno> {
         if set == SetAttr::default() {
             // An owner that is given to nobody else, or a write that the kernel makes by itself.
@@ -176,6 +218,7 @@ impl Core {
         if (set.uid.is_some() || set.gid.is_some()) && set.mode.is_none() {
             set.mode = self.reduced_mode(caller.node);
         }
+        self.keep_attributes(caller, &mut set)?;
         let millis = |time: SetTime| {
             let at = match time {
                 SetTime::Now => self.now(),
@@ -183,7 +226,7 @@ impl Core {
             };
             UnixMillis(u64::try_from(at.as_millis()).unwrap_or(u64::MAX))
         };
-        let mut changes = SetAttributeOptions {
+        let changes = SetAttributeOptions {
             mode: set.mode.map(mode_of),
             owner: set.uid.map(|uid| self.names.user(uid)),
             group: set.gid.map(|gid| self.names.group(gid)),
@@ -191,13 +234,6 @@ impl Core {
             modified: set.modified.map(millis),
             ..Default::default()
         };
-        let draft = self.draft_of(caller.node);
-        if let (Some(draft), Some(at)) = (draft, changes.modified) {
-            let at = Duration::from_millis(at.0);
-            if draft.set_modified(at)? {
-                changes.modified = None;
-            }
-        }
         // What has no name any more is nobody's business but its users'.
         let nameless = |node: &Node| node.unlinked && node.hidden.is_none();
         let nameless = self.nodes().get(caller.node).is_some_and(nameless);
@@ -212,6 +248,15 @@ impl Core {
             self.nodes().attributes_changed(caller.node, &set);
         }
         Ok(attr_reply(&self.get_attr(caller).await?, self.settings.attr_valid))
+    }
+
+    /// What a file that is being written is like already needs no change at the master.
+    fn drop_what_is_so(&self, node: u64, set: &mut SetAttr) {
+        let nodes = self.nodes();
+        let Some(node) = nodes.get(node) else { return };
+        set.mode.take_if(|mode| *mode & 0o7777 == node.attr.mode & 0o7777);
+        set.uid.take_if(|uid| *uid == node.attr.uid);
+        set.gid.take_if(|gid| *gid == node.attr.gid);
     }
 
     /// Cuts or extends a file, open or not. By its name, that is a change of its own.
@@ -232,6 +277,22 @@ impl AlluxioFs {
             return reply.send_result(answer);
         }
         let again = Again::of(&reply, &operation);
+        let mut operation = operation;
+        if let Operation::SetAttr(set) = &mut operation
+            && set.size.is_none()
+            && *set != SetAttr::default()
+            && self.core.is_unprivileged(caller.node)
+        {
+            if let Err(errno) = self.core.keep_attributes(caller, set) {
+                return reply.error(errno);
+            }
+            let rest = SetAttr { handle: None, ..*set };
+            if rest == SetAttr::default()
+                && let Some(attr) = self.core.attr_of_draft(caller.node)
+            {
+                return reply.ok(&attr_reply(&attr, self.core.settings.attr_valid));
+            }
+        }
         match self.plan_change(caller, operation) {
             Ok(work) => self.change_once(caller, reply, again, work),
             Err(errno) => reply.error(errno),

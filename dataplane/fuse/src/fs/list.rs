@@ -9,6 +9,7 @@ use super::handles::Handle;
 use super::{AlluxioFs, Caller, Core, failed};
 use crate::abi::{DirectoryPage, Entry, Opened, Operation, ReadAt};
 use crate::errno::Errno;
+use crate::options::Commit;
 use crate::session::Reply;
 use alluxio_client::{ListStatusOptions, Listing as Pages};
 use alluxio_types::{Code, Coded, FileKind, FileStatus, InodeId};
@@ -193,6 +194,23 @@ fn add(
 }
 
 impl AlluxioFs {
+    /// Waits until the names of a directory are durable.
+    pub(super) fn sync_directory(&self, caller: Caller, reply: Reply) {
+        if self.core.settings.commit == Commit::Close {
+            return reply.ok(&[]);
+        }
+        let core = self.core.clone();
+        self.change(reply, async move {
+            let path = core.path(caller.node).await?;
+            // An answer that has seen them is not given before.
+            let options =
+                ListStatusOptions { limit: 1, without_blocks: true, ..Default::default() };
+            let listed = core.own.list_status(&path, &options).await;
+            listed.map_err(|error| failed("sync a directory", &error))?;
+            Ok(Vec::new())
+        });
+    }
+
     pub(super) fn serve_list(&self, caller: Caller, operation: Operation<'_>, reply: Reply) {
         let (at, plus) = match operation {
             Operation::OpenDir { .. } => {

@@ -4,6 +4,7 @@ use super::nodes::{Way, ino_of, node_of};
 use super::{AlluxioFs, Caller, Core, failed, text};
 use crate::abi::{Attr, Entry, Operation, ROOT_NODE, StatFs, attr_reply};
 use crate::errno::Errno;
+use crate::options::Commit;
 use crate::session::Reply;
 use alluxio_client::{Freshness, GetStatusOptions};
 use alluxio_types::{Access, AlluxioPath, FileKind, FileStatus, UnixMillis};
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 /// How long the room of a cluster is believed: `df` asks often, and it changes slowly.
 const USAGE_VALID: Duration = Duration::from_secs(5);
+/// How long a directory that this mount has made is believed to have only names that this mount gave it.
+const KNOWN_WHOLE: Duration = Duration::from_secs(1);
 /// What programs are told to read at a time.
 pub(super) const IO_BYTES: u32 = 1 << 20;
 /// Longest name that is given here, in bytes (Linux: `NAME_MAX`).
@@ -89,14 +92,11 @@ impl Core {
         caller: Caller,
         path: &AlluxioPath,
     ) -> Result<FileStatus, Errno> {
-        let client = self.client(caller)?;
+        let client = self.quick(caller)?;
         client.get_status(path, &STATUS).await.map_err(|error| failed("look up", &error))
     }
 
     async fn lookup(&self, caller: Caller, name: &str) -> Result<Vec<u8>, Errno> {
-        if let Some(entry) = self.entry_of_draft(caller.node, name) {
-            return Ok(entry.reply());
-        }
         let path = self.path_below(caller.node, name).await?;
         let status = match self.status(caller, &path).await {
             // Longer ones are shown when they are there, but none is made here.
@@ -108,6 +108,24 @@ impl Core {
         };
         let own = caller.uid == self.own_uid;
         Ok(self.entry_seen(caller.node, name, &status, own).reply())
+    }
+
+    /// What is known of a name without asking.
+    fn look_up_here(&self, parent: u64, name: &str) -> Option<Result<Entry, Errno>> {
+        if let Some(entry) = self.entry_of_draft(parent, name) {
+            return Some(Ok(entry));
+        }
+        self.is_absent(parent, name).then_some(Err(Errno::NOENT))
+    }
+
+    /// Whether a name is not there, as far as names may be believed at all.
+    fn is_absent(&self, parent: u64, name: &str) -> bool {
+        let (now, age) = (self.host.clock.monotonic(), self.settings.entry_valid.min(KNOWN_WHOLE));
+        if self.settings.commit == Commit::Close || name.len() > NAME_BYTES_MAX as usize {
+            return false;
+        }
+        let nodes = self.nodes();
+        nodes.is_known_whole(parent, now, age) && nodes.child(parent, name).is_none()
     }
 
     /// A file that is being written here is what this mount says it is, until it is committed.
@@ -123,7 +141,7 @@ impl Core {
     }
 
     /// What is known of a file that is being written here.
-    fn attr_of_draft(&self, number: u64) -> Option<Attr> {
+    pub(super) fn attr_of_draft(&self, number: u64) -> Option<Attr> {
         let nodes = self.nodes();
         let node = nodes.get(number)?;
         let mut attr = Attr { ino: ino_of(number), ..node.attr };
@@ -212,6 +230,12 @@ impl AlluxioFs {
         match operation {
             Operation::Lookup { name } => match text(name) {
                 Ok(name) => {
+                    // Most names of who writes are known here.
+                    match core.look_up_here(caller.node, name) {
+                        Some(Ok(entry)) => return reply.ok(&entry.reply()),
+                        Some(Err(errno)) => return reply.error(errno),
+                        None => {}
+                    }
                     let name = name.to_owned();
                     self.ask(reply, async move { core.lookup(caller, &name).await });
                 }

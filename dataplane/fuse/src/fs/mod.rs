@@ -31,6 +31,7 @@ mod xattr;
 use crate::abi::{Header, Operation, ROOT_NODE, UNIQUE_RESEND};
 use crate::errno::Errno;
 use crate::filesystem::FileSystem;
+use crate::options::Commit;
 use crate::session::{Control, Reply, Request};
 use alluxio_client::{ClientError, FileSystem as Client};
 use alluxio_config::ClientConfig;
@@ -54,6 +55,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 /// How a mount behaves.
 #[derive(Debug, Clone)]
@@ -69,6 +71,8 @@ pub struct Settings {
     /// Folder of drafts: files that are being written lie there until they are versions. What a process
     /// before us has left there is gone on with; a folder that another one is using is not touched.
     pub staging: PathBuf,
+    /// Whether `close` waits for the journal.
+    pub commit: Commit,
 }
 
 /// What there was before this process served a mount.
@@ -113,6 +117,8 @@ struct Core {
     running: Running,
     usage: Mutex<Option<(Duration, crate::abi::StatFs)>>,
     staging: Arc<Staging>,
+    /// Room for commits that nobody waits for.
+    commits: Arc<Semaphore>,
     inherited: Inherited,
     /// By the monotonic clock.
     begun_at: Duration,
@@ -230,6 +236,7 @@ impl AlluxioFs {
                 running: Running::default(),
                 usage: Mutex::default(),
                 staging,
+                commits: Arc::new(Semaphore::new(draft::COMMITS_MAX)),
                 inherited: Inherited::default(),
                 begun_at: host.clock.monotonic(),
                 host,
@@ -246,6 +253,11 @@ impl AlluxioFs {
     /// Opens that the kernel reads past us, so far.
     pub fn passed(&self) -> u64 {
         self.core.passed.load(Ordering::Relaxed)
+    }
+
+    /// Waits until nothing is on its way to the journal any more. For the end of a mount.
+    pub async fn finish(&self) {
+        self.core.arrive().await;
     }
 
     /// Nodes that are remembered.
@@ -304,6 +316,12 @@ impl Core {
         }
         users.insert(user, client.clone());
         Ok(client)
+    }
+
+    /// The same, for what may be answered before the journal has it.
+    fn quick(&self, caller: Caller) -> Result<Client, Errno> {
+        let client = self.client(caller)?;
+        Ok(if self.settings.commit == Commit::Background { client.early() } else { client })
     }
 
     /// The path of a node.
@@ -424,10 +442,9 @@ impl AlluxioFs {
                 self.unprivileged(caller, reply, move |fs, reply| fs.write(caller, request, reply));
             }
             Operation::Write(_) => self.write(caller, request, reply),
-            Operation::Flush { handle } | Operation::Fsync { handle, .. } => {
-                self.flush(caller, handle, reply);
-            }
-            Operation::FsyncDir { .. } => reply.ok(&[]),
+            Operation::Flush { handle } => self.flush(caller, handle, false, reply),
+            Operation::Fsync { handle, .. } => self.flush(caller, handle, true, reply),
+            Operation::FsyncDir { .. } => self.sync_directory(caller, reply),
             Operation::Fallocate { handle, offset, length, mode } => {
                 self.allocate(caller, handle, (Range { offset, length }, mode), reply);
             }

@@ -73,6 +73,8 @@ pub(crate) struct Node {
     pub(crate) unlinked: bool,
     /// A name that it has instead, for as long as it is open.
     pub(crate) hidden: Option<String>,
+    /// When this mount made it, if it is a directory; by the monotonic clock.
+    made_at: Option<Duration>,
     /// Whether another node shall be found under its name.
     superseded: bool,
     /// Whether only its number is known, not where it is.
@@ -159,6 +161,20 @@ impl Nodes {
             .filter(|number| self.nodes.get(number).is_some_and(|node| node.draft.is_some()))
     }
 
+    /// This mount has just made a directory.
+    pub(crate) fn made_here(&mut self, number: u64, now: Duration) {
+        if let Some(node) = self.nodes.get_mut(&number) {
+            node.made_at = Some(now);
+        }
+    }
+
+    /// Whether a directory has no names but those that are known here: this mount has made it less than
+    /// `age` ago, and has forgotten none of its names.
+    pub(crate) fn is_known_whole(&self, number: u64, now: Duration, age: Duration) -> bool {
+        let made = self.nodes.get(&number).and_then(|node| node.made_at);
+        made.is_some_and(|made| now.saturating_sub(made) < age)
+    }
+
     /// The kernel has looked a node up.
     pub(crate) fn look_up(&mut self, number: u64) {
         if let Some(node) = self.nodes.get_mut(&number) {
@@ -196,6 +212,7 @@ impl Nodes {
             draft: None,
             unlinked: false,
             hidden: None,
+            made_at: None,
             superseded: false,
             placeless: false,
             before: false,
@@ -235,6 +252,7 @@ impl Nodes {
                 draft: None,
                 unlinked: false,
                 hidden: None,
+                made_at: None,
                 superseded: false,
                 placeless: true,
                 before: false,
@@ -281,6 +299,7 @@ impl Nodes {
                 draft: None,
                 unlinked: kept.unlinked,
                 hidden: kept.hidden,
+                made_at: None,
                 superseded: kept.superseded,
                 placeless,
             },
@@ -344,6 +363,7 @@ impl Nodes {
             draft: None,
             unlinked: false,
             hidden: None,
+            made_at: None,
             superseded: false,
             placeless: true,
             before: false,
@@ -479,6 +499,7 @@ impl Nodes {
             draft: Some(draft.clone()),
             unlinked,
             hidden: kept.as_ref().and_then(|kept| kept.hidden.clone()),
+            made_at: None,
             superseded: kept.as_ref().is_some_and(|kept| kept.superseded),
             placeless: false,
             before: opens > 0 || kept.is_some_and(|kept| kept.before),
@@ -585,6 +606,10 @@ impl Nodes {
             return;
         }
         self.detach(number);
+        let parent = self.nodes.get(&number).map(|node| node.parent);
+        if let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(&parent)) {
+            parent.made_at = None;
+        }
         if let Some(node) = self.nodes.remove(&number) {
             if node.inode != inode_of(number) || node.unlinked || node.superseded || node.before {
                 self.touched.push(number);

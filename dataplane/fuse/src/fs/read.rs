@@ -235,6 +235,11 @@ impl AlluxioFs {
         let dead = || self.core.draft_of(caller.node).map(Handle::Draft);
         let core = self.core.clone();
         match known.or_else(dead) {
+            Some(Handle::Draft(draft)) if core.close_here(caller.node, &draft) => {
+                core.uncount_open(caller.node);
+                core.drop_hidden_later(caller.node);
+                reply.ok(&[]);
+            }
             Some(Handle::Draft(draft)) => self.change(reply, async move {
                 core.close_draft(caller.node, &draft).await;
                 core.uncount_open(caller.node);
@@ -243,13 +248,9 @@ impl AlluxioFs {
             }),
             known => {
                 if known.is_some() {
-                    self.core.uncount_open(caller.node);
+                    core.uncount_open(caller.node);
                 }
-                let hidden =
-                    core.nodes().get(caller.node).is_some_and(|node| node.hidden.is_some());
-                if hidden {
-                    self.core.runtime.spawn(async move { core.drop_hidden(caller.node).await });
-                }
+                core.drop_hidden_later(caller.node);
                 reply.ok(&[]);
             }
         }

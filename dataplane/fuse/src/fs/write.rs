@@ -164,7 +164,7 @@ impl Core {
         let operation = Some(start.operation);
         let options =
             CreateFileOptions { mode: Some(mode_of(mode)), operation, ..Default::default() };
-        let status = match self.client(caller)?.create_file(&path, &options).await {
+        let status = match self.quick(caller)?.create_file(&path, &options).await {
             Ok(writer) => writer.detach(),
             Err(error) => {
                 start.give_up();
@@ -220,8 +220,14 @@ impl AlluxioFs {
         let now = self.core.now();
         if let Some(draft) = &known {
             draft.touch(self.core.host.clock.monotonic());
+            if let Err(errno) = draft.take_failure() {
+                return reply.error(errno);
+            }
             match draft.try_write(at.data, at.offset, now) {
-                Some(Ok(())) => return reply.ok(&write_reply(at.data.len() as u32)),
+                Some(Ok(())) => {
+                    self.core.send_ahead(caller.node, draft);
+                    return reply.ok(&write_reply(at.data.len() as u32));
+                }
                 Some(Err(errno)) => return reply.error(errno),
                 None => {}
             }
@@ -248,12 +254,27 @@ impl AlluxioFs {
         }
     }
 
-    pub(super) fn flush(&self, caller: Caller, handle: u64, reply: Reply) {
+    /// Makes a version of what was written: for `fsync` it is durable, for `close` it may be on its way.
+    pub(super) fn flush(&self, caller: Caller, handle: u64, sync: bool, reply: Reply) {
         let Some(draft) = self.draft_behind(caller.node, handle) else { return reply.ok(&[]) };
         draft.touch(self.core.host.clock.monotonic());
+        let later = self.core.commits_later() && !sync;
+        match draft.take_failure() {
+            Err(errno) => return reply.error(errno),
+            Ok(()) if !draft.is_due() => return reply.ok(&[]),
+            Ok(()) if later && self.core.try_commit_later(caller.node, &draft) => {
+                return reply.ok(&[]);
+            }
+            Ok(()) => {}
+        }
         let core = self.core.clone();
         self.change(reply, async move {
-            core.commit(caller.node, &draft).await?;
+            if later {
+                core.commit_later(caller.node, &draft).await?;
+            } else {
+                core.commit(caller.node, &draft).await?;
+                draft.take_failure()?;
+            }
             Ok(Vec::new())
         });
     }

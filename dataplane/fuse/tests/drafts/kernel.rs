@@ -2,6 +2,7 @@
 //! that is gone has not answered.
 
 use alluxio_fuse::fs::{AlluxioFs, Settings};
+use alluxio_fuse::options::Commit;
 use alluxio_fuse::session::{Connection, Negotiated, Session};
 use alluxio_host::Host;
 use alluxio_testkit::LocalCluster;
@@ -53,6 +54,7 @@ pub(crate) struct World {
     server: Option<Server>,
     socket: OwnedFd,
     staging: PathBuf,
+    commit: Commit,
     unique: u64,
     pending: BTreeMap<u64, Vec<u8>>,
     answers: HashMap<u64, Answer>,
@@ -90,15 +92,12 @@ impl Server {
     }
 }
 
-fn serve(cluster: &LocalCluster, staging: &Path) -> (Server, OwnedFd) {
-    serve_on(cluster, staging, negotiated())
-}
-
 /// A server, and the other end of what is its device.
 pub(crate) fn serve_on(
     cluster: &LocalCluster,
     staging: &Path,
     negotiated: Negotiated,
+    commit: Commit,
 ) -> (Server, OwnedFd) {
     let (ours, theirs) = pair();
     let runtime =
@@ -111,6 +110,7 @@ pub(crate) fn serve_on(
         entry_valid: Duration::from_secs(1),
         passthrough: false,
         staging: staging.to_owned(),
+        commit,
     };
     let inside = runtime.enter();
     let config = cluster.config().client().unwrap();
@@ -121,7 +121,7 @@ pub(crate) fn serve_on(
 }
 
 impl World {
-    pub(crate) fn new(properties: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(commit: Commit, properties: &[(&str, &str)]) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let small = [
             ("alluxio.worker.ramdisk.size", "256MB"),
@@ -133,7 +133,7 @@ impl World {
         let inside = runtime.enter();
         let client = cluster.client().unwrap();
         drop(inside);
-        let (server, socket) = serve(&cluster, &staging);
+        let (server, socket) = serve_on(&cluster, &staging, negotiated(), commit);
         let mut world = World {
             cluster: Some(cluster),
             runtime,
@@ -141,6 +141,7 @@ impl World {
             server: Some(server),
             socket,
             staging,
+            commit,
             unique: 0,
             pending: BTreeMap::new(),
             answers: HashMap::new(),
@@ -163,7 +164,8 @@ impl World {
 
     /// Another process goes on.
     pub(crate) fn go_on(&mut self) {
-        let (server, socket) = serve(self.cluster.as_ref().unwrap(), &self.staging);
+        let cluster = self.cluster.as_ref().unwrap();
+        let (server, socket) = serve_on(cluster, &self.staging, negotiated(), self.commit);
         (self.server, self.socket) = (Some(server), socket);
         // Its first word asks for what was not answered.
         assert!(self.hear(PATIENCE));
@@ -347,7 +349,7 @@ impl World {
 
     /// The kernel forgets all lookups of a node.
     pub(crate) fn forget(&mut self, node: u64) {
-        self.ask(FORGET, node, &[&1u64.to_ne_bytes()]);
+        self.ask(FORGET, node, &[&(1u64 << 32).to_ne_bytes()]);
     }
 
     /// Bytes as other clients see them; `None` while nobody can read them.
@@ -384,7 +386,7 @@ impl World {
     pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let begun = std::time::Instant::now();
         while !is_so(self) {
-            assert!(begun.elapsed() < PATIENCE, "{what}");
+            assert!(begun.elapsed() < PATIENCE, "{what}: {:?}", self.names());
             std::thread::sleep(Duration::from_millis(20));
         }
     }

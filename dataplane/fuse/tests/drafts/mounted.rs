@@ -3,6 +3,7 @@
 
 use crate::guard::{Guard, bounded, mounted};
 use crate::kernel::{Server, serve_on};
+use alluxio_fuse::options::Commit;
 use alluxio_fuse::session::{Connection, Negotiated, Wish};
 use alluxio_testkit::LocalCluster;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -73,10 +74,11 @@ struct Mount {
     server: Option<Server>,
     negotiated: Negotiated,
     staging: PathBuf,
+    commit: Commit,
 }
 
 impl Mount {
-    fn new() -> Option<Self> {
+    fn new(commit: Commit) -> Option<Self> {
         let (guard, device) = mounted()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let properties = [
@@ -99,7 +101,7 @@ impl Mount {
         let guard = Some(guard);
         let (cluster, server) = (Some(cluster), None);
         let mut mount =
-            Mount { cluster, runtime, guard, wire, threads, server, negotiated, staging };
+            Mount { cluster, runtime, guard, wire, threads, server, negotiated, staging, commit };
         mount.go_on();
         Some(mount)
     }
@@ -117,7 +119,7 @@ impl Mount {
 
     fn go_on(&mut self) {
         let cluster = self.cluster.as_ref().unwrap();
-        let (server, socket) = serve_on(cluster, &self.staging, self.negotiated);
+        let (server, socket) = serve_on(cluster, &self.staging, self.negotiated, self.commit);
         let mine = socket.as_fd().try_clone_to_owned().unwrap();
         let wire = self.wire.clone();
         // Its first word, that it goes on, is in the socket: the kernel hears it before it gives out more.
@@ -195,10 +197,9 @@ fn changes_a_file(root: &Path, writer: usize, over: &AtomicBool) -> usize {
     round
 }
 
-#[test]
-fn programs_that_write_do_not_notice_that_the_process_of_their_mount_is_killed() {
-    bounded(|| {
-        let Some(mut mount) = Mount::new() else { return };
+fn programs_write(commit: Commit) {
+    bounded(move || {
+        let Some(mut mount) = Mount::new(commit) else { return };
         let over = Arc::new(AtomicBool::new(false));
         let works = [makes_files, makes_files, changes_a_file, changes_a_file];
         let works = works.into_iter().enumerate().map(|(writer, work)| {
@@ -217,4 +218,14 @@ fn programs_that_write_do_not_notice_that_the_process_of_their_mount_is_killed()
             assert!(work.join().unwrap() > 0);
         }
     });
+}
+
+#[test]
+fn programs_that_write_do_not_notice_that_the_process_of_their_mount_is_killed() {
+    programs_write(Commit::Close);
+}
+
+#[test]
+fn nor_when_their_files_are_committed_in_the_background() {
+    programs_write(Commit::Background);
 }

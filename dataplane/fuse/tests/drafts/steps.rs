@@ -1,6 +1,7 @@
 //! One kill at each step of a file's life.
 
 use crate::kernel::{World, created};
+use alluxio_fuse::options::Commit;
 use std::time::Duration;
 
 fn bytes(length: usize, seed: u8) -> Vec<u8> {
@@ -9,7 +10,7 @@ fn bytes(length: usize, seed: u8) -> Vec<u8> {
 
 #[test]
 fn a_file_is_written_on_by_the_next_process() {
-    let mut world = World::new(&[]);
+    let mut world = World::new(Commit::Close, &[]);
     let open = world.create("f");
     let (first, second) = (bytes(100_000, 1), bytes(100_000, 2));
     world.write(open, 0, &first);
@@ -30,7 +31,7 @@ fn a_file_is_written_on_by_the_next_process() {
 
 #[test]
 fn a_file_is_made_once_however_often_its_process_dies_before_it_says_so() {
-    let mut world = World::new(&[]);
+    let mut world = World::new(Commit::Close, &[]);
     // Killed at any moment of the request: before it is read, in the middle, after its end.
     for round in 0..12u64 {
         let name = format!("f{round}");
@@ -52,7 +53,7 @@ fn a_file_is_made_once_however_often_its_process_dies_before_it_says_so() {
 
 #[test]
 fn a_close_that_was_cut_off_is_carried_out_by_the_next_process() {
-    let mut world = World::new(&[]);
+    let mut world = World::new(Commit::Close, &[]);
     let old = bytes(300_000, 3);
     world.put("old", &old);
     for round in 0..10u64 {
@@ -86,7 +87,7 @@ fn a_close_that_was_cut_off_is_carried_out_by_the_next_process() {
 
 #[test]
 fn what_nobody_closes_any_more_is_committed_all_the_same() {
-    let mut world = World::new(&[]);
+    let mut world = World::new(Commit::Close, &[]);
     let open = world.create("f");
     world.write(open, 0, b"written, and the program was killed too");
     // Its last close was answered by a process that died before it could commit.
@@ -104,7 +105,7 @@ fn what_nobody_closes_any_more_is_committed_all_the_same() {
 
 #[test]
 fn a_file_without_a_name_is_read_and_written_after_a_kill() {
-    let mut world = World::new(&[]);
+    let mut world = World::new(Commit::Close, &[]);
     let open = world.create("f");
     world.write(open, 0, b"first");
     world.unlink("f");
@@ -125,7 +126,7 @@ fn a_file_without_a_name_is_read_and_written_after_a_kill() {
 
 #[test]
 fn a_file_that_was_renamed_while_it_is_written_keeps_its_new_name() {
-    let mut world = World::new(&[]);
+    let mut world = World::new(Commit::Close, &[]);
     world.put("to", b"gone soon");
     let open = world.create("from");
     world.write(open, 0, b"moved");
@@ -140,7 +141,7 @@ fn a_file_that_was_renamed_while_it_is_written_keeps_its_new_name() {
 
 #[test]
 fn a_handle_of_a_dead_process_leads_to_an_old_file_too() {
-    let mut world = World::new(&[]);
+    let mut world = World::new(Commit::Close, &[]);
     world.put("f", b"old content");
     let node = world.lookup("f").unwrap();
     let open = world.open(node, libc::O_RDWR);

@@ -3,6 +3,7 @@
 use crate::guard::{Guard, mounted};
 use alluxio_client::{CreateFileOptions, FileSystem as Client};
 use alluxio_fuse::fs::{AlluxioFs, Settings};
+use alluxio_fuse::options::Commit;
 use alluxio_fuse::session::{Connection, Counts, Wish};
 use alluxio_host::Host;
 use alluxio_testkit::LocalCluster;
@@ -17,11 +18,12 @@ use tokio::runtime::Runtime;
 pub(crate) struct Wanted {
     pub(crate) valid: Duration,
     pub(crate) passthrough: bool,
+    pub(crate) commit: Commit,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Wanted { valid: Duration::from_secs(60), passthrough: true }
+        Wanted { valid: Duration::from_secs(60), passthrough: true, commit: Commit::Close }
     }
 }
 
@@ -54,6 +56,7 @@ pub(crate) fn start_with(wanted: Wanted, properties: &[(&str, &str)]) -> Option<
         entry_valid: wanted.valid,
         passthrough: wanted.passthrough,
         staging,
+        commit: wanted.commit,
     };
     let config = cluster.config().client().unwrap();
     let inside = runtime.enter();

@@ -57,9 +57,10 @@ fn links_stay_when_the_under_store_is_looked_at() {
             ("alluxio.user.file.writetype.default", "CACHE_THROUGH"),
             ("alluxio.user.file.metadata.sync.interval", "0"),
         ];
-        let Some(cluster) =
-            start_with(Wanted { valid: Default::default(), passthrough: true }, &properties)
-        else {
+        let Some(cluster) = start_with(
+            Wanted { valid: Default::default(), passthrough: true, ..Wanted::default() },
+            &properties,
+        ) else {
             return;
         };
         let at = |name: &str| cluster.at(name);

@@ -2,14 +2,16 @@
 
 use crate::cluster::{Wanted, pattern, run, start};
 use crate::guard::bounded;
+use alluxio_fuse::options::Commit;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::time::Duration;
 
-const PLAIN: Wanted = Wanted { valid: Duration::from_secs(60), passthrough: false };
+const PLAIN: Wanted =
+    Wanted { valid: Duration::from_secs(60), passthrough: false, commit: Commit::Close };
 /// Names and attributes are asked for each time.
-const FRESH: Wanted = Wanted { valid: Duration::ZERO, passthrough: true };
+const FRESH: Wanted = Wanted { valid: Duration::ZERO, passthrough: true, commit: Commit::Close };
 
 #[test]
 fn every_way_of_reading_gives_the_same_bytes() {

@@ -57,7 +57,7 @@ impl Core {
 
     /// The store's own attributes follow. A store without any, or one that refuses, keeps what it
     /// has: here the change holds all the same.
-    async fn push_attributes(
+    pub(super) async fn push_attributes(
         &self,
         status: &FileStatus,
         attributes: &UfsAttributes,

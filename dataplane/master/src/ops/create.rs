@@ -8,7 +8,7 @@ use alluxio_types::{
     AlluxioPath, Answer, Code, Coded, FileKind, FileStatus, Fingerprint, InodeId, Mode, MountId,
     PersistenceState, TtlAction, UnixMillis, WorkerId, WriteType,
 };
-use alluxio_ufs::MkdirOptions;
+use alluxio_ufs::{MkdirOptions, UfsAttributes};
 use std::time::Duration;
 
 /// How often a create is tried anew when a sync interferes.
@@ -36,7 +36,7 @@ impl Core {
             Ok(done.answer)
         };
         let answer = self.once(call, first).await?;
-        self.status_made(answer, like).await
+        self.status_made(answer, like, call).await
     }
 
     /// A new directory; with a through-type also in the under store, which comes first: a directory
@@ -49,7 +49,7 @@ impl Core {
         refuse_async(request.write_type)?;
         let like = Made::directory(&request, call);
         let answer = self.once(call, self.make_directory(request, call)).await?;
-        self.status_made(answer, like).await
+        self.status_made(answer, like, call).await
     }
 
     async fn make_directory(
@@ -85,7 +85,7 @@ impl Core {
             Ok(self.commit_for(request, call).await?.answer)
         };
         let answer = self.once(call, first).await?;
-        self.status_made(answer, like).await
+        self.status_made(answer, like, call).await
     }
 
     /// The file's bytes are written.
@@ -97,6 +97,11 @@ impl Core {
     ) -> Result<FileStatus, MasterError> {
         let id = request.id;
         let like = Made::complete(&request, call);
+        let attributes = UfsAttributes {
+            owner: request.attributes.owner.clone(),
+            group: request.attributes.group.clone(),
+            mode: request.attributes.mode,
+        };
         let block_count_max = request.length.saturating_add(1);
         self.once(call, async { Ok(self.commit_for(request, call).await?.answer) }).await?;
         // Also for a repeated call: a new primary knows no locations.
@@ -110,7 +115,11 @@ impl Core {
         if self.namespace.persistence_by_id(id).is_none() {
             self.workers.free_file(id);
         }
-        self.status_made(Answer::Inode { id, created: true }, like).await
+        let status = self.status_made(Answer::Inode { id, created: true }, like, call).await?;
+        if !attributes.is_empty() {
+            self.push_attributes(&status, &attributes).await?;
+        }
+        Ok(status)
     }
 
     /// Looks whether the under store has something at the path of a new inode. Only for writes that
@@ -147,14 +156,23 @@ impl Core {
 
     /// The status of what a call made. Somebody may have taken it away since, above all when the call
     /// is a repeated one: then what the call asked for is the answer, as it was at first.
-    async fn status_made(&self, answer: Answer, made: Made) -> Result<FileStatus, MasterError> {
+    async fn status_made(
+        &self,
+        answer: Answer,
+        made: Made,
+        call: &Call,
+    ) -> Result<FileStatus, MasterError> {
         let Answer::Inode { id, .. } = answer else {
             // Another kind of change under the same id: the client uses one id for two changes.
             return Err(MasterError::ForeignOperation);
         };
-        match self.status_by_id(id).await {
+        match self.release_for(self.namespace.status_by_id(id), call).await {
+            Ok(mut status) => {
+                self.dress(&mut status, false);
+                Ok(status)
+            }
             Err(error) if error.code() == Code::NotFound => Ok(made.status(id)),
-            other => other,
+            Err(error) => Err(error),
         }
     }
 }

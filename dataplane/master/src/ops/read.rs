@@ -48,13 +48,13 @@ impl Core {
         let must_ask = freshness.sync_interval.is_some();
         // The fast path: what is known and need not be fresh costs one read of the tree.
         if !must_ask && let Ok(seen) = self.namespace.status(path, &self.context(call)) {
-            let mut status = self.release(Ok(seen)).await?;
+            let mut status = self.release_for(Ok(seen), call).await?;
             self.dress(&mut status, without_blocks);
             return Ok(status);
         }
         self.refresh(path, freshness, call).await?;
         let read = self.namespace.status(path, &self.context(call));
-        let mut status = self.release(read).await?;
+        let mut status = self.release_for(read, call).await?;
         self.dress(&mut status, without_blocks);
         Ok(status)
     }

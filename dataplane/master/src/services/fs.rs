@@ -11,6 +11,7 @@ use crate::role::Slot;
 use crate::sync::Freshness;
 use alluxio_namespace::{
     CompleteFile, CreateDirectory, CreateFile, CreateSymlink, Mount, SetAttributes,
+    WrittenAttributes,
 };
 use alluxio_proto::convert::ConvertError;
 use alluxio_proto::convert::common::{mode as mode_of, xattrs_from_pb};
@@ -51,7 +52,8 @@ impl FsService {
         let core = self.slot.primary()?;
         let operation = request.extensions().get::<OperationId>().copied();
         let groups = request.extensions().get::<GroupNames>().map(|groups| groups.0.clone());
-        let call = core.call(&user(request)?, groups, operation);
+        let mut call = core.call(&user(request)?, groups, operation);
+        call.early = request.extensions().get::<alluxio_rpc::Early>().is_some();
         Ok((core, call))
     }
 }
@@ -214,6 +216,13 @@ impl FileSystemMaster for FsService {
             length: request.length,
             persistence: persistence_after(request.persisted),
             fingerprint: Fingerprint(request.fingerprint),
+            attributes: WrittenAttributes {
+                owner: request.owner,
+                group: request.group,
+                mode: optional_mode(request.mode)?,
+                accessed: request.accessed_ms.map(UnixMillis),
+                modified: request.modified_ms.map(UnixMillis),
+            },
         };
         let status = core.complete_file(complete, written, &call).await?;
         Ok(Response::new(pb::CompleteFileResponse { status: Some(message(status)) }))

@@ -42,7 +42,7 @@ impl Core {
                 Err(refusal) if matches!(refusal.error, NamespaceError::NotADirectory { .. }) => {
                     return Ok(());
                 }
-                Err(refusal) => return Err(self.hold(refusal.into()).await),
+                Err(refusal) => return Err(self.hold_for(refusal.into(), call).await),
             };
             if !self.sync.is_due(path, &lookup, freshness, self.host.clock.monotonic()) {
                 return Ok(());

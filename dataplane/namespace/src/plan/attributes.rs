@@ -35,18 +35,23 @@ impl Planner<'_> {
 
     fn check_words(&self, request: &SetAttributes) -> Result<(), Refusal> {
         self.check_mode(request.mode)?;
-        for name in [&request.owner, &request.group].into_iter().flatten() {
-            if name.is_empty() || name.len() > PRINCIPAL_BYTES_MAX {
-                let (name, max) = (name.clone(), PRINCIPAL_BYTES_MAX);
-                return self.refuse(Error::BadPrincipal { name, max });
-            }
-        }
+        self.check_principals([&request.owner, &request.group])?;
         match request.ttl_ms {
             Some(Some(value)) if value > U48::MAX => {
                 self.refuse(Error::TooLarge { what: "time to live in ms", value, max: U48::MAX })
             }
             _ => Ok(()),
         }
+    }
+
+    pub(super) fn check_principals(&self, names: [&Option<String>; 2]) -> Result<(), Refusal> {
+        for name in names.into_iter().flatten() {
+            if name.is_empty() || name.len() > PRINCIPAL_BYTES_MAX {
+                let (name, max) = (name.clone(), PRINCIPAL_BYTES_MAX);
+                return self.refuse(Error::BadPrincipal { name, max });
+            }
+        }
+        Ok(())
     }
 
     /// The entry for one inode, when something changes. `top` is the one that was named; of those
@@ -145,7 +150,7 @@ impl Planner<'_> {
     }
 
     /// What would change nothing is not journaled.
-    fn drop_what_is_there(&self, inode: &Inode, changes: &mut AttributeChanges) {
+    pub(super) fn drop_what_is_there(&self, inode: &Inode, changes: &mut AttributeChanges) {
         let perm = inode.perm(self.namespace);
         let (record, rare) = (&inode.record, &inode.rare);
         changes.owner.take_if(|owner| **owner == perm.owner);

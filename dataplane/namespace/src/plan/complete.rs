@@ -1,6 +1,7 @@
 //! A file is written; a file's bytes are safe somewhere else; files were opened.
 
 use super::Planner;
+use crate::inode::Inode;
 use crate::request::{CompleteFile, SetPersistence};
 use crate::{Error, Outcome, Plan, Refusal};
 use alluxio_types::file::block_count;
@@ -25,14 +26,46 @@ impl Planner<'_> {
             let max = BLOCKS_PER_FILE_MAX;
             return self.refuse(Error::TooManyBlocks { length, block_size, max });
         }
-        let entry = Entry::Complete {
+        let attributes = self.attributes_of_written(request, &inode)?;
+        let complete = Entry::Complete {
             id: request.id,
             length,
-            modified: self.context.now,
+            modified: request.attributes.modified.unwrap_or(self.context.now),
             persistence: request.persistence,
             fingerprint: request.fingerprint.clone(),
         };
-        self.done(vec![entry], Outcome::Inode { id: request.id, created: false })
+        let entries = std::iter::once(complete).chain(attributes).collect();
+        self.done(entries, Outcome::Inode { id: request.id, created: false })
+    }
+
+    /// The entry for attributes that a file gets as it is completed, when any of them changes.
+    fn attributes_of_written(
+        &self,
+        request: &CompleteFile,
+        inode: &Inode,
+    ) -> Result<Option<Entry>, Refusal> {
+        let wanted = &request.attributes;
+        self.check_principals([&wanted.owner, &wanted.group])?;
+        self.check_mode(wanted.mode)?;
+        let mut changes = AttributeChanges {
+            owner: wanted.owner.clone(),
+            group: wanted.group.clone(),
+            mode: wanted.mode,
+            accessed: wanted.accessed,
+            ..AttributeChanges::default()
+        };
+        self.drop_what_is_there(inode, &mut changes);
+        if changes.owner.is_some() && !self.checker.is_superuser() {
+            let path = self.path_of(request.id)?;
+            return self.refuse(self.checker.not_superuser("change the owner of", &path));
+        }
+        let owns = self.checker.owns(self.namespace, &inode.brief);
+        if (changes.group.is_some() || changes.mode.is_some()) && !owns {
+            let path = self.path_of(request.id)?;
+            return self.refuse(self.checker.not_owner("change its group or mode", &path));
+        }
+        let changed = changes != AttributeChanges::default();
+        Ok(changed.then_some(Entry::SetAttributes { id: request.id, changes }))
     }
 
     pub(super) fn set_persistence(self, request: &SetPersistence) -> Result<Plan, Refusal> {

@@ -7,9 +7,10 @@ use alluxio_host::TableMemory;
 use alluxio_namespace::{
     CompleteFile, CreateDirectory, CreateFile, CreateSymlink, Delete, Exchange, Foundation,
     LoadMetadata, Mount, Refusal, Rename, Request, Restorer, SetAttributes, UfsFacts, Unmount,
+    WrittenAttributes,
 };
 use alluxio_types::{
-    Code, Coded, FileKind, Fingerprint, InodeId, JournalSeq, MountOptions, PersistenceState,
+    Code, Coded, FileKind, Fingerprint, InodeId, JournalSeq, Mode, MountOptions, PersistenceState,
     UnixMillis, XattrStrategy, XattrUpdate, Xattrs,
 };
 use proptest::prelude::*;
@@ -430,6 +431,20 @@ fn updated(there: &Xattrs, strategy: XattrStrategy, values: &Xattrs) -> Result<X
     Ok(after.into_iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect())
 }
 
+/// Some files get attributes as they are completed.
+fn written_attributes(id: InodeId) -> WrittenAttributes {
+    match id.container() % 3 {
+        0 => WrittenAttributes::default(),
+        1 => WrittenAttributes { modified: Some(UnixMillis(77)), ..Default::default() },
+        _ => WrittenAttributes {
+            owner: Some("somebody".into()),
+            mode: Some(Mode(0o640)),
+            accessed: Some(UnixMillis(78)),
+            ..Default::default()
+        },
+    }
+}
+
 /// Does an operation on the tree.
 fn perform(tree: &mut Tree, op: &Op) -> Result<(), Refusal> {
     let request: Request = match op {
@@ -448,7 +463,8 @@ fn perform(tree: &mut Tree, op: &Op) -> Result<(), Refusal> {
                 false => (PersistenceState::NotPersisted, 0),
             };
             let fingerprint = fingerprint(version);
-            CompleteFile { id, length: 100, persistence, fingerprint }.into()
+            let attributes = written_attributes(id);
+            CompleteFile { id, length: 100, persistence, fingerprint, attributes }.into()
         }
         Op::Mkdir { at, recursive, allow_exists } => CreateDirectory {
             recursive: *recursive,

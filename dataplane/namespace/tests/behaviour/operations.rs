@@ -4,6 +4,7 @@ use crate::support::{Tree, id_of, path};
 use alluxio_namespace::{
     CompleteFile, Context, CreateDirectory, CreateFile, Delete, Error, Mount, Outcome, Policy,
     Refusal, Rename, Request, SetAttributes, SetPersistence, Unmount, UpdateMount,
+    WrittenAttributes,
 };
 use alluxio_types::{
     Access, Code, Coded, FileKind, Fingerprint, Identity, InodeId, JournalSeq, Mode, MountOptions,
@@ -148,6 +149,7 @@ fn overwrite_replaces_a_file_by_a_new_inode_and_the_old_writer_finds_it_gone() {
         length: 5,
         persistence: PersistenceState::NotPersisted,
         fingerprint: Fingerprint::default(),
+        attributes: WrittenAttributes::default(),
     };
     assert_eq!(tree.refused(late), Error::InodeNotFound { id: old });
     assert_eq!(plan.removed, [old]);
@@ -175,6 +177,50 @@ fn a_directory_that_is_there_is_fine_when_allowed() {
 }
 
 #[test]
+fn a_file_gets_attributes_as_it_is_completed_and_only_those_that_its_writer_may_set() {
+    let mut tree = Tree::new();
+    let complete = |id, attributes| CompleteFile {
+        id,
+        length: 1,
+        persistence: PersistenceState::NotPersisted,
+        fingerprint: Fingerprint::default(),
+        attributes,
+    };
+    let id = tree.create("/f");
+    let attributes = WrittenAttributes {
+        owner: Some("ann".into()),
+        group: Some("others".into()),
+        mode: Some(Mode(0o600)),
+        accessed: Some(UnixMillis(5)),
+        modified: Some(UnixMillis(4)),
+    };
+    let plan = tree.change(complete(id, attributes)).unwrap();
+    assert_eq!(plan.entries.len(), 2, "one group: all of it, or nothing");
+    let status = tree.status("/f").unwrap();
+    assert_eq!((status.owner.as_str(), status.group.as_str()), ("ann", "others"));
+    assert_eq!((status.mode, status.accessed, status.modified.0), (Mode(0o600), UnixMillis(5), 4));
+    // What is so already needs no entry, and no right.
+    let id = tree.create("/g");
+    let mode = Some(tree.status("/g").unwrap().mode);
+    let plan = tree.change(complete(id, WrittenAttributes { mode, ..Default::default() })).unwrap();
+    assert_eq!(plan.entries.len(), 1);
+    let id = tree.create("/h");
+    for (attributes, wanted) in [
+        (
+            WrittenAttributes { mode: Some(Mode(0o10000)), ..Default::default() },
+            Code::InvalidArgument,
+        ),
+        (
+            WrittenAttributes { group: Some(String::new()), ..Default::default() },
+            Code::InvalidArgument,
+        ),
+    ] {
+        assert_eq!(tree.refused(complete(id, attributes)).code(), wanted);
+    }
+    tree.check();
+}
+
+#[test]
 fn complete_works_once_on_files_with_few_enough_blocks() {
     let mut tree = Tree::new();
     let small = CreateFile { block_size_bytes: 1, ..CreateFile::new(path("/f")) };
@@ -184,6 +230,7 @@ fn complete_works_once_on_files_with_few_enough_blocks() {
         length,
         persistence: PersistenceState::ToBePersisted,
         fingerprint: Fingerprint::default(),
+        attributes: WrittenAttributes::default(),
     };
     assert_eq!(tree.refused(complete(1 << 24)).code(), Code::InvalidArgument);
     tree.change(complete(7)).unwrap();

@@ -2,7 +2,7 @@
 
 use alluxio_namespace::{
     CompleteFile, Context, CreateDirectory, CreateFile, Error, Format, Foundation, Namespace,
-    Outcome, Plan, Policy, Refusal, Request, Restorer,
+    Outcome, Plan, Policy, Refusal, Request, Restorer, WrittenAttributes,
 };
 use alluxio_types::{
     AlluxioPath, Entry, FileStatus, Fingerprint, Identity, InodeId, JournalSeq, MountOptions,
@@ -123,7 +123,8 @@ impl Tree {
             PersistenceState::Persisted => Fingerprint(format!("memory;len={length};version=1")),
             _ => Fingerprint::default(),
         };
-        self.change(CompleteFile { id, length, persistence, fingerprint }).unwrap();
+        let attributes = WrittenAttributes::default();
+        self.change(CompleteFile { id, length, persistence, fingerprint, attributes }).unwrap();
     }
 
     pub(crate) fn status(&self, at: &str) -> Result<FileStatus, Error> {

@@ -4,7 +4,7 @@ use crate::Dice;
 use alluxio_namespace::{
     CompleteFile, Context, CreateDirectory, CreateFile, CreateSymlink, Delete, Exchange, Format,
     LoadMetadata, Mount, Namespace, Policy, Rename, Request, SetAttributes, SetPersistence,
-    UfsFacts, Unmount, UpdateMount,
+    UfsFacts, Unmount, UpdateMount, WrittenAttributes,
 };
 use alluxio_types::{
     AlluxioPath, FileKind, Fingerprint, Identity, InodeId, JournalSeq, Mode, MountOptions,
@@ -115,6 +115,13 @@ impl Requests {
                 length: dice.below(300),
                 persistence: *dice.pick(&PersistenceState::ALL),
                 fingerprint: fingerprint(dice),
+                attributes: WrittenAttributes {
+                    owner: dice.chance(10).then(|| "somebody".to_owned()),
+                    group: dice.chance(10).then(|| "others".to_owned()),
+                    mode: self.mode(dice),
+                    accessed: dice.chance(20).then(|| UnixMillis(dice.below(1 << 40))),
+                    modified: dice.chance(20).then(|| UnixMillis(dice.below(1 << 40))),
+                },
             }
             .into(),
             3 => Delete {

@@ -1,13 +1,14 @@
 //! A draft becomes a version of its file.
 
-use super::record::Stage;
-use super::{COPY_BYTES, Draft};
+use super::ahead::Ahead;
+use super::record::{Stage, Wanted};
+use super::{COPY_BYTES, Draft, Work};
 use crate::errno::Errno;
 use crate::fs::list::HIDDEN_PREFIX;
 use crate::fs::write::mode_of;
 use crate::fs::{Caller, Core, failed};
 use alluxio_client::{
-    CreateFileOptions, DeleteOptions, FileWriter, GetStatusOptions, SetAttributeOptions,
+    CreateFileOptions, DeleteOptions, GetStatusOptions, SetAttributeOptions, WrittenAttributes,
 };
 use alluxio_types::{
     AlluxioPath, Code, Coded, FileStatus, InodeId, OperationId, UnixMillis, XattrStrategy,
@@ -19,17 +20,21 @@ use std::time::Duration;
 use tokio::task::block_in_place;
 
 /// What a commit takes.
-struct Taken {
+pub(super) struct Taken {
     changed: u64,
     length: u64,
     caller: u32,
     begun: bool,
+    lost: bool,
     unlinked: bool,
+    wanted: Wanted,
+    /// Time of the last change, if nobody wants another one.
+    modified: Option<Duration>,
 }
 
 impl Draft {
     /// What there is to commit, if there is anything.
-    fn taken(&self) -> Option<Taken> {
+    pub(super) fn taken(&self) -> Option<Taken> {
         let state = self.state();
         let record = &state.record;
         if !state.is_pending() && (record.stage == Stage::Complete || record.unlinked) {
@@ -40,7 +45,10 @@ impl Draft {
             length: state.length,
             caller: record.caller,
             begun: record.begun,
+            lost: record.stage == Stage::Lost,
             unlinked: record.unlinked,
+            wanted: record.wanted,
+            modified: state.modified,
         })
     }
 
@@ -51,10 +59,11 @@ impl Draft {
         state.save(&self.slot)
     }
 
-    /// A version has all that was changed up to `changed`. Returns a time of change that is still to be set.
-    fn committed(&self, changed: u64, inode: Option<InodeId>) -> Option<Duration> {
+    /// A version has all that was taken. Returns attributes that are still to be set: they were wanted
+    /// meanwhile.
+    fn committed(&self, taken: &Taken, inode: Option<InodeId>) -> Wanted {
         let mut state = self.state();
-        state.committed = changed;
+        state.committed = taken.changed;
         let pending = state.is_pending();
         let record = &mut state.record;
         if let Some(inode) = inode {
@@ -62,25 +71,48 @@ impl Draft {
             (record.begun, record.beside, record.next) = (false, None, None);
         }
         record.dirty = pending;
-        let wanted = if pending { None } else { record.wanted.modified.take() };
+        if record.wanted == taken.wanted {
+            record.wanted = Wanted::default();
+        }
+        let left = if pending { Wanted::default() } else { std::mem::take(&mut record.wanted) };
         state.note(&self.slot);
-        wanted
+        left
     }
 
     /// Gives all of it to a writer, and completes the file.
-    async fn fill(&self, mut writer: FileWriter, length: u64) -> Result<FileStatus, Errno> {
+    async fn fill(&self, ahead: Ahead, taken: &Taken) -> Result<FileStatus, Errno> {
+        let (length, sent) = (taken.length, ahead.sent);
+        let Some(mut writer) = ahead.into_writer() else { return Err(Errno::IO) };
         let most = usize::try_from(length).unwrap_or(COPY_BYTES).min(COPY_BYTES);
         let mut buffer = vec![0; most];
-        let mut at = 0;
+        let mut at = sent;
         while at < length {
             let count = usize::try_from(length - at).unwrap_or(COPY_BYTES).min(COPY_BYTES);
-            let read = block_in_place(|| self.slot.file().read_exact_at(&mut buffer[..count], at));
+            let mut read = || self.slot.file().read_exact_at(&mut buffer[..count], at);
+            // A short file was just written; a long one may have left the page cache.
+            let read = if length <= COPY_BYTES as u64 { read() } else { block_in_place(read) };
             read.map_err(|error| Errno::of_io(&error))?;
             let written = writer.write(&buffer[..count]).await;
             written.map_err(|error| failed("write", &error))?;
             at += count as u64;
         }
-        writer.close().await.map_err(|error| failed("complete a file", &error))
+        let closed = writer.close_with(attributes(taken)).await;
+        closed.map_err(|error| failed("complete a file", &error))
+    }
+}
+
+fn since_1970(at: Duration) -> UnixMillis {
+    UnixMillis(u64::try_from(at.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// What a version brings along.
+fn attributes(taken: &Taken) -> WrittenAttributes {
+    let wanted = &taken.wanted;
+    WrittenAttributes {
+        mode: wanted.mode.map(mode_of),
+        accessed: wanted.accessed.map(since_1970),
+        modified: wanted.modified.or(taken.modified).map(since_1970),
+        ..Default::default()
     }
 }
 
@@ -95,34 +127,53 @@ impl Core {
         let unlinked = self.nodes().get(node).is_none_or(|node| node.unlinked);
         if taken.unlinked || unlinked {
             // Nobody can ever find it.
-            draft.committed(taken.changed, None);
+            draft.committed(&taken, None);
             return Ok(());
         }
         // Before the first change of an old file there is nothing to write.
         if !draft.state().loaded {
             return Ok(());
         }
-        let status = match work.birth.take() {
-            Some(birth) if !taken.begun => {
-                draft.note(|record| record.begun = true)?;
-                let caller = Caller::of(taken.caller, node);
-                let options =
-                    CreateFileOptions { length_hint: Some(taken.length), ..Default::default() };
-                let writer = self.client(caller)?.attach(*birth, &options);
-                let filled = draft.fill(writer, taken.length).await;
+        let status = match self.first_writer(node, draft, &mut work, &taken)? {
+            Some(ahead) => {
+                let filled = draft.fill(ahead, &taken).await;
                 if filled.is_err() {
                     // The writer has removed the name.
                     draft.note(|record| record.stage = Stage::Lost)?;
                 }
                 filled?
             }
-            _ => self.replace(node, draft, &taken).await?,
+            None => self.replace(node, draft, &taken).await?,
         };
         self.rebind(node, status.id);
-        if let Some(at) = draft.committed(taken.changed, Some(status.id)) {
-            self.set_modified(taken.caller, node, at).await;
+        draft.state().sent = 0;
+        let left = draft.committed(&taken, Some(status.id));
+        if left != Wanted::default() {
+            self.set_wanted(taken.caller, node, &left).await;
         }
         Ok(())
+    }
+
+    /// The writer of a file that is new and has no version yet, with what it has been given already. None
+    /// when bytes were given to it that are not those of the file any more.
+    fn first_writer(
+        &self,
+        node: u64,
+        draft: &Draft,
+        work: &mut Work,
+        taken: &Taken,
+    ) -> Result<Option<Ahead>, Errno> {
+        if let Some(ahead) = work.ahead.take() {
+            if !draft.state().went_back {
+                return Ok(Some(ahead));
+            }
+            return Ok(None);
+        }
+        let Some(birth) = work.birth.take().filter(|_| !taken.begun) else { return Ok(None) };
+        draft.note(|record| record.begun = true)?;
+        let options = CreateFileOptions { length_hint: Some(taken.length), ..Default::default() };
+        let client = self.client(Caller::of(taken.caller, node))?;
+        Ok(Some(Ahead::new(client.attach(*birth, &options))))
     }
 
     /// This mount has replaced the bytes of a node. Noted before anybody is told.
@@ -139,6 +190,11 @@ impl Core {
         let path = self.path(node).await?;
         let client = self.client(Caller::of(taken.caller, node))?;
         let there = self.own.get_status(&path, &GetStatusOptions::default()).await.ok();
+        let ours = self.nodes().get(node).map(|node| node.inode);
+        if taken.lost && there.as_ref().is_some_and(|there| Some(there.id) != ours) {
+            // The name is free again since what was made is gone, and somebody else has it.
+            return Err(Errno::EXIST);
+        }
         let known = self.nodes().get(node).map_or(0o644, |node| node.attr.mode);
         let mode = there.as_ref().map_or(mode_of(known), |status| status.mode);
         let operation = self.new_operation();
@@ -162,7 +218,7 @@ impl Core {
         let writer = writer.map_err(|error| failed("write a new version", &error))?;
         let next = writer.status().id;
         draft.note(|record| record.next = Some(next))?;
-        let status = draft.fill(writer, taken.length).await?;
+        let status = draft.fill(Ahead::new(writer), taken).await?;
         if let Some(there) = &there {
             self.keep_owner(&beside, there, &status).await;
         }
@@ -211,25 +267,35 @@ impl Core {
         }
     }
 
-    async fn set_modified(&self, caller: u32, node: u64, at: Duration) {
-        let millis = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
-        let changes =
-            SetAttributeOptions { modified: Some(UnixMillis(millis)), ..Default::default() };
+    async fn set_wanted(&self, caller: u32, node: u64, wanted: &Wanted) {
+        let changes = SetAttributeOptions {
+            mode: wanted.mode.map(mode_of),
+            accessed: wanted.accessed.map(since_1970),
+            modified: wanted.modified.map(since_1970),
+            ..Default::default()
+        };
         let set = async {
             let path = self.path(node).await?;
             let client = self.client(Caller::of(caller, node))?;
             let set = client.set_attribute(&path, &changes).await;
-            set.map_err(|error| failed("set the time of change", &error))
+            set.map_err(|error| failed("set what was wanted of a file", &error))
         };
         if let Err(errno) = set.await {
-            tracing::debug!(%errno, "a time of change is not kept");
+            tracing::warn!(%errno, "times or mode of a file that was written are not kept");
         }
     }
 
     /// One handle less; the last one commits what `flush` did not. What cannot be committed now is tried
     /// again later.
-    pub(in crate::fs) async fn close_draft(&self, node: u64, draft: &Arc<Draft>) {
+    pub(in crate::fs) async fn close_draft(self: &Arc<Self>, node: u64, draft: &Arc<Draft>) {
         draft.closed();
+        if self.commits_later() && draft.taken().is_some() {
+            // It was sent out already, unless it changed after the last flush.
+            if let Err(errno) = self.commit_later(node, draft).await {
+                tracing::warn!(%errno, node, "a file was closed whose last commit had failed");
+            }
+            return;
+        }
         self.settle_unused(node, draft).await;
     }
 

@@ -12,19 +12,23 @@
 //!
 //! Reading order: [`record`], [`staging`], this, [`commit`], [`recover`].
 
+mod ahead;
 mod commit;
+mod later;
 mod rebound;
 mod record;
 mod recover;
 mod staging;
 
+pub(super) use later::COMMITS_MAX;
 pub(super) use recover::{Inherited, Start};
 pub(crate) use staging::Staging;
 pub use staging::StagingError;
 
 use super::{Caller, Core, failed};
-use crate::abi::{Attr, SetAttr};
+use crate::abi::{Attr, SetAttr, SetTime};
 use crate::errno::Errno;
+use ahead::Ahead;
 use alluxio_client::FileReader;
 use alluxio_types::{FileStatus, InodeId, OperationId};
 use record::{Record, Stage, Wanted};
@@ -56,8 +60,8 @@ struct State {
     /// Counts changes that are done; what was committed last is `committed`.
     changed: u64,
     committed: u64,
-    /// Changes that are under way.
-    writing: u32,
+    /// Where changes begin that are under way.
+    writing: Vec<u64>,
     /// Time of the last change, since 1970.
     modified: Option<Duration>,
     /// Requests that are under way.
@@ -67,6 +71,18 @@ struct State {
     inherited: bool,
     /// Whether the master has to be asked first what became of a commit that was under way.
     unsettled: bool,
+    /// Whether a commit of it is going to begin.
+    on_its_way: bool,
+    /// How a commit ended that nobody waited for.
+    failure: Option<Errno>,
+    /// Bytes of a block, for a new file; else 0.
+    block_bytes: u64,
+    /// Bytes that were sent ahead, or are being sent.
+    sent: u64,
+    /// Whether somebody is at it.
+    sending: bool,
+    /// Whether what was sent has changed since.
+    went_back: bool,
     /// When it was last used, by the monotonic clock.
     used: Duration,
 }
@@ -76,6 +92,8 @@ struct Work {
     birth: Option<Box<FileStatus>>,
     /// What there was before.
     base: Option<Arc<FileReader>>,
+    /// Blocks that were written before the commit.
+    ahead: Option<Ahead>,
 }
 
 /// Where a draft belongs.
@@ -105,7 +123,7 @@ impl Draft {
         record.base = Some(length).filter(|length| *length > 0);
         let mut state = State::new(record, length);
         state.loaded = length == 0;
-        let work = Work { birth: None, base: Some(base) };
+        let work = Work { birth: None, base: Some(base), ahead: None };
         Ok(Draft { slot, state: Mutex::new(state), work: AsyncMutex::new(work) })
     }
 
@@ -115,7 +133,8 @@ impl Draft {
         let mut state = State::new(record(caller, place, Stage::Incomplete, operation), 0);
         state.record.opens = 1;
         state.save(&slot)?;
-        let work = Work { birth: Some(Box::new(birth)), base: None };
+        state.block_bytes = birth.block_size_bytes;
+        let work = Work { birth: Some(Box::new(birth)), base: None, ahead: None };
         Ok(Draft { slot, state: Mutex::new(state), work: AsyncMutex::new(work) })
     }
 
@@ -160,6 +179,11 @@ impl Draft {
         self.state().is_used()
     }
 
+    /// No commit begins, and none is under way, as long as this is held.
+    pub(super) async fn hold_still(&self) -> impl Sized + '_ {
+        self.work.lock().await
+    }
+
     /// It was not needed.
     pub(super) fn discard(&self) {
         self.slot.discard();
@@ -188,6 +212,9 @@ impl Draft {
             attr.modified = modified;
         }
         attr.accessed = wanted.accessed.unwrap_or(attr.accessed.max(attr.modified));
+        if let Some(mode) = wanted.mode {
+            attr.mode = attr.mode & libc::S_IFMT | mode;
+        }
     }
 
     /// The file has another name, or none.
@@ -214,15 +241,35 @@ impl Draft {
         state.note(&self.slot);
     }
 
-    /// Sets the time of the last change, if there is one that the master does not know yet.
-    pub(super) fn set_modified(&self, at: Duration) -> Result<bool, Errno> {
+    /// Takes what the next version can bring along out of `set`, if there is going to be one: times, and the
+    /// mode of a new file that its maker sets.
+    pub(super) fn take_attributes(
+        &self,
+        caller: Caller,
+        set: &mut SetAttr,
+        now: Duration,
+    ) -> Result<(), Errno> {
         let mut state = self.state();
-        let pending = state.is_pending() || state.record.stage != Stage::Complete;
-        if pending {
-            state.record.wanted.modified = Some(at);
-            state.save(&self.slot)?;
+        if !state.is_pending() && state.record.stage == Stage::Complete {
+            return Ok(());
         }
-        Ok(pending)
+        let record = &mut state.record;
+        let before = record.wanted;
+        let at = |time: SetTime| match time {
+            SetTime::At(at) => at,
+            SetTime::Now => now,
+        };
+        let wanted = &mut record.wanted;
+        wanted.modified = set.modified.take().map(at).or(wanted.modified);
+        wanted.accessed = set.accessed.take().map(at).or(wanted.accessed);
+        if record.stage == Stage::Incomplete
+            && record.caller == caller.uid
+            && let Some(mode) = set.mode.take()
+        {
+            record.mode = record.mode & libc::S_IFMT | mode & 0o7777;
+            record.wanted.mode = Some(mode & 0o7777);
+        }
+        if record.wanted != before { state.save(&self.slot) } else { Ok(()) }
     }
 
     /// Reads without waiting for the cluster; `None` before the content is here.
@@ -254,9 +301,10 @@ impl Draft {
             if !state.loaded {
                 return None;
             }
-            if let Err(errno) = state.begin_change(&self.slot) {
+            if let Err(errno) = state.begin_change(&self.slot, offset) {
                 return Some(Err(errno));
             }
+            state.went_back |= offset < state.sent;
         }
         let written = self.slot.file().write_all_at(bytes, offset);
         let mut state = self.state();
@@ -265,7 +313,7 @@ impl Draft {
             // Some of it may be there.
             Err(_) => state.length = self.slot.length().unwrap_or(state.length),
         }
-        state.end_change(now);
+        state.end_change(offset, now);
         Some(written.map_err(|error| self.slot.no_room(&error)))
     }
 
@@ -282,13 +330,18 @@ impl Draft {
         end: u64,
         now: Duration,
     ) -> Result<(), Errno> {
-        self.state().begin_change(&self.slot)?;
+        {
+            let mut state = self.state();
+            // It may be anywhere.
+            state.begin_change(&self.slot, 0)?;
+            state.went_back |= state.sent > 0;
+        }
         let changed = block_in_place(|| change(self.slot.file()));
         let mut state = self.state();
         if changed.is_ok() {
             state.length = state.length.max(end);
         }
-        state.end_change(now);
+        state.end_change(0, now);
         changed.map_err(|error| self.slot.no_room(&error))
     }
 
@@ -315,13 +368,17 @@ impl Draft {
 
     /// Cuts or extends, with the content loaded or not needed.
     fn set_length(&self, length: u64, now: Duration) -> Result<(), Errno> {
-        self.state().begin_change(&self.slot)?;
+        {
+            let mut state = self.state();
+            state.begin_change(&self.slot, length)?;
+            state.went_back |= length < state.sent;
+        }
         let cut = block_in_place(|| self.slot.file().set_len(length));
         let mut state = self.state();
         if cut.is_ok() {
             (state.length, state.loaded) = (length, true);
         }
-        state.end_change(now);
+        state.end_change(length, now);
         cut.map_err(|error| self.slot.no_room(&error))
     }
 }
@@ -394,11 +451,17 @@ impl State {
             loaded: true,
             changed: 0,
             committed: 0,
-            writing: 0,
+            writing: Vec::new(),
             modified: None,
             users: 0,
             inherited: false,
             unsettled: false,
+            block_bytes: 0,
+            sent: 0,
+            sending: false,
+            went_back: false,
+            on_its_way: false,
+            failure: None,
             used: Duration::ZERO,
         }
     }
@@ -409,7 +472,7 @@ impl State {
 
     /// Whether there is something that no version has.
     fn is_pending(&self) -> bool {
-        self.changed != self.committed || self.writing > 0
+        self.changed != self.committed || !self.writing.is_empty()
     }
 
     fn save(&mut self, slot: &Slot) -> Result<(), Errno> {
@@ -427,19 +490,21 @@ impl State {
     }
 
     /// Before bytes change: who comes later must know that they may have.
-    fn begin_change(&mut self, slot: &Slot) -> Result<(), Errno> {
+    fn begin_change(&mut self, slot: &Slot, at: u64) -> Result<(), Errno> {
         let record = &mut self.record;
         if !record.dirty || record.base.is_some() || record.wanted.modified.is_some() {
             record.dirty = true;
             (record.base, record.wanted.modified) = (None, None);
             self.save(slot)?;
         }
-        self.writing += 1;
+        self.writing.push(at);
         Ok(())
     }
 
-    fn end_change(&mut self, now: Duration) {
-        self.writing -= 1;
+    fn end_change(&mut self, at: u64, now: Duration) {
+        if let Some(index) = self.writing.iter().position(|it| *it == at) {
+            self.writing.swap_remove(index);
+        }
         self.changed += 1;
         self.modified = Some(now);
     }

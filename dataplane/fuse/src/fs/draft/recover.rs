@@ -32,6 +32,9 @@ const IDLE_CLOSED: Duration = Duration::from_secs(2);
 const IDLE_OPEN: Duration = Duration::from_secs(60);
 /// After so long without a request for its name, a file that was being created is given up.
 const IDLE_CREATING: Duration = Duration::from_secs(10);
+/// Failures after which one that cannot be mended is believed: a directory above may just be on its way to
+/// another name.
+const HOPELESS_AFTER: u32 = 2;
 /// How often it is looked anew when a last word of the dead process arrives meanwhile: it had one to say.
 const SETTLE_MAX: u32 = 3;
 /// Longest pause between two attempts to commit.
@@ -90,7 +93,7 @@ impl Draft {
         state.changed = u64::from(state.record.dirty);
         state.modified = modified.filter(|_| state.record.dirty);
         (state.saved, state.inherited, state.unsettled, state.used) = (true, true, true, now);
-        let work = Work { birth: None, base: None };
+        let work = Work { birth: None, base: None, ahead: None };
         Ok(Draft { slot, state: Mutex::new(state), work: AsyncMutex::new(work) })
     }
 }
@@ -390,18 +393,20 @@ impl Core {
 
     /// A commit has failed: it is tried again, unless that cannot help.
     fn care_later(&self, care: &Care, errno: Errno, now: Duration) {
-        let hopeless = matches!(
-            errno,
-            Errno::ACCES
-                | Errno::PERM
-                | Errno::ROFS
-                | Errno::NOTDIR
-                | Errno::ISDIR
-                | Errno::STALE
-                | Errno::NOENT
-                | Errno::INVAL
-                | Errno::NAMETOOLONG
-        );
+        let hopeless = care.failures >= HOPELESS_AFTER
+            && matches!(
+                errno,
+                Errno::ACCES
+                    | Errno::EXIST
+                    | Errno::PERM
+                    | Errno::ROFS
+                    | Errno::NOTDIR
+                    | Errno::ISDIR
+                    | Errno::STALE
+                    | Errno::NOENT
+                    | Errno::INVAL
+                    | Errno::NAMETOOLONG
+            );
         if hopeless {
             let record = care.draft.state().record.clone();
             care.draft.slot.put_aside("it cannot be made a version of the file", &record);

@@ -82,6 +82,8 @@ pub(in crate::fs) struct Slot {
     /// The version that it was taken with: no record of the draft is written yet.
     blank: Option<u64>,
     discarded: AtomicBool,
+    /// Whether its file has another name now.
+    aside: AtomicBool,
 }
 
 impl Staging {
@@ -210,6 +212,7 @@ impl Staging {
             version: Mutex::new(version),
             blank: is_blank.then_some(version),
             discarded: AtomicBool::new(false),
+            aside: AtomicBool::new(false),
         }
     }
 
@@ -295,6 +298,7 @@ impl Slot {
 
     /// The draft cannot be made a version: its bytes are kept under another name.
     pub(super) fn put_aside(&self, why: &str, record: &Record) {
+        self.aside.store(true, Ordering::Release);
         self.staging.put_aside(self.number, why, Some(record));
         self.discard();
     }
@@ -308,14 +312,11 @@ impl Drop for Slot {
         }
         let version = *self.version();
         let path = self.staging.data_path(self.number);
-        let short = self.file.metadata().is_ok_and(|facts| {
-            use std::os::unix::fs::MetadataExt;
-            facts.len() <= SPARE_BYTES_MAX && facts.nlink() == 1
-        });
+        let short = self.length().is_ok_and(|length| length <= SPARE_BYTES_MAX);
         let mut slots = self.staging.slots();
         if short
             && slots.spare.len() < SPARE_MAX
-            && path.exists()
+            && !self.aside.load(Ordering::Acquire)
             && let Ok(file) = self.file.try_clone()
             && file.set_len(0).is_ok()
         {
