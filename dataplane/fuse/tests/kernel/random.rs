@@ -1,4 +1,6 @@
-//! Random operations on a few files, compared with what files in memory say (the idea of fsx).
+//! Random operations on a few files, compared with what files in memory say (the idea of fsx). They are done by a
+//! process of their own: one that maps files of a mount that it serves itself can wait for itself for ever.
+//!
 //! `FUSE_RANDOM_OPERATIONS` and `FUSE_RANDOM_SEED` make it longer and another.
 
 use crate::cluster::{Cluster, Wanted, start_with};
@@ -7,8 +9,10 @@ use crate::sys::map;
 use rustix::fs::{FallocateFlags, fallocate};
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -70,16 +74,16 @@ impl Model {
     }
 }
 
-struct Checker<'a> {
-    cluster: &'a Cluster,
+struct Checker {
+    root: PathBuf,
     dice: Dice,
     files: [Model; NAMES as usize],
     done: VecDeque<String>,
 }
 
-impl Checker<'_> {
-    fn path(&self, which: usize) -> std::path::PathBuf {
-        self.cluster.at(&format!("f{which}"))
+impl Checker {
+    fn path(&self, which: usize) -> PathBuf {
+        self.root.join(format!("f{which}"))
     }
 
     /// Opens the file if need be; there always is one with that name.
@@ -213,10 +217,13 @@ impl Checker<'_> {
         self.files[which] = Model::default();
     }
 
+    /// Asks the process of the test what another client sees.
     fn look_elsewhere(&mut self, which: usize) {
         self.open(which).sync_all().unwrap();
-        let seen = self.cluster.get(&format!("/f{which}"));
-        self.same(&seen, &self.files[which].bytes);
+        println!("{LOOK}{which}");
+        let mut seen = String::new();
+        std::io::stdin().read_line(&mut seen).unwrap();
+        assert_eq!(seen.trim(), digest(&self.files[which].bytes), "{:#?}", self.done);
     }
 
     fn same(&self, found: &[u8], wanted: &[u8]) {
@@ -237,24 +244,68 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// Where the checker finds the mount; set for its process only.
+const ROOT: &str = "FUSE_RANDOM_ROOT";
+/// What it says when it wants to know what another client sees of a file.
+const LOOK: &str = "look at f";
+
+/// Length and hash (FNV-1a).
+fn digest(bytes: &[u8]) -> String {
+    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    format!("{} {:x}", bytes.len(), bytes.iter().fold(0xcbf2_9ce4_8422_2325, mix))
+}
+
+fn operations() -> u64 {
+    number("FUSE_RANDOM_OPERATIONS").unwrap_or(OPERATIONS)
+}
+
+/// The process that is started by the test below; nothing to do for others.
+#[test]
+fn the_process_of_the_checker() {
+    let Some(root) = std::env::var_os(ROOT) else { return };
+    let seed = number("FUSE_RANDOM_SEED").unwrap_or(0x5eed);
+    let files = std::array::from_fn(|_| Model::default());
+    let dice = Dice(seed | 1);
+    let mut checker = Checker { root: root.into(), dice, files, done: VecDeque::new() };
+    let begun = Instant::now();
+    for _ in 0..operations() {
+        checker.step();
+    }
+    for which in 0..NAMES as usize {
+        checker.look_elsewhere(which);
+    }
+    let rate = operations() as f64 / begun.elapsed().as_secs_f64();
+    println!("{} operations, {rate:.0}/s, seed {seed}", operations());
+}
+
+/// Answers the checker until it ends.
+fn serve(cluster: &Cluster, checker: &mut Child) {
+    let mut answers = checker.stdin.take().unwrap();
+    for line in BufReader::new(checker.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        match line.strip_prefix(LOOK) {
+            Some(which) => {
+                let seen = digest(&cluster.get(&format!("/f{which}")));
+                writeln!(answers, "{seen}").unwrap();
+            }
+            None => println!("{line}"),
+        }
+    }
+}
+
 #[test]
 fn random_operations_do_what_files_do() {
-    let seed = number("FUSE_RANDOM_SEED").unwrap_or(0x5eed);
-    let operations = number("FUSE_RANDOM_OPERATIONS").unwrap_or(OPERATIONS);
-    bounded_for(Duration::from_secs(100 + operations / 400), move || {
+    bounded_for(Duration::from_secs(100 + operations() / 400), || {
         let properties = [("alluxio.user.block.size.bytes.default", "64KB")];
         let Some(cluster) = start_with(Wanted::default(), &properties) else { return };
-        let files = std::array::from_fn(|_| Model::default());
-        let dice = Dice(seed | 1);
-        let mut checker = Checker { cluster: &cluster, dice, files, done: VecDeque::new() };
-        let begun = Instant::now();
-        for _ in 0..operations {
-            checker.step();
-        }
-        for which in 0..NAMES as usize {
-            checker.look_elsewhere(which);
-        }
-        let rate = operations as f64 / begun.elapsed().as_secs_f64();
-        println!("{operations} operations, {rate:.0}/s, seed {seed}");
+        let mut checker = Command::new(std::env::current_exe().unwrap())
+            .args(["random::the_process_of_the_checker", "--exact", "--nocapture"])
+            .env(ROOT, cluster.root())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        serve(&cluster, &mut checker);
+        assert!(checker.wait().unwrap().success(), "see what the checker has said");
     });
 }
