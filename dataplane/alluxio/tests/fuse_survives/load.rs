@@ -1,5 +1,7 @@
 //! What programs do on the mount, in processes of their own, and how they tell what they saw.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "so programs tell what they saw")]
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;

@@ -13,7 +13,7 @@ mod load;
 mod stand;
 
 use load::Kind;
-use stand::{Stand, until};
+use stand::{Stand, say, until};
 use std::time::Duration;
 
 /// Programs at the same time, unless the variable says otherwise.
@@ -124,7 +124,7 @@ fn when_all_holders_are_gone_new_opens_work_again_within_ten_seconds() {
         }
     };
     assert!(outcome.is_ok(), "{outcome:?} after {:?}: {}", died.elapsed(), stand.stat());
-    eprintln!("all holders gone: new opens work after {} ms", died.elapsed().as_millis());
+    say(&format!("all holders gone: new opens work after {} ms", died.elapsed().as_millis()));
 }
 
 /// No test: what [`load`] runs in processes of its own.

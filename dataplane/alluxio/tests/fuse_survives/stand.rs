@@ -33,6 +33,11 @@ pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "what a test has measured, and why it has not")]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}
+
 struct Program {
     child: Child,
     log: PathBuf,
@@ -85,7 +90,7 @@ impl Stand {
         let impossible = ["needs root", "/dev/fuse"].iter().any(|why| output.contains(why));
         if impossible {
             assert!(std::env::var_os("CI").is_none(), "cannot mount: {output}");
-            eprintln!("not tested: {output}");
+            say(&format!("not tested: {output}"));
             return None;
         }
         assert!(output.contains("is mounted at"), "{output}");
@@ -278,7 +283,12 @@ impl Stand {
 
     /// Waits until the agent has so many keepers.
     pub(crate) fn await_keepers(&self, count: u64) {
-        until("keepers", || self.metric("alluxio_fuse_keeper_connections") == Some(count));
+        let begun = Instant::now();
+        while self.metric("alluxio_fuse_keeper_connections") != Some(count) {
+            let tail = || self.agent.as_ref().map(Server::tail).unwrap_or_default();
+            assert!(begun.elapsed() < PATIENCE, "no {count} keepers: {}", tail());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn stop_file(&self) -> PathBuf {
@@ -354,7 +364,7 @@ impl Stand {
         }
         longest.sort_unstable();
         let at = |part: usize| longest[(longest.len() * part / 100).min(longest.len() - 1)];
-        eprintln!(
+        say(&format!(
             "{} kills, {} programs, {operations} operations, no error; stalls: median {} ms, p99 {} ms, \
              longest {} ms",
             self.kills.len(),
@@ -362,7 +372,7 @@ impl Stand {
             at(50),
             at(99),
             at(100),
-        );
+        ));
     }
 
     pub(crate) fn stat(&self) -> String {

@@ -226,7 +226,8 @@ impl AlluxioFs {
             Operation::ReadDirPlus(at) => (at, true),
             _ => return reply.error(Errno::NOSYS),
         };
-        let listing = match self.core.handles().get(at.handle) {
+        let known = self.core.handles().get(at.handle);
+        let listing = match known {
             Some(Handle::Listing(listing)) => listing,
             // Opened before our time.
             _ => {
