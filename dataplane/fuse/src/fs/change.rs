@@ -188,7 +188,7 @@ impl Core {
 
     /// Whether a node has no bits that a change of its owner takes away.
     fn is_unprivileged(&self, number: u64) -> bool {
-        let bits = (libc::S_ISUID | libc::S_ISGID) as u32;
+        let bits = libc::S_ISUID | libc::S_ISGID;
         self.nodes().get(number).is_some_and(|node| node.attr.mode & bits == 0)
     }
 

@@ -157,3 +157,21 @@ fn a_handle_of_a_dead_process_leads_to_an_old_file_too() {
     world.close(again);
     assert_eq!(world.get("f").unwrap(), b"NEW");
 }
+
+#[test]
+fn what_was_sent_ahead_of_a_close_is_not_missed_after_a_kill() {
+    let mut world = World::new(Commit::Close, &[("alluxio.user.block.size.bytes.default", "4MB")]);
+    let open = world.create("f");
+    let piece = bytes(100_000, 5);
+    for round in 0..900u64 {
+        world.write(open, round * 100_000, &piece);
+        if round == 750 || round == 850 {
+            world.restart();
+        }
+    }
+    world.close(open);
+    let found = world.get("f").unwrap();
+    assert_eq!(found.len(), 90_000_000);
+    assert!(found.chunks(100_000).all(|found| found == piece));
+    assert_eq!(world.names(), ["f"]);
+}

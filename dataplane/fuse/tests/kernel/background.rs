@@ -45,7 +45,7 @@ fn what_is_closed_is_there_at_once_here_and_soon_for_others() {
             assert_eq!(fs::read_dir(cluster.at(name)).unwrap().count(), 1);
             let path = format!("/{name}/g");
             let begun = Instant::now();
-            while !cluster.status(&path).is_some_and(|status| status.length == more.len() as u64) {
+            while cluster.status(&path).is_none_or(|status| status.length != more.len() as u64) {
                 assert!(begun.elapsed() < Duration::from_secs(60));
                 std::thread::yield_now();
             }

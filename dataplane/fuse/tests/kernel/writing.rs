@@ -33,6 +33,38 @@ fn what_is_written_is_there_for_everybody_once_it_is_closed() {
     });
 }
 
+/// Bytes in the workers, as they say with their heartbeats.
+fn cached(cluster: &Cluster) -> u64 {
+    cluster.block_on(cluster.client.capacity()).unwrap().used_bytes
+}
+
+#[test]
+fn a_large_new_file_goes_to_its_workers_while_it_is_written() {
+    bounded(|| {
+        for goes_back in [false, true] {
+            let Some(cluster) = start(Wanted::default()) else { return };
+            let mut bytes = pattern(90_000_000, 8);
+            let mut file = File::create(cluster.at("f")).unwrap();
+            for piece in bytes.chunks(700_000) {
+                file.write_all(piece).unwrap();
+            }
+            let begun = std::time::Instant::now();
+            while cached(&cluster) < 60_000_000 {
+                assert!(begun.elapsed() < std::time::Duration::from_secs(60));
+                std::thread::yield_now();
+            }
+            assert!(!cluster.status("/f").unwrap().completed, "nobody can read half of it");
+            if goes_back {
+                file.write_all_at(b"the head comes last", 5).unwrap();
+                bytes[5..24].copy_from_slice(b"the head comes last");
+            }
+            drop(file);
+            assert!(cluster.get("/f") == bytes);
+            assert_eq!(cluster.names("/"), ["f"]);
+        }
+    });
+}
+
 #[test]
 fn changes_in_place_are_a_new_version_at_close_and_at_fsync() {
     bounded(|| {
