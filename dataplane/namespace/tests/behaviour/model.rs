@@ -197,41 +197,16 @@ impl Model {
             }
             Op::Rename { from, to } => self.expect_rename(from, to),
             Op::Exchange { from, to } => self.expect_exchange(from, to),
-            Op::Link { at, target } => {
-                if self.nodes.contains_key(at) {
-                    return Err(Code::AlreadyExists);
-                }
-                self.way(at, false)?;
-                let target = target_of(*target);
-                let node = Node { complete: true, target, ..self.new_node(at, false) };
-                self.nodes.insert(at.clone(), node);
+            Op::Link { at, target } => self.expect_link(at, *target),
+            Op::Xattr { at, strategy, values } => self.change(at, |node| {
+                node.xattr = updated(&node.xattr, *strategy, values)?;
                 Ok(())
-            }
-            Op::Xattr { at, strategy, values } => {
-                let missing = self.missing(at);
-                self.nodes.get_mut(at).map_or(Err(missing), |node| {
-                    node.xattr = updated(&node.xattr, *strategy, values)?;
-                    Ok(())
-                })
-            }
-            Op::Pin { at, pinned } => {
-                if !self.nodes.contains_key(at) {
-                    return Err(self.missing(at));
-                }
-                for (path, node) in &mut self.nodes {
-                    if is_below(path, at) {
-                        node.pinned = *pinned;
-                    }
-                }
+            }),
+            Op::Pin { at, pinned } => self.expect_pin(at, *pinned),
+            Op::Ttl { at, ttl } => self.change(at, |node| {
+                node.ttl = *ttl;
                 Ok(())
-            }
-            Op::Ttl { at, ttl } => match self.nodes.get_mut(at) {
-                Some(node) => {
-                    node.ttl = *ttl;
-                    Ok(())
-                }
-                None => Err(self.missing(at)),
-            },
+            }),
             Op::Load { at, names } => self.expect_load(at, names),
             Op::Mount { at, uri } => {
                 if self.nodes.contains_key(at) {
@@ -286,6 +261,35 @@ impl Model {
             let node = self.nodes.remove(&path).unwrap();
             self.nodes.insert(format!("{to}{}", &path[from.len()..]), node);
         }
+        Ok(())
+    }
+
+    fn change(
+        &mut self,
+        at: &str,
+        change: impl FnOnce(&mut Node) -> Result<(), Code>,
+    ) -> Result<(), Code> {
+        let missing = self.missing(at);
+        self.nodes.get_mut(at).map_or(Err(missing), change)
+    }
+
+    fn expect_pin(&mut self, at: &str, pinned: bool) -> Result<(), Code> {
+        if !self.nodes.contains_key(at) {
+            return Err(self.missing(at));
+        }
+        let below = self.nodes.iter_mut().filter(|(path, _)| is_below(path, at));
+        below.for_each(|(_, node)| node.pinned = pinned);
+        Ok(())
+    }
+
+    fn expect_link(&mut self, at: &str, target: u8) -> Result<(), Code> {
+        if self.nodes.contains_key(at) {
+            return Err(Code::AlreadyExists);
+        }
+        self.way(at, false)?;
+        let target = target_of(target);
+        let node = Node { complete: true, target, ..self.new_node(at, false) };
+        self.nodes.insert(at.to_owned(), node);
         Ok(())
     }
 
