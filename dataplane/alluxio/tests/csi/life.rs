@@ -3,12 +3,67 @@
 use crate::Test;
 use crate::stack::{Stack, until};
 use std::fs;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_volume_outlives_whoever_serves_it", a_volume_outlives),
     ("a_directory_that_is_no_volume_is_not_deleted", not_a_volume),
 ];
+
+/// First argument of this program when it is a program in a pod.
+pub(crate) const READER: &str = "reader";
+
+/// A program in a pod that has a file open. It is a process of its own: what this one has open, its children close
+/// when they begin, and an agent that begins must not wait for itself.
+struct Reader {
+    child: Child,
+    asked: ChildStdin,
+    told: BufReader<ChildStdout>,
+}
+
+impl Reader {
+    fn start(path: &Path) -> Reader {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.arg(READER).arg(path).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (asked, told) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Reader { child, asked, told: BufReader::new(told) }
+    }
+
+    /// Length and sum of the bytes that it reads through what it has open.
+    fn read(&mut self) -> String {
+        self.asked.write_all(b"read\n").unwrap();
+        let mut line = String::new();
+        self.told.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn summary(bytes: &[u8]) -> String {
+    let sum =
+        bytes.iter().fold(0u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+    format!("{} {sum}", bytes.len())
+}
+
+/// The program in the pod.
+pub(crate) fn read_on_demand(path: &str) {
+    let mut file = fs::File::open(path).unwrap();
+    for _ in std::io::stdin().lines() {
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        println!("{}", summary(&bytes));
+    }
+}
 
 fn a_volume_outlives() {
     let mut stack = Stack::start();
@@ -21,13 +76,8 @@ fn a_volume_outlives() {
     fs::write(target.join("file"), &text).unwrap();
     assert_eq!(stack.alluxio(&["fs", "cat", "/volumes/pv-1/file"]), text);
 
-    let mut open = fs::File::open(target.join("file")).unwrap();
-    let mut reads = || {
-        let mut read = String::new();
-        open.seek(SeekFrom::Start(0)).unwrap();
-        open.read_to_string(&mut read).unwrap();
-        assert_eq!(read, text);
-    };
+    let mut reader = Reader::start(&target.join("file"));
+    let mut reads = || assert_eq!(reader.read(), summary(text.as_bytes()));
     reads();
     // One at a time: files that are open stay so.
     stack.kill_driver();
@@ -39,6 +89,7 @@ fn a_volume_outlives() {
     stack.kill_keeper();
     reads();
     stack.start_keeper();
+    drop(reader);
     // All at once: what was open is lost, what is opened afterwards is not.
     stack.kill_driver();
     stack.kill_keeper();

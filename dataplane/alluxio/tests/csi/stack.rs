@@ -13,8 +13,8 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -49,6 +49,7 @@ impl Stack {
         ];
         let mut cluster = ProcessCluster::start(binary(), &properties).unwrap();
         cluster.start_worker(1).unwrap();
+        std::fs::create_dir(cluster.dir().join("staging")).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let mut stack = Stack { runtime, driver: None, agent: None, keeper: None, cluster };
         stack.start_keeper();
@@ -146,9 +147,7 @@ impl Stack {
     }
 
     fn staging(&self) -> String {
-        let path = self.dir().join("staging");
-        std::fs::create_dir_all(&path).unwrap();
-        path.display().to_string()
+        self.dir().join("staging").display().to_string()
     }
 
     /// Brings a volume into a pod, as the kubelet does.
@@ -184,10 +183,24 @@ impl Stack {
             volume_id: volume.volume_id.clone(),
             staging_target_path: self.staging(),
         };
-        self.runtime.block_on(async {
-            let mut node = NodeClient::new(self.channel().await);
-            node.node_unpublish_volume(unpublish).await.unwrap();
-            node.node_unstage_volume(unstage).await.unwrap();
+        // The driver may be about to mend the volume; the kubelet tries again, too.
+        let busy = |status: &Status| status.code() == Code::Aborted;
+        let call = |done: &mut dyn FnMut() -> Result<(), Status>| {
+            until("an operation", || match done() {
+                Err(status) if busy(&status) => false,
+                outcome => outcome.map(|()| true).unwrap(),
+            });
+        };
+        let node = || async { NodeClient::new(self.channel().await) };
+        call(&mut || {
+            let request = unpublish.clone();
+            self.runtime
+                .block_on(async { node().await.node_unpublish_volume(request).await.map(|_| ()) })
+        });
+        call(&mut || {
+            let request = unstage.clone();
+            self.runtime
+                .block_on(async { node().await.node_unstage_volume(request).await.map(|_| ()) })
         });
     }
 
