@@ -466,8 +466,7 @@ fn perform(tree: &mut Tree, op: &Op) -> Result<(), Refusal> {
                 true => (PersistenceState::Persisted, 1),
                 false => (PersistenceState::NotPersisted, 0),
             };
-            let fingerprint = fingerprint(version);
-            let attributes = written_attributes(id);
+            let (fingerprint, attributes) = (fingerprint(version), written_attributes(id));
             CompleteFile { id, length: 100, persistence, fingerprint, attributes }.into()
         }
         Op::Mkdir { at, recursive, allow_exists } => CreateDirectory {
