@@ -39,12 +39,24 @@ pub(crate) async fn write_file(
     bytes: u64,
     write_type: WriteType,
 ) -> Result<f64> {
+    write_blocks(fs, path, bytes, None, write_type).await
+}
+
+/// The same in blocks of a given length.
+pub(crate) async fn write_blocks(
+    fs: &FileSystem,
+    path: &AlluxioPath,
+    bytes: u64,
+    block_size_bytes: Option<u64>,
+    write_type: WriteType,
+) -> Result<f64> {
     let chunk = vec![0x5a_u8; CHUNK];
     let started = Instant::now();
     let options = CreateFileOptions {
         write_type: Some(write_type),
         overwrite: true,
         length_hint: Some(bytes),
+        block_size_bytes,
         ..Default::default()
     };
     let mut writer = fs.create_file(path, &options).await?;

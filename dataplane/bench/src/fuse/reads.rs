@@ -3,7 +3,7 @@
 use super::mounted::Mounted;
 use crate::cluster::Cluster;
 use crate::command::Shared;
-use crate::data::{delete, path, write_file};
+use crate::data::{delete, path, write_blocks, write_file};
 use crate::limits::{CHUNK, Scratch, loopback, pread_all, pread_random};
 use crate::measure::{Series, Target, Unit};
 use alluxio_client::FileSystem;
@@ -42,13 +42,20 @@ fn shown(bytes: u64) -> String {
 }
 
 impl Sized {
-    async fn write(cluster: &Cluster, fs: &FileSystem, bytes: u64) -> Result<Sized> {
-        let name = format!("fuse-{}", bytes >> 20);
+    /// In blocks of the usual length, or in one.
+    async fn write(
+        cluster: &Cluster,
+        fs: &FileSystem,
+        bytes: u64,
+        one_block: bool,
+    ) -> Result<Sized> {
+        let name = format!("fuse-{}-{one_block}", bytes >> 20);
         let path = path(&name)?;
-        write_file(fs, &path, bytes, WriteType::MustCache).await?;
+        write_blocks(fs, &path, bytes, one_block.then_some(bytes), WriteType::MustCache).await?;
         let (scratch, _) = Scratch::write(cluster.tier(), &name, bytes)?;
         let series = |what: &str, unit| {
-            Series::new("fuse", format!("{}, {what}", shown(bytes)), unit, "direct file")
+            let blocks = if one_block { "one block, " } else { "" };
+            Series::new("fuse", format!("{}, {blocks}{what}", shown(bytes)), unit, "direct file")
         };
         Ok(Sized {
             path,
@@ -82,12 +89,12 @@ impl Sized {
 /// Files of three sizes that the local worker has.
 pub(super) async fn warm(shared: &Shared) -> Result<()> {
     let large = shared.size_or(LARGE_BYTES);
-    let cluster = Cluster::find_or_start(shared, large * 2 + (512 << 20)).await?;
+    let cluster = Cluster::find_or_start(shared, large * 4 + (512 << 20)).await?;
     shared.note(&format!("reading through a mount of {}", cluster.describe()));
     let fs = cluster.connect()?;
     let mut sizes = Vec::new();
-    for bytes in [1 << 20, 64 << 20, large] {
-        sizes.push(Sized::write(&cluster, &fs, bytes).await?);
+    for (bytes, one_block) in [(1 << 20, false), (64 << 20, false), (large, true), (large, false)] {
+        sizes.push(Sized::write(&cluster, &fs, bytes, one_block).await?);
     }
     let mounted = Mounted::start(&cluster, OPTIONS)?;
     for _ in 0..shared.rounds {
