@@ -240,12 +240,6 @@ impl FileWriter {
             true => Some(self.finish_ufs().await?),
             false => None,
         };
-        if let Some(link) = self.link.take() {
-            // All of it is safe; how the connection ends does not matter any more.
-            if let Err(error) = link.session.end().await {
-                tracing::debug!(%error, "a write session did not end well");
-            }
-        }
         let written = Written {
             id: self.status.id,
             length: self.written,
@@ -253,7 +247,17 @@ impl FileWriter {
             blocks: std::mem::take(&mut self.blocks),
             attributes,
         };
-        self.tell_master(&written).await
+        let link = self.link.take();
+        let end = async {
+            // All of it is safe; how the session ends does not matter any more.
+            if let Some(link) = link
+                && let Err(error) = link.session.end().await
+            {
+                tracing::debug!(%error, "a write session did not end well");
+            }
+        };
+        let ((), told) = tokio::join!(end, self.tell_master(&written));
+        told
     }
 
     async fn finish_ufs(&mut self) -> Result<Fingerprint, ClientError> {

@@ -229,13 +229,11 @@ impl DataClient {
         target: &Target,
     ) -> Result<Session, Error> {
         // A connection that went stale in the pool would fail the first command, which cannot be
-        // repeated blindly; a new one costs 50 µs, once per file.
-        let pool = self.pool(target);
-        let slot = self.slot(&pool, target).await?;
-        let connection = Connection::open(target, &self.shared.options).await?;
-        check_worker(worker, target, &connection)?;
-        let mut pooled = self.pooled(connection, pool, slot, false);
-        pooled.connection.begin();
+        // repeated blindly. On a Unix socket the end of a worker is seen at once; elsewhere a new
+        // connection is made, once per file.
+        let fresh = !matches!(target, Target::Unix(_));
+        let mut pooled = self.take(target, fresh).await?;
+        check_worker(worker, target, &pooled.connection)?;
         if let Some(token) = &self.token {
             pooled.connection.present(token)?;
         }
