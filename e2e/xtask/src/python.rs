@@ -14,10 +14,16 @@ const MINOR_MIN: u32 = 11;
 /// Files in `dataplane/python/tests` that say what is in the environment.
 const REQUIREMENTS: [&str; 3] = ["requirements.txt", "requirements-no-deps.txt", "small_torch.py"];
 
-/// Builds the wheel as it will be published, installs it, and runs pytest; `args` go to pytest.
+/// Builds the program for clusters, then as [`check`].
 pub(crate) fn python(args: &[String]) -> Result<()> {
-    let environment = install()?;
     run(cargo().args(["build", "--quiet", "-p", "alluxio"]))?;
+    check(args)
+}
+
+/// Builds the wheel as it will be published, installs it, and runs pytest with the program that is built
+/// already (for one package alone, cargo would build half of it anew); `args` go to pytest.
+pub(crate) fn check(args: &[String]) -> Result<()> {
+    let environment = install()?;
     let site = install_wheel(&environment)?;
     let mut pytest = Command::new(environment.join("bin/python"));
     pytest
