@@ -83,6 +83,29 @@ pub(crate) struct Node {
     before: bool,
 }
 
+impl Node {
+    /// One of which only the number is known, and that the kernel knows it: by how many lookups is not, since it
+    /// forgets all of them at once.
+    fn met(number: u64, inode: InodeId) -> Self {
+        Node {
+            parent: 0,
+            name: String::new(),
+            inode,
+            attr: Attr { ino: ino_of(number), links: 1, mode: libc::S_IFREG, ..Attr::default() },
+            heard: None,
+            lookups: 1,
+            way: Way::Closed,
+            draft: None,
+            unlinked: false,
+            hidden: None,
+            made_at: None,
+            superseded: false,
+            placeless: true,
+            before: false,
+        }
+    }
+}
+
 /// All nodes that the kernel may ask for.
 #[derive(Default)]
 pub(crate) struct Nodes {
@@ -204,18 +227,10 @@ impl Nodes {
         let node = self.nodes.entry(number).or_insert_with(|| Node {
             parent,
             name: name.to_owned(),
-            inode,
             attr,
-            heard: None,
             lookups: 0,
-            way: Way::Closed,
-            draft: None,
-            unlinked: false,
-            hidden: None,
-            made_at: None,
-            superseded: false,
             placeless: false,
-            before: false,
+            ..Node::met(number, inode)
         });
         node.placeless = false;
         (node.parent, node.attr) = (parent, Attr { ino: ino_of(number), ..attr });
@@ -241,23 +256,8 @@ impl Nodes {
     ) -> bool {
         if self.by_inode.get(&inode).is_none_or(|known| *known == number) {
             self.by_inode.insert(inode, number);
-            self.nodes.entry(number).or_insert_with(|| Node {
-                parent,
-                name: name.to_owned(),
-                inode,
-                attr,
-                heard: None,
-                lookups: 1,
-                way: Way::Closed,
-                draft: None,
-                unlinked: false,
-                hidden: None,
-                made_at: None,
-                superseded: false,
-                placeless: true,
-                before: false,
-            });
-            if let Some(node) = self.nodes.get_mut(&number).filter(|node| node.placeless) {
+            let node = self.nodes.entry(number).or_insert_with(|| Node::met(number, inode));
+            if node.placeless {
                 (node.parent, node.name, node.inode) = (parent, name.to_owned(), inode);
                 (node.attr, node.placeless) = (attr, false);
             }
@@ -282,28 +282,19 @@ impl Nodes {
         if !kept.superseded && !kept.unlinked {
             self.by_inode.insert(kept.inode, number);
         }
-        let links = u32::from(!kept.unlinked);
-        let attr = Attr { ino: ino_of(number), links, mode: libc::S_IFREG, ..Attr::default() };
-        self.nodes.insert(
-            number,
-            Node {
-                parent: kept.parent,
-                name: kept.name,
-                inode: kept.inode,
-                attr,
-                heard: None,
-                // As many as the kernel will forget, whatever that is.
-                lookups: 1,
-                before: !matches!(way, Way::Closed) || kept.hidden.is_some(),
-                way,
-                draft: None,
-                unlinked: kept.unlinked,
-                hidden: kept.hidden,
-                made_at: None,
-                superseded: kept.superseded,
-                placeless,
-            },
-        );
+        let mut node = Node {
+            parent: kept.parent,
+            name: kept.name,
+            before: !matches!(way, Way::Closed) || kept.hidden.is_some(),
+            way,
+            unlinked: kept.unlinked,
+            hidden: kept.hidden,
+            superseded: kept.superseded,
+            placeless,
+            ..Node::met(number, kept.inode)
+        };
+        node.attr.links = u32::from(!kept.unlinked);
+        self.nodes.insert(number, node);
     }
 
     /// What a process after us must know of a node; `None` when its number tells all.
@@ -352,22 +343,7 @@ impl Nodes {
         if !known {
             self.by_inode.entry(inode).or_insert(number);
         }
-        self.nodes.entry(number).or_insert_with(|| Node {
-            parent: 0,
-            name: String::new(),
-            inode,
-            attr: Attr { ino: ino_of(number), links: 1, mode: libc::S_IFREG, ..Attr::default() },
-            heard: None,
-            lookups: 1,
-            way: Way::Closed,
-            draft: None,
-            unlinked: false,
-            hidden: None,
-            made_at: None,
-            superseded: false,
-            placeless: true,
-            before: false,
-        })
+        self.nodes.entry(number).or_insert_with(|| Node::met(number, inode))
     }
 
     /// The node of an inode, if memory has one.
@@ -490,19 +466,15 @@ impl Nodes {
         let node = Node {
             parent,
             name: name.to_owned(),
-            inode,
             attr,
-            heard: None,
-            // The kernel knows it, by how many lookups is not known: it forgets all of them at once.
-            lookups: 1,
             way,
             draft: Some(draft.clone()),
             unlinked,
             hidden: kept.as_ref().and_then(|kept| kept.hidden.clone()),
-            made_at: None,
             superseded: kept.as_ref().is_some_and(|kept| kept.superseded),
             placeless: false,
             before: opens > 0 || kept.is_some_and(|kept| kept.before),
+            ..Node::met(number, inode)
         };
         self.nodes.insert(number, node);
         self.touched.push(number);
