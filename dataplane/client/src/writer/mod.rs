@@ -248,14 +248,15 @@ impl FileWriter {
             attributes,
         };
         let link = self.link.take();
-        let end = async {
+        // Boxed, so that the futures of those who write stay small.
+        let end = Box::pin(async {
             // All of it is safe; how the session ends does not matter any more.
             if let Some(link) = link
                 && let Err(error) = link.session.end().await
             {
                 tracing::debug!(%error, "a write session did not end well");
             }
-        };
+        });
         let ((), told) = tokio::join!(end, self.tell_master(&written));
         told
     }

@@ -2,6 +2,10 @@
 //! process of their own: one that maps files of a mount that it serves itself can wait for itself for ever.
 //!
 //! `FUSE_RANDOM_OPERATIONS` and `FUSE_RANDOM_SEED` make it longer and another.
+#![expect(
+    clippy::print_stdout,
+    reason = "the checker speaks to its test, and says how fast it was"
+)]
 
 use crate::cluster::{Cluster, Wanted, start_with};
 use crate::guard::bounded_for;
