@@ -39,6 +39,9 @@ fn programs(stand: &mut Stand, kinds: &[Kind]) {
     let count = variable(PROGRAMS_VARIABLE, PROGRAMS as u64);
     for number in 0..count {
         let kind = kinds[number as usize % kinds.len()];
+        // Of files to unlink there are four.
+        let out_of_files = kind == Kind::Unlinked && number / kinds.len() as u64 >= 4;
+        let kind = if out_of_files { Kind::Change } else { kind };
         // Each unlinks a file of its own.
         let seed = if kind == Kind::Unlinked { number / kinds.len() as u64 } else { number + 100 };
         stand.start_program(kind, seed);
