@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 
 /// Least time between two questions to the master for keys: whoever makes up numbers of keys must not
-/// make it busy.
+/// make it busy. Who comes in between waits for the next one.
 const ASK_PAUSE: Duration = Duration::from_secs(1);
 /// How long a client waits for the answer; then its token is of an unknown key, and it tries again.
 const ASK_WITHIN: Duration = Duration::from_secs(10);
@@ -65,16 +65,21 @@ impl Tokens {
         if let Some(key) = self.key(id) {
             return Some(key);
         }
+        let arrived = core.host.clock.monotonic();
         let mut asked = self.asked.lock().await;
         // Who waited for the lock may find what the other one learned.
         if let Some(key) = self.key(id) {
             return Some(key);
         }
-        let now = core.host.clock.monotonic();
-        if asked.is_some_and(|at| now.saturating_sub(at) < ASK_PAUSE) {
-            return None;
+        if let Some(at) = *asked {
+            if at >= arrived {
+                return None;
+            }
+            // A key made since the last question is a good one: all who wait share the next answer.
+            let since = core.host.clock.monotonic().saturating_sub(at);
+            tokio::time::sleep(ASK_PAUSE.saturating_sub(since)).await;
         }
-        *asked = Some(now);
+        *asked = Some(core.host.clock.monotonic());
         let call = self.master.call(Repeat::Harmless, |channel| async move {
             BlockMasterWorkerClient::new(channel).get_block_keys(pb::GetBlockKeysRequest {}).await
         });
