@@ -4,7 +4,10 @@
 
 mod demo;
 mod fuzz;
+mod images;
+mod kube;
 mod lint;
+mod manifests;
 mod python;
 mod run;
 mod servers;
@@ -23,6 +26,10 @@ usage: cargo xtask COMMAND
                                 PROPTEST_RNG_SEED=N repeats the property tests of another run
   python [ARGS]                 build the wheel of the Python package and run its tests
                                 (ARGS go to pytest: `-k fork`, …)
+  kube COMMAND                  a real Kubernetes of one to nine nodes on this machine, as root: `kube up`,
+                                `kube down`, `kube kubectl`, …; `kube` alone lists them
+  images [OPTIONS] [IMAGE...]   the images alluxio and alluxio-operator as OCI archives (--help)
+  manifests [--check]           what is made of the Helm chart: its README, its kinds, manifests/
   demo [--exit]                 build everything and show it: a cluster on this machine, read cold and
                                 warm beside the machine's limits, killed and restarted
   lint                          formatting, clippy with -D warnings
@@ -46,6 +53,12 @@ fn main() -> ExitCode {
         "test" => test::test(rest),
         "python" => python::python(rest),
         "demo" => demo::demo(rest),
+        "images" => images::images(rest),
+        "manifests" => manifests::manifests(rest),
+        "kube" => match kube::kube(rest) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         "lint" => lint::lint(),
         "tidy" => tidy::tidy(),
         "deny" => lint::deny(),

@@ -1,6 +1,7 @@
 //! Installs the servers that tests talk to, from package registries, into the user's cache.
 
 use crate::run::{has, run, say};
+use alluxio_e2e_kube::programs;
 use alluxio_testservers::cache;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -31,6 +32,21 @@ pub(crate) fn install() -> Result<()> {
     if !cache::hdfs_mark().exists() {
         install_hdfs().context("HDFS of the tests")?;
     }
+    install_kube()
+}
+
+/// A Kubernetes for the tests: programs into the cache, and the packages of its nodes, which only root
+/// can start.
+pub(crate) fn install_kube() -> Result<()> {
+    let missing = programs::missing_packages();
+    if !missing.is_empty() && is_root() {
+        install_packages(&missing).context("containerd and its like, for Kubernetes")?;
+    }
+    if !programs::are_built() {
+        need("go", "golang-go")?;
+        check_go()?;
+        programs::build(&say)?;
+    }
     Ok(())
 }
 
@@ -39,16 +55,29 @@ fn need(program: &str, package: &str) -> Result<()> {
     if has(program) {
         return Ok(());
     }
+    say(&format!("{program} is missing"));
+    install_packages(&[package])
+}
+
+/// Installs packages as root; names them for everybody else.
+fn install_packages(packages: &[&str]) -> Result<()> {
+    let packages = packages.join(" ");
     let hint =
-        format!("install {program} (Debian: `apt-get install {package}`) and run this again");
-    let root = std::env::var("USER").is_ok_and(|user| user == "root")
-        || fs::metadata("/root").is_ok_and(|_| fs::read_dir("/root").is_ok());
-    if !root || !has("apt-get") {
-        bail!("{program} is missing; {hint}");
+        format!("install {packages} (Debian: `apt-get install {packages}`) and run this again");
+    if !is_root() || !has("apt-get") {
+        bail!("programs are missing; {hint}");
     }
-    say(&format!("{program} is missing, installing the package {package}"));
+    say(&format!("installing {packages}"));
     run(Command::new("apt-get").args(["update", "-qq"]))?;
-    run(Command::new("apt-get").args(["install", "-y", "-qq", package])).context(hint)
+    let mut install = Command::new("apt-get");
+    install.args(["install", "-y", "-qq"]);
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    run(install.args(packages.split(' '))).context(hint)
+}
+
+fn is_root() -> bool {
+    std::env::var("USER").is_ok_and(|user| user == "root")
+        || fs::metadata("/root").is_ok_and(|_| fs::read_dir("/root").is_ok())
 }
 
 /// A distribution's Go may be too old to fetch a newer one by itself.
