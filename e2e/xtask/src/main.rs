@@ -2,6 +2,7 @@
 //!
 //! It runs other programs and compares texts; it links no server, so that it builds in seconds.
 
+mod crds;
 mod demo;
 mod fuzz;
 mod images;
@@ -34,13 +35,14 @@ usage: cargo xtask COMMAND
                                 warm beside the machine's limits, killed and restarted
   lint                          formatting, clippy with -D warnings
   tidy                          house rules that no compiler checks
+  crds [--check]                write crds/*.yaml from the operator's types; --check only compares
   deny                          licences, sources and bans of dependencies
   fuzz [--seconds N] [TARGET]   build the fuzz targets and run each for some seconds
   soak [--minutes N] [--seed N] tests that find more the longer they run, with ever new seeds, kills of
                                 the master by hundreds, a file of 2 GiB read while workers are killed
   sim [--seeds N] [--seed N] [--trace]
                                 whole clusters on simulated machines: from N seeds, or one seed again
-  ci                            tidy, lint, deny, fuzz and test, as continuous integration runs them
+  ci                            tidy, crds, lint, deny, fuzz and test, as continuous integration runs them
 ";
 
 fn main() -> ExitCode {
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         },
         "lint" => lint::lint(),
         "tidy" => tidy::tidy(),
+        "crds" => crds::crds(rest),
         "deny" => lint::deny(),
         "fuzz" => fuzz::fuzz(rest),
         "soak" => soak::soak(rest),
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
 
 fn ci() -> anyhow::Result<()> {
     tidy::tidy()?;
+    crds::crds(&["--check".to_owned()])?;
     lint::lint()?;
     lint::deny()?;
     fuzz::fuzz(&[])?;

@@ -19,11 +19,15 @@ const FLOORS: &[(u32, &[&str])] = &[
     (0, &["types", "host"]),
     (1, &["config", "proto", "telemetry", "etcd"]),
     (2, &["namespace", "journal", "election", "blockstore", "datapath", "ufs"]),
-    (3, &["rpc", "client"]),
+    (3, &["rpc", "client", "operator-api"]),
     (4, &["master", "worker", "cli", "fuse", "csi", "python"]),
-    (5, &["node", "bench"]),
-    (6, &["alluxio"]),
+    (5, &["node", "bench", "operator-controller"]),
+    (6, &["alluxio", "operator"]),
 ];
+
+/// Crates beside the data plane's, whose names are not those of their folders.
+const OPERATOR: &[(&str, &str)] =
+    &[("api", "operator-api"), ("controller", "operator-controller"), ("bin", "operator")];
 
 /// Arrows within a floor, and the one upward exception of a library.
 const SAME_FLOOR: &[(&str, &str)] =
@@ -95,29 +99,41 @@ fn check_floors(project: &Path, faults: &mut Vec<String>) -> Result<()> {
         .iter()
         .flat_map(|(floor, names)| names.iter().map(move |name| (*name, *floor)))
         .collect();
-    for item in fs::read_dir(project.join("dataplane"))? {
-        let manifest = item?.path().join("Cargo.toml");
-        let Ok(text) = fs::read_to_string(&manifest) else { continue };
-        let folder = manifest.parent().and_then(Path::file_name).unwrap_or_default();
-        let user = folder.to_string_lossy().into_owned();
-        if BESIDE.contains(&user.as_str()) || user == "fuzz" {
-            continue;
-        }
+    for (folder, user, text) in manifests(project)? {
         let Some(floor) = floor_of.get(user.as_str()) else {
-            faults.push(format!("dataplane/{user}: it has no floor in xtask's table"));
+            faults.push(format!("{folder}: it has no floor in xtask's table"));
             continue;
         };
         for used in shipped_dependencies(&text) {
             let allowed = floor_of.get(used.as_str()).is_some_and(|other| other < floor)
                 || SAME_FLOOR.contains(&(user.as_str(), used.as_str()));
             if !allowed {
-                faults.push(format!(
-                    "dataplane/{user}: it may not depend on {used}; arrows go down a floor"
-                ));
+                faults
+                    .push(format!("{folder}: it may not depend on {used}; arrows go down a floor"));
             }
         }
     }
     Ok(())
+}
+
+/// Folder, name without the prefix and manifest of every crate that ships.
+fn manifests(project: &Path) -> Result<Vec<(String, String, String)>> {
+    let mut found = Vec::new();
+    for half in ["dataplane", "operator"] {
+        let Ok(items) = fs::read_dir(project.join(half)) else { continue };
+        for item in items {
+            let item = item?;
+            let Ok(text) = fs::read_to_string(item.path().join("Cargo.toml")) else { continue };
+            let folder = item.file_name().to_string_lossy().into_owned();
+            let operator = OPERATOR.iter().find(|(name, _)| half == "operator" && *name == folder);
+            let name = operator.map_or(folder.as_str(), |(_, name)| name).to_owned();
+            if !BESIDE.contains(&name.as_str()) && name != "fuzz" {
+                found.push((format!("{half}/{folder}"), name, text));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Names, without the prefix, of our crates under `[dependencies]`.
@@ -182,6 +198,26 @@ mod tests {
     #[test]
     fn the_house_is_tidy() {
         assert_eq!(faults(&project()).unwrap().0, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_operator_has_floors_too() {
+        let dir = tempfile::tempdir().unwrap();
+        for (folder, uses) in
+            [("api", "alluxio-rpc"), ("bin", "alluxio-operator-api"), ("web", "alluxio-types")]
+        {
+            let krate = dir.path().join("operator").join(folder);
+            fs::create_dir_all(&krate).unwrap();
+            let manifest = format!("[dependencies]\n{uses}.workspace = true\n");
+            fs::write(krate.join("Cargo.toml"), manifest).unwrap();
+        }
+        assert_eq!(
+            faults(dir.path()).unwrap().0,
+            [
+                "operator/api: it may not depend on rpc; arrows go down a floor",
+                "operator/web: it has no floor in xtask's table",
+            ]
+        );
     }
 
     #[test]

@@ -1,0 +1,46 @@
+//! `alluxio-operator`: the program that the operator's image runs. Here is only what its arguments mean.
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Operator of Alluxio on Kubernetes
+#[derive(Debug, Parser)]
+#[command(name = "alluxio-operator", version)]
+struct Operator {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the definitions of the kinds, as YAML for `kubectl apply -f -`
+    Crd {
+        /// Write one file for each kind into this directory instead
+        #[arg(long, value_name = "DIR")]
+        output: Option<PathBuf>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Operator::parse().command {
+        Command::Crd { output } => crd(output),
+    }
+}
+
+fn crd(output: Option<PathBuf>) -> anyhow::Result<()> {
+    let definitions = alluxio_operator_api::definitions()?;
+    let Some(dir) = output else {
+        let texts: Vec<String> = definitions.into_iter().map(|d| d.yaml).collect();
+        let written = std::io::stdout().write_all(texts.join("---\n").as_bytes());
+        return written.context("cannot write to standard output");
+    };
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    for definition in definitions {
+        let path = dir.join(format!("{}.yaml", definition.name));
+        std::fs::write(&path, definition.yaml)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
