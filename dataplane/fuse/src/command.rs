@@ -73,7 +73,7 @@ struct MountArgs {
 struct UnmountArgs {
     /// Where it is mounted; configured by alluxio.fuse.mount.point
     mount_point: Option<PathBuf>,
-    /// Fail what is under way, also when the server hangs or is gone
+    /// Fail what is under way, also when the server hangs or is gone, wherever else it is mounted too
     #[arg(short, long, conflicts_with = "lazy")]
     force: bool,
     /// Take the name away now, the rest when nobody uses it any more

@@ -289,7 +289,8 @@ pub enum Unmount {
     Idle,
     /// The name goes now, the file system when nobody uses it any more.
     Lazy,
-    /// Now: the connection is given up first, and all that waits for it fails.
+    /// Now: the connection is given up first, and all that waits for it fails: wherever it is mounted, also at other
+    /// places and in other mount namespaces, which have copies of what was mounted when they began.
     Force,
 }
 

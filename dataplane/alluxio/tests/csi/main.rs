@@ -27,5 +27,5 @@ fn main() -> ExitCode {
     if let Err(code) = mounts::enter() {
         return code;
     }
-    mounts::run(&[sanity::TESTS, life::TESTS].concat(), LIMIT, stack::give_up_all)
+    mounts::run(&[sanity::TESTS, life::TESTS].concat(), LIMIT)
 }

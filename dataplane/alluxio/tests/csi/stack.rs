@@ -5,8 +5,8 @@ use alluxio_csi::proto::csi::node_client::NodeClient;
 use alluxio_csi::proto::csi::volume_capability::access_mode::Mode;
 use alluxio_csi::proto::csi::volume_capability::{AccessMode, AccessType, MountVolume};
 use alluxio_csi::proto::csi::*;
-use alluxio_fuse::mount::{self, Unmount};
 use alluxio_testkit::{ProcessCluster, Server};
+use alluxio_testservers::mounts;
 use hyper_util::rt::TokioIo;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -215,7 +215,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         // First the mounts: nothing can wait for a server then.
-        give_up_all();
+        mounts::give_up_all();
         if let Some(mut keeper) = self.keeper.take() {
             let _ = keeper.kill();
             let _ = keeper.wait();
@@ -240,12 +240,5 @@ pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
     while !so() {
         assert!(begun.elapsed() < PATIENCE, "{what} takes too long");
         std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Gives up every FUSE connection of this namespace: whoever waits for one fails at once.
-pub(crate) fn give_up_all() {
-    for row in mount::table().unwrap_or_default() {
-        let _ = mount::unmount(&row.path, Unmount::Force);
     }
 }

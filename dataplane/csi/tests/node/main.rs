@@ -38,5 +38,5 @@ fn main() -> ExitCode {
         return code;
     }
     let all = [lifecycle::TESTS, refusals::TESTS, ladder::TESTS].concat();
-    mounts::run(&all, LIMIT, sessions::give_up_all)
+    mounts::run(&all, LIMIT)
 }

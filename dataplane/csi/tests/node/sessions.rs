@@ -163,10 +163,3 @@ impl Drop for Sessions {
         self.kill_all();
     }
 }
-
-/// Gives up every FUSE connection of this namespace: whoever waits for one fails at once.
-pub(crate) fn give_up_all() {
-    for row in mount::table().unwrap_or_default() {
-        let _ = mount::unmount(&row.path, Unmount::Force);
-    }
-}

@@ -120,6 +120,11 @@ impl Cluster {
         listed.into_iter().map(|status| status.name).collect()
     }
 
+    /// Whether the kernel has ended the connection.
+    pub(crate) fn is_over(&self) -> bool {
+        self.session.as_ref().unwrap().is_over()
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         self.session.as_ref().unwrap().counters().counts()
     }

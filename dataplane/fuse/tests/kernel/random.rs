@@ -310,6 +310,8 @@ fn random_operations_do_what_files_do() {
             .spawn()
             .unwrap();
         serve(&cluster, &mut checker);
-        assert!(checker.wait().unwrap().success(), "see what the checker has said");
+        let served = if cluster.is_over() { "was given up" } else { "is still served" };
+        let status = checker.wait().unwrap();
+        assert!(status.success(), "{status}, see what the checker has said; the mount {served}");
     });
 }
