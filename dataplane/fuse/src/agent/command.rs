@@ -103,11 +103,10 @@ impl Remote {
     /// Closes the session of a device whose mount point was taken away, if nobody else shows it.
     pub(crate) fn release(&self, device: &str, lazy: bool) -> Result<(), String> {
         let rows = mount::table().map_err(words)?;
-        for session in self.sessions()?.sessions {
-            let own = Path::new(&session.mount_point);
-            let shown =
-                rows.iter().any(|row| row.device == session.device && row.path.as_path() != own);
-            if session.device == device && session.key.starts_with(KEY_PREFIX) && !shown {
+        let sessions = self.sessions()?.sessions;
+        let is_it = |session: &&proto::Session| session.key.starts_with(KEY_PREFIX);
+        for session in sessions.iter().filter(is_it) {
+            if is_left_alone(device, Path::new(&session.mount_point), &rows) {
                 self.close(&session.key, lazy)?;
             }
         }
@@ -135,6 +134,13 @@ impl Remote {
     }
 }
 
+/// Whether a session that is mounted at its `own` place is of a device, and shown nowhere else. The table is asked, not
+/// the session: numbers of devices that are gone are given again.
+fn is_left_alone(device: &str, own: &Path, rows: &[mount::TableRow]) -> bool {
+    let mut shown = rows.iter().filter(|row| row.device == device).map(|row| row.path.as_path());
+    shown.next() == Some(own) && shown.next().is_none()
+}
+
 fn ago(ms: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("{} s ago", now.saturating_sub(Duration::from_millis(ms)).as_secs())
@@ -151,6 +157,23 @@ fn key_of(point: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_is_left_alone_when_only_its_own_place_shows_its_device() {
+        let row = |path: &str, device: &str| mount::TableRow {
+            path: path.into(),
+            source: "alluxio:/".into(),
+            device: device.into(),
+            options: "rw".into(),
+        };
+        let own = Path::new("/s/mnt");
+        let rows = [row("/s/mnt", "0:5"), row("/other", "0:6")];
+        assert!(is_left_alone("0:5", own, &rows));
+        assert!(!is_left_alone("0:6", own, &rows), "its number was given again");
+        assert!(!is_left_alone("0:7", own, &rows));
+        let rows = [row("/s/mnt", "0:5"), row("/mnt", "0:5")];
+        assert!(!is_left_alone("0:5", own, &rows), "somebody shows it");
+    }
 
     #[test]
     fn a_mount_point_has_one_key_for_ever() {
