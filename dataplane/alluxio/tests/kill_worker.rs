@@ -3,14 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 use alluxio_client::blocking::FileSystem;
-use alluxio_client::options::{CreateFileOptions, GetStatusOptions, OpenFileOptions};
+use alluxio_client::options::{CreateFileOptions, OpenFileOptions};
 use alluxio_host::Host;
 use alluxio_testkit::ProcessCluster;
-use alluxio_testservers::eventually;
 use alluxio_types::{AlluxioPath, WriteType};
 use std::io::{Read, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::Instant;
 
 const BLOCK_BYTES: usize = 1 << 20;
 const FILE_BYTES: usize = 12 * BLOCK_BYTES + 4321;
@@ -26,7 +25,6 @@ fn cluster() -> ProcessCluster {
         ("alluxio.user.block.size.bytes.default", "1MB"),
         ("alluxio.worker.ramdisk.size", "256MB"),
         ("alluxio.worker.block.heartbeat.interval", "100ms"),
-        ("alluxio.master.worker.connect.wait.time", "0"),
     ];
     ProcessCluster::start(Path::new(env!("CARGO_BIN_EXE_alluxio")), &properties).unwrap()
 }
@@ -79,6 +77,25 @@ fn readers_do_not_notice_that_their_worker_is_killed() {
 }
 
 #[test]
+fn what_is_open_is_read_to_its_end_while_the_master_is_away_and_its_worker_is_killed() {
+    let mut cluster = cluster();
+    cluster.start_worker(1).unwrap();
+    let content = bytes(4);
+    write(&client(&cluster), "/one", &content, WriteType::CacheThrough);
+    cluster.start_worker(2).unwrap();
+    let fs = client(&cluster);
+    let begun = Instant::now();
+    let found = read(&fs, "/one", || {
+        cluster.kill_master().unwrap();
+        cluster.kill_worker(1).unwrap();
+    });
+    assert!(found == content);
+    // Who waited for the master would have done so for as long as calls are tried.
+    let limit = cluster.config().unwrap().client().unwrap().rpc_retry.total;
+    assert!(begun.elapsed() < limit, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_write_whose_worker_is_killed_ends_whole_or_with_an_error_and_leaves_nothing() {
     let mut cluster = cluster();
     cluster.start_worker(1).unwrap();
@@ -117,11 +134,7 @@ fn blocks_outlive_both_kinds_of_restart() {
     cluster.start_master().unwrap();
     cluster.start_worker(1).unwrap();
     let fs = client(&cluster);
-    // A worker is ready before it has found its master, and this one was told not to wait for workers.
-    eventually("the worker tells what it has", Duration::from_secs(30), || {
-        let options = GetStatusOptions::default();
-        fs.get_status(&path("/kept"), &options).unwrap().in_alluxio_percent == 100
-    });
-    // The only copy there is; the master knows where because the worker tells it.
+    // The only copy there is. A worker is ready before it has found its master; the master waits for it rather than
+    // say that nobody has the bytes.
     assert!(read(&fs, "/kept", || ()) == content);
 }

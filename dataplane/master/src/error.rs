@@ -4,7 +4,7 @@ use alluxio_journal::JournalError;
 use alluxio_namespace::Refusal;
 use alluxio_proto::convert::ConvertError;
 use alluxio_proto::status::status_of;
-use alluxio_types::{Code, Coded, JournalSeq, PathError, Retry};
+use alluxio_types::{BlockId, Code, Coded, JournalSeq, PathError, Retry};
 use std::sync::Arc;
 
 /// Why a call was not carried out.
@@ -101,6 +101,15 @@ pub enum MasterError {
         /// What was asked for.
         id: String,
     },
+    /// Nobody has told of a block since this master began, and workers may still be on their way.
+    #[error(
+        "no worker has told of block {block} yet, and this master has just begun \
+         (alluxio.master.worker.connect.wait.time)"
+    )]
+    WorkersMissing {
+        /// What was asked for.
+        block: BlockId,
+    },
     /// This master is not the primary, or not any more.
     #[error("this master is not the primary")]
     NotPrimary,
@@ -117,9 +126,10 @@ impl Coded for MasterError {
         match self {
             MasterError::Refused(refusal) => refusal.code(),
             MasterError::Ufs(error) => error.code(),
-            MasterError::Journal(_) | MasterError::Unconfirmed | MasterError::Stopping => {
-                Code::Unavailable
-            }
+            MasterError::Journal(_)
+            | MasterError::Unconfirmed
+            | MasterError::Stopping
+            | MasterError::WorkersMissing { .. } => Code::Unavailable,
             MasterError::Message(error) => error.code(),
             MasterError::Path(error) => error.code(),
             MasterError::OutOfBounds { .. } | MasterError::ForeignOperation => {

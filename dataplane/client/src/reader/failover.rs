@@ -77,9 +77,26 @@ impl FileReader {
                 | Code::Cancelled
                 | Code::ResourceExhausted
         );
+        !passing || self.no_time_is_left()
+    }
+
+    /// Whether it was tried for as long as it may be.
+    pub(super) fn no_time_is_left(&self) -> bool {
         let now = self.inner.host.clock.monotonic();
         let since = self.state().trouble.since.unwrap_or(now);
-        !passing || now.saturating_sub(since) >= self.inner.config.read_retry.total
+        now.saturating_sub(since) >= self.inner.config.read_retry.total
+    }
+
+    /// Takes note that there is nobody to ask.
+    pub(super) fn waits_for_a_worker(&self, part: &BlockPart) {
+        let now = self.inner.host.clock.monotonic();
+        let mut state = self.state();
+        state.trouble.tries += 1;
+        if state.trouble.since.is_none() {
+            state.trouble.since = Some(now);
+            let (path, block) = (&state.status.path, part.block);
+            tracing::warn!(path, %block, "the cluster has no worker: one is waited for");
+        }
     }
 
     /// Waits before a worker that failed is asked again: doubling, with up to half of it taken

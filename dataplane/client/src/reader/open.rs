@@ -13,6 +13,10 @@ use alluxio_types::{
     WorkerId, WorkerInfo,
 };
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the master may take to tell where a block is that others can fetch, too.
+const MASTER_PATIENCE: Duration = Duration::from_secs(1);
 
 impl FileReader {
     /// Opens the block of `part`, from its start on: to the block's end when `long`, else for the
@@ -77,24 +81,46 @@ impl FileReader {
         }
     }
 
-    /// Chooses whom to ask. The master is asked for fresh locations when all that are known have
-    /// failed.
+    /// Chooses whom to ask. While the UFS has the bytes and there is no worker, one is waited for as long as
+    /// reading is tried: workers are about to register with a master that has just begun, or are being
+    /// restarted themselves.
     async fn choose(
         &self,
         status: &FileStatus,
         part: &BlockPart,
     ) -> Result<(Source, Vec<BlockLocation>, Arc<[WorkerInfo]>), ClientError> {
+        let in_ufs = status.persistence == PersistenceState::Persisted;
+        loop {
+            if let Some(chosen) = self.choose_among_known(status, part).await? {
+                return Ok(chosen);
+            }
+            if !in_ufs || self.no_time_is_left() {
+                let path = status.path.clone();
+                return Err(ClientError::BlockUnavailable { path, block: part.block });
+            }
+            self.waits_for_a_worker(part);
+            self.pause().await;
+        }
+    }
+
+    /// The same, without waiting. The master is asked for fresh locations when all that are known have failed.
+    async fn choose_among_known(
+        &self,
+        status: &FileStatus,
+        part: &BlockPart,
+    ) -> Result<Option<(Source, Vec<BlockLocation>, Arc<[WorkerInfo]>)>, ClientError> {
         let inner = &self.inner;
+        let in_ufs = status.persistence == PersistenceState::Persisted;
         let doubt = self.state().trouble.tries > 0;
         let mut workers = inner.workers.get(&inner.master, &inner.host, doubt).await?;
-        let mut locations = self.known_locations(status, part);
-        if locations.is_none() {
-            locations = Some(self.fresh_locations(part).await);
-        }
-        let mut locations = locations.unwrap_or_default();
+        let mut locations = match self.known_locations(status, part) {
+            Some(known) => known,
+            None => self.fresh_locations(status, part, in_ufs && !workers.is_empty()).await,
+        };
         for fresh in [false, true] {
             if fresh {
-                locations = self.fresh_locations(part).await;
+                let others = in_ufs && !workers.is_empty();
+                locations = self.fresh_locations(status, part, others).await;
                 workers = inner.workers.get(&inner.master, &inner.host, true).await?;
             }
             let failed = self.state().failed.clone();
@@ -103,7 +129,7 @@ impl FileReader {
             let facts = Facts {
                 locations: &locations,
                 workers: &workers,
-                in_ufs: status.persistence == PersistenceState::Persisted,
+                in_ufs,
                 failed: &failed,
                 policy: self.ufs_policy,
                 ask: Ask {
@@ -119,12 +145,12 @@ impl FileReader {
             };
             match route::choose(&facts) {
                 Some(source) if !source.failed_before || fresh => {
-                    return Ok((source, locations, workers));
+                    return Ok(Some((source, locations, workers)));
                 }
                 _ => {}
             }
         }
-        Err(ClientError::BlockUnavailable { path: status.path.clone(), block: part.block })
+        Ok(None)
     }
 
     /// Locations that the status, or a later answer, has; `None` when the master was never asked.
@@ -137,17 +163,30 @@ impl FileReader {
         Some(info.locations.clone())
     }
 
-    /// Asks the master. Without an answer there are no locations, and the UFS is what is left.
-    async fn fresh_locations(&self, part: &BlockPart) -> Vec<BlockLocation> {
-        let locations = match self.inner.master.block_info(part.block).await {
-            Ok((info, _)) => info.locations,
-            Err(error) => {
-                tracing::debug!(block = %part.block, %error, "no fresh block locations");
-                Vec::new()
-            }
+    /// Asks the master; without its answer, what was known stays. It is not waited for when there are `others` to
+    /// ask for the bytes: they may well be up while it is not.
+    async fn fresh_locations(
+        &self,
+        status: &FileStatus,
+        part: &BlockPart,
+        others: bool,
+    ) -> Vec<BlockLocation> {
+        let asked = self.inner.master.block_info(part.block);
+        let answer = match others {
+            true => tokio::time::timeout(MASTER_PATIENCE, asked).await.ok(),
+            false => Some(asked.await),
         };
-        self.state().locations.insert(part.block, locations.clone());
-        locations
+        match answer {
+            Some(Ok((info, _))) => {
+                self.state().locations.insert(part.block, info.locations.clone());
+                return info.locations;
+            }
+            Some(Err(error)) => {
+                tracing::debug!(block = %part.block, %error, "no fresh block locations");
+            }
+            None => tracing::debug!(block = %part.block, "no fresh block locations in time"),
+        }
+        self.known_locations(status, part).unwrap_or_default()
     }
 
     pub(super) fn request(

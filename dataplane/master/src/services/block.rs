@@ -6,7 +6,7 @@ use crate::role::Slot;
 use alluxio_proto::v1::block as pb;
 use alluxio_proto::v1::block::block_master_client_server::BlockMasterClient;
 use alluxio_rpc::GroupNames;
-use alluxio_types::{BlockId, InodeId};
+use alluxio_types::{BlockId, InodeId, PersistenceState};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -40,7 +40,8 @@ impl BlockMasterClient for BlockService {
     ) -> Result<Response<pb::GetBlockInfoResponse>, Status> {
         user(&request)?;
         let block = BlockId(request.into_inner().block_id);
-        let status = self.slot.primary()?.status_by_id(block.inode()).await?;
+        let core = self.slot.primary()?;
+        let status = core.status_by_id(block.inode()).await?;
         if block.0 == status.id.0 {
             // The id of the file itself: its path is all that there is to say.
             return Ok(Response::new(pb::GetBlockInfoResponse { info: None, path: status.path }));
@@ -55,6 +56,11 @@ impl BlockMasterClient for BlockService {
             }
             .into());
         };
+        // Who has it may not have said so yet. The UFS need not be waited for.
+        let only_here = status.persistence != PersistenceState::Persisted;
+        if info.locations.is_empty() && only_here && core.in_safe_mode() {
+            return Err(MasterError::WorkersMissing { block }.into());
+        }
         let response =
             pb::GetBlockInfoResponse { info: Some(info.into()), path: status.path.clone() };
         Ok(Response::new(response))

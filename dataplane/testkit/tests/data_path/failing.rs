@@ -69,6 +69,21 @@ async fn without_any_copy_the_read_ends_with_a_clear_error_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_the_ufs_waits_for_a_worker_when_there_is_none() {
+    let mut cluster = Cluster::start(0, &[]).await;
+    let bytes = pattern(11, LENGTH);
+    fs::write(cluster.ufs("f"), &bytes).unwrap();
+    // In vain only for as long as reading is tried.
+    let error = open(&cluster.client(ELSEWHERE), "/f").await.read_to_end().await.unwrap_err();
+    assert!(matches!(error, ClientError::BlockUnavailable { .. }), "{error}");
+    let patient = [("alluxio.user.block.read.retry.max.duration", "60s")];
+    let fs = cluster.client_with(ELSEWHERE, &patient);
+    let mut reader = open(&fs, "/f").await;
+    let (found, ()) = tokio::join!(reader.read_to_end(), cluster.start_worker(1));
+    assert!(found.unwrap() == bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rotten_block_is_fetched_again_and_never_served() {
     let cluster = Cluster::start(1, &[]).await;
     let fs = cluster.client(ELSEWHERE);
