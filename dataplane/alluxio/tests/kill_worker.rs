@@ -3,13 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 use alluxio_client::blocking::FileSystem;
-use alluxio_client::options::{CreateFileOptions, OpenFileOptions};
+use alluxio_client::options::{CreateFileOptions, FreeOptions, OpenFileOptions};
 use alluxio_host::Host;
 use alluxio_testkit::ProcessCluster;
+use alluxio_testservers::eventually;
 use alluxio_types::{AlluxioPath, WriteType};
 use std::io::{Read, Write};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const BLOCK_BYTES: usize = 1 << 20;
 const FILE_BYTES: usize = 12 * BLOCK_BYTES + 4321;
@@ -77,22 +78,33 @@ fn readers_do_not_notice_that_their_worker_is_killed() {
 }
 
 #[test]
-fn what_is_open_is_read_to_its_end_while_the_master_is_away_and_its_worker_is_killed() {
+fn what_is_open_is_read_to_its_end_while_the_master_is_away_and_a_worker_is_killed() {
     let mut cluster = cluster();
     cluster.start_worker(1).unwrap();
     let content = bytes(4);
     write(&client(&cluster), "/one", &content, WriteType::CacheThrough);
     cluster.start_worker(2).unwrap();
-    let fs = client(&cluster);
-    let begun = Instant::now();
-    let found = read(&fs, "/one", || {
-        cluster.kill_master().unwrap();
-        cluster.kill_worker(1).unwrap();
-    });
-    assert!(found == content);
-    // Who waited for the master would have done so for as long as calls are tried.
-    let limit = cluster.config().unwrap().client().unwrap().rpc_retry.total;
-    assert!(begun.elapsed() < limit, "{:?}", begun.elapsed());
+    // Whichever of them is read from: the other one fetches the bytes from the under store, without the master.
+    for killed in [1, 2] {
+        let fs = client(&cluster);
+        // A worker is ready before it has found its master.
+        eventually("the master knows both workers", Duration::from_secs(30), || {
+            fs.workers(false).unwrap().len() == 2
+        });
+        fs.free(&path("/one"), FreeOptions::default()).unwrap();
+        assert!(read(&fs, "/one", || ()) == content);
+        let begun = Instant::now();
+        let found = read(&fs, "/one", || {
+            cluster.kill_master().unwrap();
+            cluster.kill_worker(killed).unwrap();
+        });
+        assert!(found == content);
+        // Who waited for the master would have done so for as long as calls are tried.
+        let limit = cluster.config().unwrap().client().unwrap().rpc_retry.total;
+        assert!(begun.elapsed() < limit, "{:?}", begun.elapsed());
+        cluster.start_master().unwrap();
+        cluster.start_worker(killed).unwrap();
+    }
 }
 
 #[test]

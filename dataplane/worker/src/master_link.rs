@@ -152,6 +152,7 @@ impl Link {
             master = self.master.current().map(|master| master.to_string()),
             "registered with the master"
         );
+        self.core.mounts.prepare().await;
         Ok(())
     }
 

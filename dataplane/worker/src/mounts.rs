@@ -7,9 +7,13 @@ use alluxio_proto::v1::block::block_master_worker_client::BlockMasterWorkerClien
 use alluxio_rpc::{Primary, Repeat};
 use alluxio_types::{MountId, MountInfo};
 use alluxio_ufs::{UnderFs, UnderFsRegistry};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a worker that has registered may take to ask for the mounts that it will need.
+const PREPARE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A mount and its open store.
 #[derive(Clone)]
@@ -54,6 +58,26 @@ impl Mounts {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for mount in known.values_mut() {
             mount.version = None;
+        }
+    }
+
+    /// Asks for every row that is known, and for the root's, so that none is missing when the master is away later:
+    /// another worker's readers may come here then. A wish: what fails is asked for when it is needed.
+    pub(crate) async fn prepare(&self) {
+        let mut ids: BTreeSet<MountId> = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.keys().copied().collect()
+        };
+        ids.insert(MountInfo::ROOT_ID);
+        let all = async {
+            for id in ids {
+                if let Err(error) = self.get(id).await {
+                    tracing::debug!(mount = id.0, %error, "a mount is not known beforehand");
+                }
+            }
+        };
+        if tokio::time::timeout(PREPARE_WITHIN, all).await.is_err() {
+            tracing::debug!("not all mounts are known beforehand");
         }
     }
 
