@@ -291,6 +291,34 @@ fn kill_over_and_over(cluster: &mut ProcessCluster, kills: u64, acknowledged: &R
     }
 }
 
+/// So many names that their listing does not fit into what a connection holds in advance.
+const NAMES: usize = 40_000;
+
+#[test]
+fn a_listing_goes_on_behind_its_last_name_when_the_master_is_killed() {
+    let mut cluster = ProcessCluster::start(Path::new(env!("CARGO_BIN_EXE_alluxio")), &[]).unwrap();
+    let folder = cluster.root_ufs().join("many");
+    std::fs::create_dir(&folder).unwrap();
+    let name = |number: usize| format!("a-name-that-makes-the-listing-long-{number:06}");
+    for number in 0..NAMES {
+        std::fs::File::create(folder.join(name(number))).unwrap();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let inside = runtime.enter();
+    let fs = cluster.client().unwrap();
+    drop(inside);
+    let path = AlluxioPath::parse("/many").unwrap();
+    let options = ListStatusOptions { without_blocks: true, ..Default::default() };
+    let mut listing = runtime.block_on(fs.iterate_status(&path, &options)).unwrap();
+    let mut names = vec![runtime.block_on(listing.next()).unwrap().unwrap().name];
+    cluster.kill_master().unwrap();
+    cluster.start_master().unwrap();
+    while let Some(status) = runtime.block_on(listing.next()).unwrap() {
+        names.push(status.name);
+    }
+    assert!(names == (0..NAMES).map(name).collect::<Vec<_>>(), "{} names", names.len());
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
     let binary = Path::new(env!("CARGO_BIN_EXE_alluxio"));

@@ -355,7 +355,7 @@ impl FileSystem {
         options: &ListStatusOptions,
     ) -> Result<Listing, ClientError> {
         let freshness = self.inner.freshness(options.freshness);
-        self.inner.master.list_status(path, freshness, options).await
+        Listing::begin(self.inner.clone(), path, freshness, options).await
     }
 
     /// Gives a file or directory another name. The destination must not exist.

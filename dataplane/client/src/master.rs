@@ -19,7 +19,7 @@ use alluxio_types::{
     OperationId, WorkerId, WorkerInfo, WriteType, Xattrs,
 };
 use std::time::Duration;
-use tonic::{Response, Streaming};
+use tonic::Response;
 
 /// Most paths in one call for many statuses.
 const STATUSES_PER_CALL: usize = 10_000;
@@ -51,7 +51,10 @@ macro_rules! call {
     }};
 }
 
+mod listing;
 mod meta;
+
+pub use listing::Listing;
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
@@ -206,18 +209,6 @@ impl Master {
             }));
         }
         Ok(all)
-    }
-
-    pub(crate) async fn list_status(
-        &self,
-        path: &AlluxioPath,
-        freshness: Freshness,
-        options: &ListStatusOptions,
-    ) -> Result<Listing, ClientError> {
-        let request = listing(path, freshness, options);
-        let stream = call!(self, Harmless, fs, list_status, request);
-        let target = self.target();
-        Ok(Listing { stream, page: Statuses::default(), target })
     }
 
     /// A whole listing; one that breaks off, as in a fail-over, is begun again.
@@ -542,42 +533,4 @@ fn mount_point(mount: pb::MountPoint) -> Result<MountPoint, ClientError> {
         capacity_bytes: u64::try_from(mount.capacity_bytes).ok(),
         used_bytes: u64::try_from(mount.used_bytes).ok(),
     })
-}
-
-/// Statuses of a listing as they arrive, in the master's order.
-pub struct Listing {
-    stream: Streaming<pb::ListStatusResponse>,
-    page: Statuses,
-    target: String,
-}
-
-impl Listing {
-    /// The next one; `None` at the end.
-    ///
-    /// **Cancel safety**: safe.
-    ///
-    /// **Errors**: a listing that breaks off is not taken up again; list once more, with
-    /// `start_after` the last name.
-    pub async fn next(&mut self) -> Result<Option<FileStatus>, ClientError> {
-        loop {
-            if let Some(status) = self.page.next() {
-                return Ok(Some(status?));
-            }
-            if !self.turn().await? {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Fetches the next page; whether there is one.
-    async fn turn(&mut self) -> Result<bool, ClientError> {
-        match self.stream.message().await {
-            Ok(Some(page)) => {
-                self.page = Statuses::of(page);
-                Ok(true)
-            }
-            Ok(None) => Ok(false),
-            Err(status) => Err(RpcError::from_stream(self.target.clone(), &status).into()),
-        }
-    }
 }
