@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     Unlinked,
     /// Writes files, in pieces, over each other and anew, and reads them back.
     Write,
+    /// Reads whole files, each opened anew.
+    Whole,
     /// Reads everything once, and ends.
     Once,
 }
@@ -120,6 +122,7 @@ pub(crate) fn run_if_asked() {
         "Change" => program.change(told[1]),
         "Unlinked" => program.unlinked(told[1]),
         "Write" => program.write(told[1]),
+        "Whole" => program.read_whole(),
         "Once" => program.once(),
         other => panic!("{other}"),
     };
@@ -187,6 +190,18 @@ impl Program {
             let what = format!("read {number} at {offset}");
             self.timed(&what, || file.read_exact_at(part, offset as u64))?;
             assert!(part == content(number, offset, length), "{what}: other bytes");
+        }
+        Ok(())
+    }
+
+    fn read_whole(&mut self) -> io::Result<()> {
+        while self.goes_on() {
+            let number = self.random(FILES.len());
+            let mut file = self.open(number)?;
+            Self::drop_pages(&file);
+            let mut found = Vec::with_capacity(FILES[number]);
+            self.timed(&format!("read all of {number}"), || file.read_to_end(&mut found))?;
+            assert!(found == content(number, 0, FILES[number]), "{number}: other bytes");
         }
         Ok(())
     }

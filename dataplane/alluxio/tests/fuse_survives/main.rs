@@ -1,6 +1,6 @@
 //! Mounts that outlive what serves them. Programs read, map, list and write on a mount, and check every byte,
-//! while the agent is killed again and again, then its keepers, then pairs of them. No program may see an
-//! error. Everything is a process of its own; the test itself never touches the mount, so that it cannot be
+//! while the agent is killed again and again, then its keepers, then pairs of them, then workers and the master. No
+//! program may see an error. Everything is a process of its own; the test itself never touches the mount, so that it cannot be
 //! made to wait.
 //!
 //! Where mounting is not allowed (no root, no device), that is said and nothing is tested, except in CI, where
@@ -9,8 +9,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod agent;
+mod cluster;
 mod load;
 mod stand;
+mod volume;
 
 use load::Kind;
 use stand::{Stand, say, until};
@@ -28,6 +30,16 @@ const PAUSE_VARIABLE: &str = "ALLUXIO_TEST_FUSE_PAUSE_MS";
 
 fn variable(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+/// How often the one is killed that a test is about.
+fn kills() -> u64 {
+    variable(KILLS_VARIABLE, KILLS)
+}
+
+/// How often others are.
+fn some_kills() -> u64 {
+    (kills() / 3).max(2)
 }
 
 fn pause() -> Duration {
@@ -52,14 +64,15 @@ fn programs(stand: &mut Stand, kinds: &[Kind]) {
 fn readers_see_no_error_while_everything_that_serves_them_is_killed_in_turn() {
     let Some(mut stand) = Stand::start() else { return };
     programs(&mut stand, &[Kind::Read, Kind::Map, Kind::List, Kind::Read]);
-    for _ in 0..variable(KILLS_VARIABLE, KILLS) {
+    for _ in 0..kills() {
         stand.after(pause(), "the agent", |stand| stand.restart_agent());
     }
-    for keeper in [0, 1] {
+    let each_keeper = || (0..some_kills() as usize).map(|number| number % 2);
+    for keeper in each_keeper() {
         stand.after(pause(), "a keeper", |stand| stand.restart_keeper(keeper));
         stand.after(pause(), "the agent", |stand| stand.restart_agent());
     }
-    for keeper in [0, 1] {
+    for keeper in each_keeper() {
         stand.after(pause(), "the agent and a keeper", |stand| {
             stand.kill_keeper(keeper);
             stand.restart_agent();
@@ -87,7 +100,7 @@ fn readers_see_no_error_while_everything_that_serves_them_is_killed_in_turn() {
 fn every_change_happens_once_while_everything_that_serves_it_is_killed_in_turn() {
     let Some(mut stand) = Stand::start() else { return };
     programs(&mut stand, &[Kind::Change, Kind::Unlinked, Kind::Write, Kind::Change]);
-    for _ in 0..variable(KILLS_VARIABLE, KILLS) {
+    for _ in 0..kills() {
         stand.after(pause(), "the agent", |stand| stand.restart_agent());
     }
     stand.after(pause(), "the agent and a keeper", |stand| {

@@ -1,11 +1,13 @@
 //! A cluster, two keepers and an agent, as processes, and the programs that use the mount.
 
 use crate::load::{self, DOOMED_BYTES, FILES, Kind, NAMES};
+use crate::volume::Volume;
 use alluxio_client::{CreateDirectoryOptions, CreateFileOptions};
 use alluxio_fuse::mount::{self, Unmount};
 use alluxio_testkit::{ProcessCluster, Server};
+use alluxio_testservers::mounts;
 use alluxio_testservers::process::free_port;
-use alluxio_types::AlluxioPath;
+use alluxio_types::{AlluxioPath, WriteType};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -38,6 +40,25 @@ pub(crate) fn say(text: &str) {
     eprintln!("{text}");
 }
 
+/// Who holds the descriptors besides the agent.
+enum Holder {
+    Keeper(Child),
+    /// The node plugin of CSI, which has one in it.
+    Plugin(Server),
+}
+
+impl Holder {
+    fn kill(self) {
+        match self {
+            Holder::Keeper(mut child) => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+            Holder::Plugin(server) => server.kill().unwrap(),
+        }
+    }
+}
+
 struct Program {
     child: Child,
     log: PathBuf,
@@ -46,7 +67,11 @@ struct Program {
 pub(crate) struct Stand {
     programs: Vec<Program>,
     agent: Option<Server>,
-    keepers: [Option<Child>; 2],
+    keepers: [Option<Holder>; 2],
+    /// Whether the second keeper is in the node plugin.
+    plugin: bool,
+    /// Where programs find the mount.
+    place: PathBuf,
     web_port: u16,
     /// When something was killed, and what.
     kills: Vec<(u64, &'static str)>,
@@ -56,6 +81,35 @@ pub(crate) struct Stand {
 impl Stand {
     /// `None` where mounting is not allowed.
     pub(crate) fn start() -> Option<Self> {
+        let mut stand = Stand::holders(false);
+        stand.start_agent();
+        let output = stand.alluxio(&["fuse", "mount", "/", stand.point().to_str().unwrap()]);
+        let impossible = ["needs root", "/dev/fuse"].iter().any(|why| output.contains(why));
+        if impossible {
+            mounts::not_tested(output);
+            return None;
+        }
+        assert!(output.contains("is mounted at"), "{output}");
+        Some(stand)
+    }
+
+    /// The same, with the node plugin as the second keeper, and nothing mounted.
+    pub(crate) fn start_with_plugin() -> Option<Self> {
+        // The other way to mount tells whether it is possible.
+        drop(Stand::start()?);
+        let mut stand = Stand::holders(true);
+        stand.start_agent();
+        Some(stand)
+    }
+
+    /// A volume in a pod, which programs use from now on.
+    pub(crate) fn publish(&mut self) -> Volume {
+        let volume = Volume::publish(&self.dir().join("csi.sock"), self.dir());
+        self.place.clone_from(&volume.target);
+        volume
+    }
+
+    fn holders(plugin: bool) -> Self {
         let web_port = free_port();
         let web = web_port.to_string();
         let properties = [
@@ -70,6 +124,11 @@ impl Stand {
             ("alluxio.fuse.agent.drain.time", "2s"),
             ("alluxio.fuse.web.bind.host", "127.0.0.1"),
             ("alluxio.fuse.web.port", web.as_str()),
+            ("alluxio.csi.endpoint", "unix://${alluxio.work.dir}/csi.sock"),
+            ("alluxio.csi.keeper.socket", "${alluxio.work.dir}/keeper-1.sock"),
+            ("alluxio.csi.registration.dir", ""),
+            ("alluxio.csi.web.bind.host", "127.0.0.1"),
+            ("alluxio.csi.web.port", "0"),
         ];
         let mut cluster = ProcessCluster::start(binary(), &properties).unwrap();
         cluster.start_worker(1).unwrap();
@@ -78,6 +137,8 @@ impl Stand {
             programs: Vec::new(),
             agent: None,
             keepers: [None, None],
+            plugin,
+            place: cluster.dir().join("point"),
             web_port,
             kills: Vec::new(),
             cluster,
@@ -85,16 +146,7 @@ impl Stand {
         stand.fill();
         stand.start_keeper(0);
         stand.start_keeper(1);
-        stand.start_agent();
-        let output = stand.alluxio(&["fuse", "mount", "/", stand.point().to_str().unwrap()]);
-        let impossible = ["needs root", "/dev/fuse"].iter().any(|why| output.contains(why));
-        if impossible {
-            assert!(std::env::var_os("CI").is_none(), "cannot mount: {output}");
-            say(&format!("not tested: {output}"));
-            return None;
-        }
-        assert!(output.contains("is mounted at"), "{output}");
-        Some(stand)
+        stand
     }
 
     fn fill(&self) {
@@ -103,7 +155,10 @@ impl Stand {
         let path = |text: &str| AlluxioPath::parse(text).unwrap();
         runtime.block_on(async {
             for (number, length) in FILES.into_iter().enumerate() {
-                let options = CreateFileOptions { recursive: true, ..Default::default() };
+                // Also in the under store: what is read has to outlive any worker.
+                let write_type = Some(WriteType::CacheThrough);
+                let options =
+                    CreateFileOptions { recursive: true, write_type, ..Default::default() };
                 let at = path(&format!("/data/f{number}"));
                 let mut writer = client.create_file(&at, &options).await.unwrap();
                 writer.write(&load::content(number, 0, length)).await.unwrap();
@@ -141,6 +196,35 @@ impl Stand {
         format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
     }
 
+    /// Takes all copies of what is below a path from the workers.
+    pub(crate) fn free(&self, path: &str) {
+        let output = self.alluxio(&["fs", "free", path]);
+        assert!(output.contains("freed"), "{output}");
+    }
+
+    /// Kills a worker and starts it again, with what its disk has kept.
+    pub(crate) fn restart_worker(&mut self, number: u32) {
+        self.cluster.kill_worker(number).unwrap();
+        self.start_worker(number);
+    }
+
+    pub(crate) fn start_worker(&mut self, number: u32) {
+        self.cluster.start_worker(number).unwrap();
+    }
+
+    pub(crate) fn restart_master(&mut self) {
+        self.cluster.kill_master().unwrap();
+        self.cluster.start_master().unwrap();
+    }
+
+    /// Kills the master and a worker at the same time, and starts them again.
+    pub(crate) fn restart_master_and_worker(&mut self, number: u32) {
+        self.cluster.kill_master().unwrap();
+        self.cluster.kill_worker(number).unwrap();
+        self.cluster.start_master().unwrap();
+        self.start_worker(number);
+    }
+
     pub(crate) fn point(&self) -> PathBuf {
         self.cluster.dir().join("point")
     }
@@ -157,17 +241,19 @@ impl Stand {
     }
 
     pub(crate) fn start_keeper(&mut self, number: usize) {
-        let mut command = self.cluster.command(&["fuse-keeper", "--socket"]);
-        let child = command.arg(self.keeper_socket(number)).spawn().unwrap();
-        self.keepers[number] = Some(child);
+        self.keepers[number] = Some(match (number, self.plugin) {
+            (1, true) => Holder::Plugin(self.server("csi node", "plugin")),
+            _ => {
+                let mut command = self.cluster.command(&["fuse-keeper", "--socket"]);
+                Holder::Keeper(command.arg(self.keeper_socket(number)).spawn().unwrap())
+            }
+        });
         let socket = self.keeper_socket(number);
         until("a keeper", || alluxio_fuse::keeper::Client::connect(&socket).is_ok());
     }
 
     pub(crate) fn kill_keeper(&mut self, number: usize) {
-        let mut child = self.keepers[number].take().unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
+        self.keepers[number].take().unwrap().kill();
     }
 
     pub(crate) fn restart_keeper(&mut self, number: usize) {
@@ -201,13 +287,13 @@ impl Stand {
         rows.filter(|path| path.starts_with(self.cluster.dir())).collect()
     }
 
-    fn agent_log(&self) -> PathBuf {
-        self.cluster.dir().join("logs/agent.log")
+    fn server(&self, role: &str, log: &str) -> Server {
+        let log = self.cluster.dir().join(format!("logs/{log}.log"));
+        Server::start(binary(), role, &self.cluster.conf_dir(), &log).unwrap()
     }
 
     pub(crate) fn start_agent(&mut self) {
-        let (conf, log) = (self.cluster.conf_dir(), self.agent_log());
-        self.agent = Some(Server::start(binary(), "fuse agent", &conf, &log).unwrap());
+        self.agent = Some(self.server("fuse agent", "agent"));
     }
 
     pub(crate) fn kill_agent(&mut self) {
@@ -252,7 +338,7 @@ impl Stand {
     }
 
     pub(crate) fn start_program(&mut self, kind: Kind, seed: u64) {
-        self.start_program_at(kind, seed, &self.point());
+        self.start_program_at(kind, seed, &self.place.clone());
     }
 
     pub(crate) fn start_program_at(&mut self, kind: Kind, seed: u64, at: &Path) {
@@ -351,7 +437,7 @@ impl Stand {
         self.programs.clear();
     }
 
-    /// The longest stall of each program after each kill.
+    /// The longest stall of each program after each kill, and before the first one: what the machine is good for.
     fn tell(&self, operations: u64, programs: &[Vec<load::Stall>]) {
         let mut longest = Vec::new();
         for (index, (at, _)) in self.kills.iter().enumerate() {
@@ -363,15 +449,24 @@ impl Stand {
             }
         }
         longest.sort_unstable();
+        let first = self.kills.first().map_or(u64::MAX, |(at, _)| *at);
+        let quiet = |stalls: &Vec<load::Stall>| {
+            let here = stalls.iter().filter(|(begun, long)| begun + long < first);
+            here.map(|(_, long)| *long).max().unwrap_or(0)
+        };
+        let mut before: Vec<u64> = programs.iter().map(quiet).collect();
+        before.sort_unstable();
         let at = |part: usize| longest[(longest.len() * part / 100).min(longest.len() - 1)];
         say(&format!(
             "{} kills, {} programs, {operations} operations, no error; stalls: median {} ms, p99 {} ms, \
-             longest {} ms",
+             longest {} ms; before the first kill: median {} ms, longest {} ms",
             self.kills.len(),
             programs.len(),
             at(50),
             at(99),
             at(100),
+            before[before.len() / 2],
+            before[before.len() - 1],
         ));
     }
 
@@ -400,11 +495,7 @@ impl Drop for Stand {
             let _ = program.child.wait();
         }
         drop(self.agent.take());
-        for keeper in self.keepers.iter_mut().filter_map(Option::take) {
-            let mut keeper = keeper;
-            let _ = keeper.kill();
-            let _ = keeper.wait();
-        }
+        self.keepers.iter_mut().filter_map(Option::take).for_each(Holder::kill);
         // The agent may have mounted anew meanwhile.
         for row in mount::table().unwrap_or_default() {
             if row.path.starts_with(self.cluster.dir()) {
