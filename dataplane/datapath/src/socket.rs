@@ -2,6 +2,7 @@
 
 use crate::service::Transport;
 use crate::sys;
+use alluxio_host::waiting;
 use bytes::BufMut;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -94,6 +95,9 @@ impl Socket {
                     // be unreadable: under the old mark it might stay so for ever.
                     if interest.is_readable() {
                         self.wait_for(wanted)?;
+                        if let Some(done) = self.here(&mut step)? {
+                            return Ok(done);
+                        }
                     }
                     let ready = async { each!(self, s => s.ready(interest).await) };
                     match tokio::time::timeout(patience, ready).await {
@@ -105,6 +109,19 @@ impl Socket {
                 other => return other,
             }
         }
+    }
+
+    /// Waits on this thread until the socket is readable, if that is allowed, and makes the step. The runtime
+    /// has not heard of what is there; it finds nothing when it does, and waits on.
+    fn here<R>(&self, step: &mut impl FnMut() -> io::Result<R>) -> io::Result<Option<R>> {
+        while each!(self, s => waiting::readable(s))? {
+            match step() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other.map(Some),
+            }
+        }
+        Ok(None)
     }
 
     /// Receives into `buffer`, and descriptors into `fds`. 0 is the end of the stream.

@@ -7,7 +7,7 @@
 //! [`TableMemory`] is no port but a place: memory for tables that may outgrow the machine's.
 //!
 //! Reading order: [`clock`], [`entropy`], [`disk`], [`memory_disk`], [`net`], [`threads`],
-//! [`table_memory`], [`planted`].
+//! [`table_memory`], [`planted`], [`waiting`].
 
 pub mod clock;
 pub mod disk;
@@ -17,6 +17,7 @@ pub mod net;
 pub mod planted;
 pub mod table_memory;
 pub mod threads;
+pub mod waiting;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use disk::{Disk, DiskFile, FileFacts, OpenMode, RealDisk};
