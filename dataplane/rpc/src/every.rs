@@ -21,7 +21,8 @@ impl Primary {
         F: FnOnce(CallerChannel) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
-        let channel = InterceptedService::new(self.channel_to(address)?, self.caller().clone());
+        let channel =
+            InterceptedService::new(self.channel_to(address)?.into(), self.caller().clone());
         let unreachable = |last: String| RpcError::Unreachable {
             target: address.to_string(),
             seconds: limit.as_secs(),

@@ -4,12 +4,14 @@
 //! It must not know: what the calls mean. Retry lives here and in `ufs` only; whoever calls above
 //! never loops.
 //!
-//! Reading order: [`error`], [`auth`], [`retry`], [`primary`], [`scout`], [`etcd`], [`peer`], [`server`], [`named`](mod@named).
+//! Reading order: [`error`], [`auth`], [`retry`], [`primary`], [`scout`], [`etcd`], [`peer`], [`server`],
+//! `line` (a faster way for single calls), [`named`](mod@named).
 
 pub mod auth;
 pub mod error;
 pub mod etcd;
 mod every;
+mod line;
 pub mod metrics;
 pub mod named;
 pub mod peer;
@@ -21,6 +23,7 @@ mod verdict;
 
 pub use auth::{Caller, Early, GroupNames, UserName};
 pub use error::RpcError;
+pub use line::client::Transport;
 pub use metrics::ServerMetrics;
 pub use named::named;
 pub use peer::Peers;

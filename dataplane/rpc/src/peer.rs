@@ -31,13 +31,13 @@ impl Peers {
     pub fn channel(&self, address: &HostPort) -> Result<CallerChannel, RpcError> {
         let mut channels = self.channels.lock().unwrap_or_else(|poison| poison.into_inner());
         if let Some(known) = channels.get(address) {
-            return Ok(InterceptedService::new(known.clone(), self.caller.clone()));
+            return Ok(InterceptedService::new(known.clone().into(), self.caller.clone()));
         }
         if channels.len() >= CHANNELS_MAX {
             channels.clear();
         }
         let fresh = channel(&self.net, address)?;
         channels.insert(address.clone(), fresh.clone());
-        Ok(InterceptedService::new(fresh, self.caller.clone()))
+        Ok(InterceptedService::new(fresh.into(), self.caller.clone()))
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::auth::Caller;
 use crate::error::RpcError;
+use crate::line::client::{Lines, Transport};
 use crate::retry::{Repeat, RetryPolicy};
 use crate::scout::{Directory, Scout, Sighting};
 use crate::verdict::{Verdict, verdict};
@@ -19,7 +20,7 @@ use tonic::{Response, Status};
 pub use crate::verdict::{PRIMARY_KEY, not_primary, primary_of};
 
 /// A channel that says who calls.
-pub type CallerChannel = InterceptedService<Channel, Caller>;
+pub type CallerChannel = InterceptedService<Transport, Caller>;
 
 /// How long to wait for a TCP connection before the next address is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -125,6 +126,8 @@ pub struct Primary {
     caller: Caller,
     policy: RetryPolicy,
     host: Host,
+    /// Whether calls may go over lines.
+    lines: bool,
     known: Mutex<Known>,
 }
 
@@ -134,6 +137,7 @@ struct Known {
     /// The configured address that is asked next when nobody knows better.
     turn: usize,
     channels: HashMap<HostPort, Channel>,
+    lines: HashMap<HostPort, Arc<Lines>>,
     /// The scout that calls share while any of them needs one.
     scout: Weak<Scout>,
 }
@@ -145,6 +149,8 @@ pub struct How {
     pub operation: Option<OperationId>,
     /// The answer need not wait until what it tells of is durable.
     pub early: bool,
+    /// It has one message in each direction, so that it may go over a line.
+    pub unary: bool,
 }
 
 /// One call's way to the primary.
@@ -189,9 +195,18 @@ impl Primary {
             current: addresses.first().cloned(),
             turn: 0,
             channels: HashMap::new(),
+            lines: HashMap::new(),
             scout: Weak::new(),
         };
-        Primary { addresses, directory, caller, policy, host, known: Mutex::new(known) }
+        let known = Mutex::new(known);
+        Primary { addresses, directory, caller, policy, host, lines: false, known }
+    }
+
+    /// The same, with a line for each of few calls: connections of this process's own network, for who waits
+    /// for one call at a time.
+    #[must_use]
+    pub fn with_lines(self) -> Self {
+        Primary { lines: true, ..self }
     }
 
     /// The configured addresses.
@@ -230,9 +245,23 @@ impl Primary {
         // Masters move seldom: what is left of old addresses is let go now and then.
         if known.channels.len() >= CHANNELS_MAX {
             known.channels.clear();
+            known.lines.clear();
         }
         known.channels.insert(address.clone(), fresh.clone());
         Ok(fresh)
+    }
+
+    /// The way to a master for a call.
+    fn way_to(&self, address: &HostPort, how: How) -> Result<Transport, RpcError> {
+        let mut known = self.known();
+        let channel = self.channel_in(&mut known, address)?;
+        if !(self.lines && how.unary) {
+            return Ok(channel.into());
+        }
+        let lines = known.lines.get(address).cloned();
+        let lines = lines.unwrap_or_else(|| Lines::new(address.clone()));
+        known.lines.entry(address.clone()).or_insert_with(|| lines.clone());
+        Ok(Transport::with_lines(channel, Some(lines)))
     }
 
     /// Whether there is anybody who could know of another primary.
@@ -371,11 +400,16 @@ impl Primary {
         F: Fn(CallerChannel) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
+        self.call_as(How { unary: false, ..self.unary(repeat) }, call).await
+    }
+
+    /// How a call with one message in each direction is made.
+    pub fn unary(&self, repeat: Repeat) -> How {
         let operation = match repeat {
             Repeat::Harmless => None,
             Repeat::Harmful => Some(self.new_operation()),
         };
-        self.call_as(How { operation, early: false }, call).await
+        How { operation, early: false, unary: true }
     }
 
     /// The same, in a way that its caller has chosen.
@@ -385,7 +419,7 @@ impl Primary {
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
         let started = self.host.clock.monotonic();
-        let How { operation, early } = how;
+        let How { operation, early, .. } = how;
         let mut caller = match operation {
             None => self.caller.clone(),
             Some(operation) => self.caller.for_operation(operation),
@@ -396,7 +430,7 @@ impl Primary {
         let (mut attempt, mut search, mut doubtful) = (0, self.search(), false);
         loop {
             let address = self.whom(&mut search).await?;
-            let channel = InterceptedService::new(self.channel_to(&address)?, caller.clone());
+            let channel = InterceptedService::new(self.way_to(&address, how)?, caller.clone());
             let answer = tokio::select! {
                 biased;
                 answer = call(channel) => answer,
