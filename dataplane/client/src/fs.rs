@@ -78,6 +78,22 @@ impl FileSystem {
     ///
     /// **Errors**: `BadConfig` for a user name that cannot be sent, or no master address.
     pub fn connect(config: ClientConfig, host: Host) -> Result<FileSystem, ClientError> {
+        Self::connect_over(config, host, false)
+    }
+
+    /// The same for who waits for each call before he makes the next one: single calls to the master are about
+    /// three times as fast, and take a few more connections.
+    ///
+    /// **Errors**: as [`FileSystem::connect`].
+    pub fn connect_with_lines(config: ClientConfig, host: Host) -> Result<FileSystem, ClientError> {
+        Self::connect_over(config, host, true)
+    }
+
+    fn connect_over(
+        config: ClientConfig,
+        host: Host,
+        lines: bool,
+    ) -> Result<FileSystem, ClientError> {
         let user = &config.security.login_user;
         let caller = Caller::new(user).ok_or_else(|| ClientError::BadConfig {
             key: "alluxio.security.login.username",
@@ -100,6 +116,7 @@ impl FileSystem {
             None => Primary::new(addresses, caller, policy, host_of_calls)?,
             some => Primary::with_directory(addresses, some, caller, policy, host_of_calls),
         };
+        let primary = if lines { primary.with_lines() } else { primary };
         let data = DataClient::new(ClientOptions {
             user: user.clone(),
             connect: config.connect_timeout,

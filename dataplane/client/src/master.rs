@@ -43,7 +43,7 @@ macro_rules! call {
         let request = $request;
         $self
             .primary
-            .call(Repeat::$repeat, |channel| {
+            .call_as($self.primary.unary(Repeat::$repeat), |channel| {
                 let request = request.clone();
                 async move { $client(channel).$method(request).await }
             })
@@ -174,10 +174,11 @@ impl Master {
             without_blocks,
             for_read: false,
         };
-        let told = self.primary.call_as(How { operation: None, early: true }, |channel| {
-            let request = request.clone();
-            async move { fs(channel).get_status(request).await }
-        });
+        let told =
+            self.primary.call_as(How { operation: None, early: true, unary: true }, |channel| {
+                let request = request.clone();
+                async move { fs(channel).get_status(request).await }
+            });
         status_of(told.await?.status)
     }
 
@@ -253,10 +254,11 @@ impl Master {
             xattr: xattrs_to_pb(&file.xattr),
         };
         let operation = file.operation.or_else(|| Some(self.primary.new_operation()));
-        let made = self.primary.call_as(How { operation, early: file.early }, |channel| {
-            let request = request.clone();
-            async move { fs(channel).create_file(request).await }
-        });
+        let made =
+            self.primary.call_as(How { operation, early: file.early, unary: true }, |channel| {
+                let request = request.clone();
+                async move { fs(channel).create_file(request).await }
+            });
         status_of(made.await?.status)
     }
 
@@ -299,7 +301,7 @@ impl Master {
             write_type: write_type(kind),
         };
         let operation = Some(self.primary.new_operation());
-        let made = self.primary.call_as(How { operation, early }, |channel| {
+        let made = self.primary.call_as(How { operation, early, unary: true }, |channel| {
             let request = request.clone();
             async move { fs(channel).create_directory(request).await }
         });
