@@ -32,10 +32,11 @@ use crate::abi::{Header, Operation, ROOT_NODE, UNIQUE_RESEND};
 use crate::errno::Errno;
 use crate::filesystem::FileSystem;
 use crate::options::Commit;
-use crate::session::{Control, Reply, Request};
+use crate::session::{Control, PATIENCE, Reply, Request, Wait};
 use alluxio_client::{ClientError, FileSystem as Client};
 use alluxio_config::ClientConfig;
 use alluxio_host::Host;
+use alluxio_host::waiting::may_wait;
 use alluxio_types::{AlluxioPath, Code, Coded};
 pub use draft::StagingError;
 use draft::{Inherited, Staging};
@@ -50,9 +51,11 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -214,7 +217,7 @@ impl AlluxioFs {
         settings: Settings,
         past: Past,
     ) -> Result<Self, StartError> {
-        let own = Client::connect(config.clone(), host.clone())?;
+        let own = Client::connect_with_lines(config.clone(), host.clone())?;
         let (staging, left) = Staging::open(&settings.staging)?;
         let mut nodes = Nodes::default();
         past.ledger.nodes().into_iter().for_each(|kept| nodes.restore(kept));
@@ -309,7 +312,7 @@ impl Core {
         config.security.login_user = self.names.user(user.uid);
         config.security.login_groups =
             user.groups.iter().map(|gid| self.names.group(*gid)).collect();
-        let client = Client::connect(config, self.host.clone());
+        let client = Client::connect_with_lines(config, self.host.clone());
         let client = client.map_err(|error| failed("connect for a user", &error))?;
         if users.len() >= USERS_MAX {
             users.clear();
@@ -384,7 +387,7 @@ impl AlluxioFs {
         let core = self.core.clone();
         let unique = reply.unique();
         let stopped = self.core.running.enter(unique);
-        self.core.runtime.spawn(async move {
+        self.begin(reply.try_wait(), async move {
             let result = running::unless_stopped(work, stopped).await;
             core.running.leave(unique);
             reply.send_result(result);
@@ -396,7 +399,34 @@ impl AlluxioFs {
     where
         F: Future<Output = Result<Vec<u8>, Errno>> + Send + 'static,
     {
-        self.core.runtime.spawn(async move { reply.send_result(work.await) });
+        self.begin(reply.try_wait(), async move { reply.send_result(work.await) });
+    }
+
+    /// Carries work out: on this thread as far as `wait` allows, the rest as a task.
+    fn begin<F>(&self, wait: Option<Wait>, work: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut work = Box::pin(work);
+        let Some(wait) = wait else {
+            self.core.runtime.spawn(work);
+            return;
+        };
+        let inside = self.core.runtime.enter();
+        // Nobody needs to be woken: what is not over is polled anew, as a task.
+        let mut context = Context::from_waker(Waker::noop());
+        let poll = || may_wait(PATIENCE, || work.as_mut().poll(&mut context));
+        // As in a task, a panic is the end of this request, not of the thread. It is answered when it is dropped.
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(poll));
+        drop(inside);
+        let Ok((polled, enough)) = polled else { return };
+        if !enough {
+            wait.was_in_vain();
+        }
+        drop(wait);
+        if polled.is_pending() {
+            self.core.runtime.spawn(work);
+        }
     }
 
     /// Goes on once the node has no privileges any more.

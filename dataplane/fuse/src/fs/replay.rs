@@ -131,7 +131,7 @@ impl AlluxioFs {
         work: Work,
     ) {
         let core = self.core.clone();
-        self.core.runtime.spawn(async move {
+        self.begin(reply.try_wait(), async move {
             let unique = reply.unique();
             let mut result = match core.name_of(unique) {
                 Some(base) => named(base, work).await,

@@ -1,5 +1,6 @@
 //! How far a session is from its end.
 
+use super::wait::Readers;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Shared by the threads that read and by the replies that are still owed.
@@ -8,6 +9,7 @@ pub(crate) struct Life {
     stopping: AtomicBool,
     left: AtomicBool,
     owed: AtomicUsize,
+    pub(super) readers: Readers,
 }
 
 impl Life {

@@ -13,6 +13,7 @@ mod life;
 mod negotiate;
 mod request;
 mod run;
+mod wait;
 
 pub use buffers::Buffer;
 pub use connection::{Before, Connection, Control};
@@ -20,6 +21,7 @@ pub use counters::{Counters, Counts};
 pub use negotiate::{Negotiated, Wish};
 pub use request::{Reply, Request};
 pub use run::Session;
+pub use wait::{PATIENCE, Wait};
 
 use std::io;
 

@@ -4,6 +4,7 @@ use super::Counters;
 use super::buffers::Buffer;
 use super::channel::{Answer, Channel};
 use super::life::Life;
+use super::wait::Wait;
 use crate::abi::{Header, Malformed, Operation, UNIQUE_RESEND, parse};
 use crate::errno::Errno;
 use std::sync::Arc;
@@ -64,6 +65,12 @@ impl Reply {
     /// Whether the kernel gives the request out again: a server before us may have carried it out.
     pub fn is_resent(&self) -> bool {
         self.unique & UNIQUE_RESEND != 0
+    }
+
+    /// Whether this thread, which has read the request, may wait for what answers it: `None` when it has to read
+    /// on.
+    pub fn try_wait(&self) -> Option<Wait> {
+        Wait::try_begin(&self.life)
     }
 
     /// Success, with a body that is resident or was just written.

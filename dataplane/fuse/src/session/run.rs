@@ -41,6 +41,7 @@ impl Connection {
         sys::can_be_woken().map_err(SessionError::device("preparing a signal"))?;
         let (counters, life) = (Arc::new(Counters::default()), Arc::new(Life::default()));
         let channels = if self.clones.is_empty() { vec![self.main] } else { self.clones };
+        life.readers.are(channels.len());
         let most = buffers.max(2 * channels.len());
         let pool = Pool::new(self.negotiated.buffer_bytes(), most);
         let mut session = Session { threads: Vec::new(), counters, life, pool };
