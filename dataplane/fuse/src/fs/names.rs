@@ -4,10 +4,14 @@ use super::Caller;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What a name without a number is shown as: `nobody`.
 pub(crate) const NOBODY: u32 = 65_534;
+
+/// How long what a table says is believed: a listing asks twice for each name, and looks at the files took 24 ms
+/// of the 110 that 10,000 names take.
+const TABLE_VALID: Duration = Duration::from_secs(1);
 
 /// A file of names and numbers, read again when it changes.
 #[derive(Debug)]
@@ -19,6 +23,8 @@ struct Table {
 #[derive(Debug, Default)]
 struct Read {
     changed: Option<SystemTime>,
+    /// When the file was last looked at.
+    looked_at: Option<Instant>,
     numbers: HashMap<String, u32>,
     names: HashMap<u32, String>,
 }
@@ -38,25 +44,32 @@ impl Default for Names {
 }
 
 impl Table {
-    fn with<T>(&self, look: impl FnOnce(&Read) -> T) -> T {
-        let changed = Path::new(self.path).metadata().and_then(|facts| facts.modified()).ok();
+    /// What `look` finds. Who is not found may just have been made.
+    fn find<T>(&self, look: impl Fn(&Read) -> Option<T>) -> Option<T> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if read.looked_at.is_some_and(|at| now.saturating_duration_since(at) < TABLE_VALID)
+            && let Some(found) = look(&read)
+        {
+            return Some(found);
+        }
+        let changed = Path::new(self.path).metadata().and_then(|facts| facts.modified()).ok();
         if read.changed.is_none() || read.changed != changed {
             *read = parse(&std::fs::read_to_string(self.path).unwrap_or_default());
             read.changed = changed;
         }
+        read.looked_at = Some(now);
         look(&read)
     }
 
     /// A name that is a number stands for it: that is how users without a name are kept.
     fn number(&self, name: &str) -> u32 {
-        self.with(|read| read.numbers.get(name).copied())
-            .or_else(|| name.parse().ok())
-            .unwrap_or(NOBODY)
+        let found = self.find(|read| read.numbers.get(name).copied());
+        found.or_else(|| name.parse().ok()).unwrap_or(NOBODY)
     }
 
     fn name(&self, number: u32) -> String {
-        self.with(|read| read.names.get(&number).cloned()).unwrap_or_else(|| number.to_string())
+        self.find(|read| read.names.get(&number).cloned()).unwrap_or_else(|| number.to_string())
     }
 }
 
