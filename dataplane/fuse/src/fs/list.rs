@@ -9,7 +9,6 @@ use super::handles::Handle;
 use super::{AlluxioFs, Caller, Core, failed};
 use crate::abi::{DirectoryPage, Entry, Opened, Operation, ReadAt};
 use crate::errno::Errno;
-use crate::options::Commit;
 use crate::session::Reply;
 use alluxio_client::{ListStatusOptions, Listing as Pages};
 use alluxio_types::{Code, Coded, FileKind, FileStatus, InodeId};
@@ -196,9 +195,6 @@ fn add(
 impl AlluxioFs {
     /// Waits until the names of a directory are durable.
     pub(super) fn sync_directory(&self, caller: Caller, reply: Reply) {
-        if self.core.settings.commit == Commit::Close {
-            return reply.ok(&[]);
-        }
         let core = self.core.clone();
         self.change(reply, async move {
             let path = core.path(caller.node).await?;

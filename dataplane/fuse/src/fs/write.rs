@@ -164,7 +164,9 @@ impl Core {
         let operation = Some(start.operation);
         let options =
             CreateFileOptions { mode: Some(mode_of(mode)), operation, ..Default::default() };
-        let status = match self.quick(caller)?.create_file(&path, &options).await {
+        // The journal has the name before the file is complete, at the latest: until then it may as well be lost.
+        let client = self.client(caller)?.early();
+        let status = match client.create_file(&path, &options).await {
             Ok(writer) => writer.detach(),
             Err(error) => {
                 start.give_up();

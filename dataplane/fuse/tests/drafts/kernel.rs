@@ -370,6 +370,12 @@ impl World {
         });
     }
 
+    /// Another client deletes it.
+    pub(crate) fn delete(&self, name: &str) {
+        let path = AlluxioPath::parse(&format!("/{name}")).unwrap();
+        self.runtime.block_on(self.client.delete(&path, &Default::default())).unwrap();
+    }
+
     pub(crate) fn status(&self, name: &str) -> Option<FileStatus> {
         let path = AlluxioPath::parse(&format!("/{name}")).unwrap();
         self.runtime.block_on(self.client.get_status(&path, &Default::default())).ok()

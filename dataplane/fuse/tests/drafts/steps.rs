@@ -52,6 +52,23 @@ fn a_file_is_made_once_however_often_its_process_dies_before_it_says_so() {
 }
 
 #[test]
+fn a_new_file_whose_name_is_lost_before_its_first_close_is_there_after_it() {
+    let mut world = World::new(Commit::Close, &[]);
+    let (kept, taken) = (world.create("kept"), world.create("taken"));
+    world.write(kept, 0, b"bytes");
+    world.write(taken, 0, b"bytes");
+    // What a primary leaves that dies before its journal has the names.
+    world.delete("kept");
+    world.delete("taken");
+    world.put("taken", b"another one has made it");
+    world.flush(kept);
+    assert_eq!(world.get("kept").unwrap(), b"bytes");
+    let unique = world.ask_flush(taken);
+    assert_eq!(world.answer(unique).unwrap_err(), libc::EEXIST);
+    assert_eq!(world.get("taken").unwrap(), b"another one has made it");
+}
+
+#[test]
 fn a_close_that_was_cut_off_is_carried_out_by_the_next_process() {
     let mut world = World::new(Commit::Close, &[]);
     let old = bytes(300_000, 3);

@@ -123,7 +123,7 @@ impl Core {
         if draft.state().unsettled {
             self.settle(node, draft, &mut work).await?;
         }
-        let Some(taken) = draft.taken() else { return Ok(()) };
+        let Some(mut taken) = draft.taken() else { return Ok(()) };
         let unlinked = self.nodes().get(node).is_none_or(|node| node.unlinked);
         if taken.unlinked || unlinked {
             // Nobody can ever find it.
@@ -135,14 +135,19 @@ impl Core {
             return Ok(());
         }
         let status = match self.first_writer(node, draft, &mut work, &taken)? {
-            Some(ahead) => {
-                let filled = draft.fill(ahead, &taken).await;
-                if filled.is_err() {
-                    // The writer has removed the name.
+            Some(ahead) => match draft.fill(ahead, &taken).await {
+                Ok(status) => status,
+                Err(errno) => {
+                    // The writer has removed the name, or it was gone.
                     draft.note(|record| record.stage = Stage::Lost)?;
+                    taken.lost = true;
+                    match errno {
+                        // The primary died before its journal had the name, which `open` did not wait for.
+                        Errno::NOENT => self.replace(node, draft, &taken).await?,
+                        other => return Err(other),
+                    }
                 }
-                filled?
-            }
+            },
             None => self.replace(node, draft, &taken).await?,
         };
         self.rebind(node, status.id);
