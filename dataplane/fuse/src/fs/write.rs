@@ -270,14 +270,18 @@ impl AlluxioFs {
             Ok(()) => {}
         }
         let core = self.core.clone();
-        self.change(reply, async move {
-            if later {
-                core.commit_later(caller.node, &draft).await?;
-            } else {
-                core.commit(caller.node, &draft).await?;
-                draft.take_failure()?;
-            }
-            Ok(Vec::new())
+        // Many bytes are copied by a task: the thread that has read the request has others to serve.
+        let wait = reply.try_wait().filter(|_| draft.is_short());
+        self.begin(wait, async move {
+            let done = async {
+                if later {
+                    core.commit_later(caller.node, &draft).await
+                } else {
+                    core.commit(caller.node, &draft).await?;
+                    draft.take_failure()
+                }
+            };
+            reply.send_result(done.await.map(|()| Vec::new()));
         });
     }
 }

@@ -198,6 +198,11 @@ impl Draft {
         }
     }
 
+    /// Whether a commit copies it in one piece.
+    pub(super) fn is_short(&self) -> bool {
+        self.state().length <= COPY_BYTES as u64
+    }
+
     /// It is used at this time of the monotonic clock.
     pub(super) fn touch(&self, now: Duration) {
         self.state().used = now;
