@@ -185,5 +185,6 @@ fn change(seq: u64) -> Entry {
         children_loaded: false,
         xattr: Default::default(),
         target: String::new(),
+        quota: alluxio_types::Quota::default(),
     }))
 }

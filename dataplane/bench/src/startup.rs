@@ -83,6 +83,7 @@ impl Filler {
                 bail!("a create answers with an inode");
             };
             let complete = CompleteFile {
+                replaces: None,
                 id,
                 length: 1 << 20,
                 persistence: PersistenceState::NotPersisted,

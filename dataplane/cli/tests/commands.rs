@@ -248,3 +248,40 @@ async fn the_cluster_reports_and_tests_itself() {
     assert_eq!(leader, "127.0.0.1\n");
     shell.cluster.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_is_set_shown_kept_and_cleared() {
+    let shell = Shell::start().await;
+    let file = shell.write("f", &[7; 600]);
+    shell.fs("mkdir /v/sub").await.ok();
+    assert!(shell.fs("quota set /v").await.err.contains("--space"), "a bound has to be named");
+    let set = shell.fs("quota set --space 1KB --names 4 /v").await.ok();
+    assert_eq!(set, "Set the quota of /v\n");
+    let through = "-Dalluxio.user.file.writetype.default=CACHE_THROUGH";
+    shell.run(&["fs", "copyFromLocal", &file, "/v/sub/f", through]).await.ok();
+    let refused = shell.run(&["fs", "copyFromLocal", &file, "/v/sub/g", through]).await.refused();
+    let wanted = "the quota of directory /v is exceeded: 1024 bytes may be there, 600 are";
+    assert!(refused.contains(wanted), "{refused}");
+    let store = shell.cluster.root_ufs().join("v/sub");
+    assert!(store.join("f").exists() && !store.join("g").exists(), "the store was not asked");
+    let told = shell.fs("quota get /v/sub").await.ok();
+    let words: Vec<&str> = told.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(words, ["4", "1", "1024", "424", "/v"], "{told}");
+    shell.fs("mkdir /v/d").await.ok();
+    assert!(shell.fs("mkdir /v/e").await.refused().contains("files and directories"));
+    shell.fs("quota clear --names /v").await.ok();
+    shell.fs("mkdir /v/e").await.ok();
+    let json = shell.fs("quota get /v --json").await.ok();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["quotaBytes"], &json["quotaInodes"]), (&1024.into(), &().into()));
+    assert_eq!((&json["usedBytes"], &json["usedInodes"]), (&600.into(), &5.into()));
+    shell.fs("quota clear /v").await.ok();
+    let told = shell.fs("quota get /v").await.ok();
+    assert!(told.contains("none") && told.contains("inf"), "{told}");
+    let ann = "-Dalluxio.security.login.username=ann";
+    let refused = shell.run(&["fs", "quota", "set", "--space", "1", "/v", ann]).await.refused();
+    assert!(refused.contains("not the superuser"), "{refused}");
+    assert!(shell.fs("quota set --space much /v").await.err.contains("expected a number of bytes"));
+    assert!(shell.fs("quota set --space 1 /v/sub/f").await.refused().contains("not a directory"));
+    shell.cluster.stop().await;
+}

@@ -237,6 +237,7 @@ fn io_error(error: ClientError) -> io::Error {
         Code::ReadOnly => io::ErrorKind::ReadOnlyFilesystem,
         Code::Stale => io::ErrorKind::StaleNetworkFileHandle,
         Code::ResourceExhausted => io::ErrorKind::StorageFull,
+        Code::QuotaExceeded => io::ErrorKind::QuotaExceeded,
         Code::Busy => io::ErrorKind::ResourceBusy,
         Code::DeadlineExceeded => io::ErrorKind::TimedOut,
         Code::Cancelled | Code::Aborted => io::ErrorKind::Interrupted,

@@ -203,6 +203,7 @@ impl FileSystem {
         let file = NewFile {
             recursive: options.recursive,
             overwrite: options.overwrite,
+            replaces: options.replaces,
             mode: options.mode.unwrap_or(Mode(0o666).masked(config.security.umask)),
             block_size_bytes: options.block_size_bytes.unwrap_or(config.block_size_bytes),
             write_type,
@@ -216,14 +217,16 @@ impl FileSystem {
         };
         let made = self.inner.master.create_file(path, &file).await;
         self.inner.forget(path);
-        Ok(FileWriter::new(self.inner.clone(), made?, write_type, options))
+        let (status, room) = made?;
+        let room = Some(room.unwrap_or(u64::MAX));
+        Ok(FileWriter::new(self.inner.clone(), status, write_type, options, room))
     }
 
     /// Goes on with a file that was created and has no bytes yet: see [`FileWriter::detach`]. `status` is what
     /// the master says of it; of the options, only those count that say how bytes are written.
     pub fn attach(&self, status: FileStatus, options: &CreateFileOptions) -> FileWriter {
         let write_type = options.write_type.unwrap_or(self.inner.config.write_type);
-        FileWriter::new(self.inner.clone(), status, write_type, options)
+        FileWriter::new(self.inner.clone(), status, write_type, options, None)
     }
 
     /// Makes a symbolic link. It is Alluxio's alone: the UFS never has it, and no call of this client follows

@@ -20,6 +20,7 @@ mod meta_cache;
 pub mod options;
 mod persist;
 mod policy;
+mod quota;
 mod reader;
 mod route;
 mod tokens;

@@ -53,6 +53,7 @@ macro_rules! call {
 
 mod listing;
 mod meta;
+mod quota;
 
 pub use listing::Listing;
 
@@ -108,6 +109,7 @@ fn status_of(
 pub(crate) struct NewFile {
     pub(crate) recursive: bool,
     pub(crate) overwrite: bool,
+    pub(crate) replaces: Option<InodeId>,
     pub(crate) mode: Mode,
     pub(crate) block_size_bytes: u64,
     pub(crate) write_type: WriteType,
@@ -128,6 +130,7 @@ pub(crate) struct Written {
     /// UFS version, when the write went through.
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) blocks: Vec<(u64, WorkerId)>,
+    pub(crate) replaces: Option<InodeId>,
     pub(crate) attributes: WrittenAttributes,
 }
 
@@ -235,11 +238,12 @@ impl Master {
         pages.flat_map(Statuses::of).map(|status| Ok(status?)).collect()
     }
 
+    /// The new file, and the bytes that quotas leave to it, if any bounds it.
     pub(crate) async fn create_file(
         &self,
         path: &AlluxioPath,
         file: &NewFile,
-    ) -> Result<FileStatus, ClientError> {
+    ) -> Result<(FileStatus, Option<u64>), ClientError> {
         let request = pb::CreateFileRequest {
             path: path.to_string(),
             recursive: file.recursive,
@@ -247,6 +251,7 @@ impl Master {
             block_size_bytes: file.block_size_bytes,
             write_type: write_type(file.write_type),
             overwrite: file.overwrite,
+            replaces_id: file.replaces.map_or(0, |id| id.0),
             ttl_ms: file.ttl.map(|ttl| millis(ttl) as u64),
             ttl_action: ttl_action(file.ttl_action),
             replication_min: file.replication_min,
@@ -259,7 +264,8 @@ impl Master {
                 let request = request.clone();
                 async move { fs(channel).create_file(request).await }
             });
-        status_of(made.await?.status)
+        let made = made.await?;
+        Ok((status_of(made.status)?, made.room_bytes))
     }
 
     pub(crate) async fn complete_file(&self, written: &Written) -> Result<FileStatus, ClientError> {
@@ -281,6 +287,7 @@ impl Master {
             mode: written.attributes.mode.map(|mode| mode.0.into()),
             accessed_ms: written.attributes.accessed.map(|at| at.0),
             modified_ms: written.attributes.modified.map(|at| at.0),
+            replaces_id: written.replaces.map_or(0, |id| id.0),
         };
         status_of(call!(self, Harmful, fs, complete_file, request).status)
     }

@@ -2,13 +2,22 @@
 
 use crate::cluster::MasterState;
 use alluxio_types::{
-    BlockLocation, Mode, OperationId, ReadType, TtlAction, UnixMillis, WriteType, XattrUpdate,
-    Xattrs,
+    BlockLocation, InodeId, Mode, OperationId, ReadType, TtlAction, UnixMillis, WriteType,
+    XattrUpdate, Xattrs,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use alluxio_config::{LocationPolicy, MetadataLoad};
+
+/// Of [`crate::FileSystem::set_quota`]. `None` keeps a bound, `Some(None)` takes it away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SetQuotaOptions {
+    /// Most bytes of complete files.
+    pub bytes: Option<Option<u64>>,
+    /// Most files, links and directories, the directory itself included.
+    pub inodes: Option<Option<u64>>,
+}
 
 /// How fresh metadata must be with respect to the UFS.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,6 +68,9 @@ pub struct CreateFileOptions {
     pub recursive: bool,
     /// Replace a file that is there.
     pub overwrite: bool,
+    /// A file of the same directory that it is written to replace, by a rename once it is complete: quotas count
+    /// its room as free.
+    pub replaces: Option<InodeId>,
     /// Permission bits, taken as they are; `None` is 0666 without the bits of the umask.
     pub mode: Option<Mode>,
     /// Bytes of every block but the last.

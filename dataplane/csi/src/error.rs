@@ -188,7 +188,7 @@ pub const fn grpc_code(code: Code) -> Grpc {
         Code::PermissionDenied => Grpc::PermissionDenied,
         Code::Unauthenticated => Grpc::Unauthenticated,
         // Of a volume this is its quota; a provisioner tries elsewhere.
-        Code::ResourceExhausted => Grpc::ResourceExhausted,
+        Code::ResourceExhausted | Code::QuotaExceeded => Grpc::ResourceExhausted,
         // An operation is under way, or the state moved: the caller tries again as it is.
         Code::Busy | Code::Aborted | Code::Stale => Grpc::Aborted,
         Code::Unavailable | Code::NotPrimary => Grpc::Unavailable,

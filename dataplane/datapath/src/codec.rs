@@ -538,6 +538,7 @@ pub fn code_number(code: Code) -> u8 {
         Code::OutOfRange => 22,
         Code::Unimplemented => 23,
         Code::Internal => 24,
+        Code::QuotaExceeded => 25,
     }
 }
 

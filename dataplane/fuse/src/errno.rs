@@ -40,6 +40,8 @@ impl Errno {
     pub const FBIG: Errno = Errno(libc::EFBIG);
     /// No room.
     pub const NOSPC: Errno = Errno(libc::ENOSPC);
+    /// Beyond a quota.
+    pub const DQUOT: Errno = Errno(libc::EDQUOT);
     /// Read-only.
     pub const ROFS: Errno = Errno(libc::EROFS);
     /// Too long a name.
@@ -83,6 +85,7 @@ impl Errno {
             Code::ReadOnly => Errno::ROFS,
             Code::Stale => Errno::STALE,
             Code::ResourceExhausted => Errno::NOSPC,
+            Code::QuotaExceeded => Errno::DQUOT,
             Code::DeadlineExceeded => Errno::TIMEDOUT,
             Code::Cancelled => Errno::INTR,
             Code::Aborted => Errno::AGAIN,
@@ -135,5 +138,6 @@ mod tests {
         }
         assert_eq!(Errno::of(Code::NotFound), Errno::NOENT);
         assert_eq!(Errno::of(Code::ResourceExhausted), Errno::NOSPC);
+        assert_eq!(Errno::of(Code::QuotaExceeded), Errno::DQUOT);
     }
 }

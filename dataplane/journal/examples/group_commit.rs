@@ -87,6 +87,7 @@ fn inode(id: u64) -> InodeRecord {
         children_loaded: false,
         xattr: Default::default(),
         target: String::new(),
+        quota: alluxio_types::Quota::default(),
     }
 }
 

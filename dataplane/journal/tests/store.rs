@@ -295,6 +295,7 @@ fn inode(id: u64) -> CheckpointRecord {
         children_loaded: false,
         xattr: Default::default(),
         target: String::new(),
+        quota: alluxio_types::Quota::default(),
     }))
 }
 

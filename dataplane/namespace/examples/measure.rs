@@ -4,6 +4,8 @@
 //! With a directory, the tree lies in a file in it instead of the heap; run it under a limit of
 //! memory (a control group) to see what a tree costs that is larger.
 //!
+//! With `ALLUXIO_MEASURE_QUOTA` set, the root has a quota, so everything is counted against it.
+//!
 //! Files have names of 20 characters, one block, and all attributes; 1000 to a directory.
 
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
@@ -11,7 +13,7 @@
 use alluxio_host::TableMemory;
 use alluxio_namespace::{
     CompleteFile, Context, CreateDirectory, CreateFile, Delete, Format, Foundation, Namespace,
-    Outcome, Policy, Request, Restorer,
+    Outcome, Policy, Request, Restorer, SetQuota,
 };
 use alluxio_types::{
     AlluxioPath, Entry, Fingerprint, Identity, InodeId, JournalSeq, MountOptions, PersistenceState,
@@ -106,6 +108,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         root_mode: None,
     };
     bench.change(&format.into(), 1)?;
+    if std::env::var_os("ALLUXIO_MEASURE_QUOTA").is_some() {
+        let (bytes, inodes) = (Some(Some(u64::MAX)), Some(Some(u64::MAX)));
+        let quota = SetQuota { path: AlluxioPath::root(), bytes, inodes };
+        bench.change(&quota.into(), 1)?;
+    }
     let resident = resident_bytes();
     write(&mut bench, files)?;
     let stats = bench.namespace.stats();
@@ -154,6 +161,7 @@ fn write(bench: &mut Bench, files: u64) -> Result<(), Box<dyn Error>> {
             now += 1;
             let hash = now.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let done = CompleteFile {
+                replaces: None,
                 id,
                 length: 1 << 20,
                 persistence: PersistenceState::Persisted,

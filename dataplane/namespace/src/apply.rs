@@ -2,6 +2,7 @@
 
 use crate::inode::{Inode, NewRecord};
 use crate::namespace::{Cluster, Namespace, shard_of};
+use crate::quotas::usage_of;
 use crate::sets::Membership;
 use crate::table::compact::U48;
 use crate::table::ids::{Location, SLOTS_MAX};
@@ -9,17 +10,20 @@ use crate::table::record::{Record, time};
 use crate::table::shard::{Removed, Shard};
 use alluxio_types::{
     AttributeChanges, Entry, Fingerprint, InodeId, InodeRecord, Intent, JournalSeq,
-    PersistenceState, UnixMillis,
+    PersistenceState, QuotaUsage, UnixMillis,
 };
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Records of a deleted directory that are taken out under one hold of the shard's lock.
 const REMOVE_STEP: usize = 1024;
 
-/// A directory that is cut off the tree: its id, and the position of its node.
+/// A directory that is cut off the tree: its id, the position of its node, and the directories with a quota that
+/// it counted at.
 struct Detached {
     container: u64,
     node: u32,
+    quotas: Arc<[u64]>,
 }
 
 fn raise(counter: &AtomicU64, to: u64) {
@@ -196,7 +200,12 @@ impl Namespace {
         self.count(&new.record, 1);
         self.sets.update(None, Some(Membership::of(&new.record, &new.rare)));
         if from.id != InodeId::ROOT {
+            let above = self.quotas_above(from.parent.container());
+            self.quotas.count(&above, usage_of(&new.record), 1);
             self.raise_modified(from.parent, from.modified);
+        }
+        if !new.rare.quota.is_none() {
+            self.set_quota(container, new.rare.quota);
         }
     }
 
@@ -230,6 +239,9 @@ impl Namespace {
             self.count(record, 1);
             self.set_fingerprint(shard, slot, fingerprint);
         });
+        // The inode itself counts since it was made.
+        let above = self.quotas_above(self.parent_of(id.container()));
+        self.quotas.count(&above, QuotaUsage { bytes: length, inodes: 0 }, 1);
     }
 
     fn apply_attributes(&self, seq: u64, id: InodeId, changes: &AttributeChanges) {
@@ -254,8 +266,12 @@ impl Namespace {
             for (name, value) in &changes.xattr {
                 rare.xattr.set(name, value.as_deref());
             }
+            rare.quota = changes.quota.unwrap_or(rare.quota);
             shard.set_rare(slot, rare);
         });
+        if let Some(quota) = changes.quota {
+            self.set_quota(id.container(), quota);
+        }
     }
 
     fn set_perm(&self, record: &mut Record, changes: &AttributeChanges) {
@@ -328,14 +344,15 @@ impl Namespace {
             shard.unlink(location.slot(), seq);
             (shard.remove(location.slot()), parent)
         };
-        self.forget(&removed, detached);
+        let above = self.quotas_above(parent).into();
+        self.forget(&removed, &above, detached);
         self.raise_modified(InodeId::from_container(parent), modified);
     }
 
     /// Frees what is below directories that are cut off. No path leads there any more, and an id
     /// that still leads there finds no way up, so readers need not wait for the end.
     fn free(&self, mut detached: Vec<Detached>) {
-        while let Some(Detached { container, node }) = detached.pop() {
+        while let Some(Detached { container, node, quotas }) = detached.pop() {
             let at = shard_of(container);
             let slots = self.shard_mut(at).remove_node(node);
             for some in slots.chunks(REMOVE_STEP) {
@@ -343,20 +360,24 @@ impl Namespace {
                 for &slot in some {
                     self.preserve_in(&shard, Location::new(at, slot), container);
                     shard.unlink_hash(slot);
-                    self.forget(&shard.remove(slot), &mut detached);
+                    self.forget(&shard.remove(slot), &quotas, &mut detached);
                 }
             }
         }
     }
 
-    /// Takes a removed record out of everything that is derived from it.
-    fn forget(&self, removed: &Removed, detached: &mut Vec<Detached>) {
+    /// Takes a removed record, which counted at the directories `quotas`, out of everything that is derived
+    /// from it.
+    fn forget(&self, removed: &Removed, quotas: &Arc<[u64]>, detached: &mut Vec<Detached>) {
         let record = &removed.record;
         self.ids.remove(record.container.get());
         self.count(record, -1);
+        self.quotas.count(quotas, usage_of(record), -1);
         self.sets.update(Some(Membership::of(record, &removed.rare)), None);
         if let Some(node) = record.node() {
-            detached.push(Detached { container: record.container.get(), node });
+            self.quotas.remove(record.container.get());
+            let (container, quotas) = (record.container.get(), Arc::clone(quotas));
+            detached.push(Detached { container, node, quotas });
         }
     }
 
@@ -371,6 +392,7 @@ impl Namespace {
         let target_node = self.node_of(parent);
         let location = self.locate(id);
         let slot = location.slot();
+        self.move_usage(id.container(), self.parent_of(id.container()), parent.container());
         let source = {
             let mut shard = self.shard_mut(location.shard());
             self.preserve(&shard, location);

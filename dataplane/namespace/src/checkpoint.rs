@@ -306,6 +306,7 @@ impl Restorer {
         namespace.ids.set(from.id.container(), location);
         namespace.count(&new.record, 1);
         namespace.sets.update(None, Some(Membership::of(&new.record, &new.rare)));
+        namespace.note_quota(from.id.container(), new.rare.quota);
     }
 
     /// The tree as it was at `seq`. Apply the journal from `seq + 1` on.
@@ -321,6 +322,7 @@ impl Restorer {
             namespace.shard_mut(at).sort();
         }
         namespace.ids.tidy();
+        namespace.count_quotas();
         namespace.counters.applied.store(seq.0, Ordering::Release);
         namespace.counters.removed.store(seq.0, Ordering::Release);
         namespace

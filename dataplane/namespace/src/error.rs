@@ -1,7 +1,7 @@
 //! Why the namespace refuses something.
 
 use alluxio_types::{
-    Access, AlluxioPath, Code, Coded, InodeId, JournalSeq, MountId, PathError, Retry,
+    Access, AlluxioPath, Code, Coded, InodeId, JournalSeq, MountId, PathError, QuotaKind, Retry,
 };
 
 /// A refusal's reason. Facts are fields; texts name the object and the limit.
@@ -127,6 +127,12 @@ pub enum Error {
     /// No id, or no room in a directory, is left.
     #[error("no {what} is left: {limit} are in use")]
     Full { what: &'static str, limit: u64 },
+    /// A directory above it has a quota.
+    #[error(
+        "the quota of directory {directory} is exceeded: {limit} {kind} may be there, {used} are, \
+         and {more} more were to come; delete some, or raise the quota"
+    )]
+    QuotaExceeded { directory: AlluxioPath, kind: QuotaKind, limit: u64, used: u64, more: u64 },
     /// What the caller looked at has changed since.
     #[error("path {path} changed since it was looked at; try again")]
     Moved { path: AlluxioPath },
@@ -178,6 +184,7 @@ impl Coded for Error {
             Error::Incomplete { .. } => Code::Incomplete,
             Error::AlreadyCompleted { .. } => Code::AlreadyCompleted,
             Error::Full { .. } | Error::XattrsFull { .. } => Code::ResourceExhausted,
+            Error::QuotaExceeded { .. } => Code::QuotaExceeded,
             Error::Moved { .. } | Error::Contended => Code::Aborted,
         }
     }

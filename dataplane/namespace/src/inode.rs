@@ -136,6 +136,7 @@ pub(crate) fn write_record(
         children_loaded: record.children_loaded(),
         xattr: rare.xattr,
         target: std::mem::take(target),
+        quota: rare.quota,
     };
 }
 
@@ -187,6 +188,7 @@ impl<'a> NewRecord<'a> {
             replication_max: from.replication_max,
             xattr: from.xattr.clone(),
             target: (from.kind == FileKind::Symlink).then(|| from.target.as_str().into()),
+            quota: from.quota,
         };
         NewRecord { record, name: &from.name, shape, print, rare }
     }

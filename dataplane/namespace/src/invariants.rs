@@ -14,6 +14,7 @@ impl Namespace {
     pub fn check_invariants(&self) -> Result<(), String> {
         let seen = self.check_shards()?;
         self.check_numbers(&seen)?;
+        self.check_quotas()?;
         for row in self.mount_table().rows() {
             let context = crate::Context {
                 now: alluxio_types::UnixMillis(0),

@@ -23,6 +23,7 @@ mod mount_table;
 pub mod namespace;
 mod permission;
 mod plan;
+mod quotas;
 mod read;
 mod rebuild;
 pub mod request;
@@ -40,6 +41,6 @@ pub use rebuild::Rebuild;
 pub use request::{
     CompleteFile, Context, CreateDirectory, CreateFile, CreateSymlink, Delete, Exchange, Finish,
     Format, Intend, LoadMetadata, LoadSummary, Mount, Outcome, Plan, Policy, Rename, Request,
-    SetAttributes, SetPersistence, UfsFacts, Unmount, UpdateMount, WrittenAttributes,
+    SetAttributes, SetPersistence, SetQuota, UfsFacts, Unmount, UpdateMount, WrittenAttributes,
 };
 pub use state_hash::StateHash;

@@ -16,6 +16,7 @@
 
 use crate::answers::Answers;
 use crate::mount_table::MountTable;
+use crate::quotas::Quotas;
 use crate::sets::Sets;
 use crate::table::fingerprint::Shapes;
 use crate::table::ids::{Ids, Location, read, write};
@@ -40,6 +41,7 @@ pub struct Namespace {
     pub(crate) perms: Interner<Perm>,
     pub(crate) shapes: Shapes,
     pub(crate) sets: Sets,
+    pub(crate) quotas: Quotas,
     pub(crate) answers: Answers,
     /// Intents that are open, by id: a handful.
     pub(crate) intents: Mutex<BTreeMap<u64, Intent>>,
@@ -119,6 +121,7 @@ impl Namespace {
             perms: Interner::default(),
             shapes: Shapes::default(),
             sets: Sets::default(),
+            quotas: Quotas::default(),
             answers: Answers::default(),
             intents: Mutex::default(),
             mounts: RwLock::default(),

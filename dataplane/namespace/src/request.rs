@@ -54,6 +54,7 @@ pub enum Request {
     Rename(Rename),
     Exchange(Exchange),
     SetAttributes(SetAttributes),
+    SetQuota(SetQuota),
     Mount(Mount),
     UpdateMount(UpdateMount),
     Unmount(Unmount),
@@ -105,6 +106,9 @@ pub struct CreateFile {
     pub path: AlluxioPath,
     /// Makes missing directories on the way.
     pub recursive: bool,
+    /// A file of the same directory that it is written to replace, by a rename once it is complete: its room counts
+    /// as free, so that what fits can be written anew. Both count until then, so this works for one at a time.
+    pub replaces: Option<InodeId>,
     /// Replaces a file of that name by a new inode; the old one is in `Plan::removed`. A writer that
     /// still has the old one open finds it gone when it completes.
     pub overwrite: bool,
@@ -134,6 +138,7 @@ impl CreateFile {
         CreateFile {
             path,
             recursive: false,
+            replaces: None,
             overwrite: false,
             mode: None,
             block_size_bytes: 64 << 20,
@@ -203,6 +208,8 @@ pub struct CompleteFile {
     pub persistence: PersistenceState,
     /// UFS version, when persisted.
     pub fingerprint: Fingerprint,
+    /// As in [`CreateFile`].
+    pub replaces: Option<InodeId>,
     /// What else changes with it.
     pub attributes: WrittenAttributes,
 }
@@ -297,6 +304,18 @@ pub struct SetAttributes {
     pub modified: Option<UnixMillis>,
     /// The inode that the caller looked at; another one there is `Moved`.
     pub expected: Option<InodeId>,
+}
+
+/// New bounds of a directory with all below it; `None` keeps what is there. Superuser only. They may be below
+/// what is used: then nothing more comes in until enough is gone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SetQuota {
+    /// Which directory.
+    pub path: AlluxioPath,
+    /// New bound of bytes: `Some(None)` takes it away.
+    pub bytes: Option<Option<u64>>,
+    /// New bound of inodes, the directory included: `Some(None)` takes it away.
+    pub inodes: Option<Option<u64>>,
 }
 
 /// A store appears in the namespace. Needs `w` on the parent, which must exist; the path must not.
@@ -448,6 +467,8 @@ pub struct Plan {
     pub outcome: Outcome,
     /// Files that the entries remove: once they are committed, their blocks can go.
     pub removed: Vec<InodeId>,
+    /// Files, links and directories that a deletion removes.
+    pub deleted: u64,
     /// Highest position that the decision saw; the reply of a plan without entries waits for it.
     pub seen: JournalSeq,
 }
@@ -457,9 +478,7 @@ impl Plan {
     pub fn answer(&self) -> Answer {
         match self.outcome {
             // Loads are the master's own, and nobody asks for one twice.
-            Outcome::Done | Outcome::Loaded(_) => {
-                Answer::Done { removed: self.removed.len() as u64 }
-            }
+            Outcome::Done | Outcome::Loaded(_) => Answer::Done { removed: self.deleted },
             Outcome::Inode { id, created } => Answer::Inode { id, created },
             Outcome::Mounted(id) => Answer::Mounted(id),
         }
@@ -506,6 +525,7 @@ into_request!(
     Rename,
     Exchange,
     SetAttributes,
+    SetQuota,
     Mount,
     UpdateMount,
     Unmount,

@@ -204,6 +204,7 @@ fn hash_inode(words: &mut Words, inode: &InodeRecord) {
         children_loaded,
         xattr,
         target,
+        quota,
     } = inode;
     words.word(5);
     words.field(1, id.0);
@@ -232,6 +233,8 @@ fn hash_inode(words: &mut Words, inode: &InodeRecord) {
         words.bytes(23, value);
     }
     words.text(24, target);
+    words.option(25, quota.bytes);
+    words.option(26, quota.inodes);
 }
 
 fn of_kind(kind: FileKind) -> u64 {

@@ -1,5 +1,7 @@
 use super::*;
-use alluxio_types::{Fingerprint, InodeId, Mode, MountId, MountOptions, OperationId, UnixMillis};
+use alluxio_types::{
+    Fingerprint, InodeId, Mode, MountId, MountOptions, OperationId, Quota, UnixMillis,
+};
 use std::collections::BTreeMap;
 
 fn inode() -> InodeRecord {
@@ -27,6 +29,7 @@ fn inode() -> InodeRecord {
         children_loaded: false,
         xattr: Default::default(),
         target: String::new(),
+        quota: Quota::default(),
     }
 }
 
@@ -91,7 +94,7 @@ fn order_counts_among_answers_only() {
 #[test]
 fn every_field_of_an_inode_counts() {
     type Change = fn(&mut InodeRecord);
-    let changes: [Change; 21] = [
+    let changes: [Change; 23] = [
         |inode| inode.id.0 += 1,
         |inode| inode.parent.0 += 1,
         |inode| inode.name.push('\0'),
@@ -113,6 +116,8 @@ fn every_field_of_an_inode_counts() {
         |inode| inode.replication_min += 1,
         |inode| inode.replication_max = None,
         |inode| inode.children_loaded = true,
+        |inode| inode.quota.bytes = Some(0),
+        |inode| inode.quota.inodes = Some(0),
     ];
     let of = |inode: InodeRecord| hash_of(&CheckpointRecord::Inode(Box::new(inode)));
     let mut seen = vec![of(inode())];

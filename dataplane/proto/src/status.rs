@@ -24,7 +24,7 @@ pub const fn grpc_code(code: Code) -> Grpc {
         Code::InvalidArgument => Grpc::InvalidArgument,
         Code::PermissionDenied => Grpc::PermissionDenied,
         Code::Unauthenticated => Grpc::Unauthenticated,
-        Code::ResourceExhausted | Code::Busy => Grpc::ResourceExhausted,
+        Code::ResourceExhausted | Code::QuotaExceeded | Code::Busy => Grpc::ResourceExhausted,
         Code::Unavailable | Code::NotPrimary => Grpc::Unavailable,
         Code::DeadlineExceeded => Grpc::DeadlineExceeded,
         Code::Cancelled => Grpc::Cancelled,

@@ -11,7 +11,7 @@ use alluxio_proto::v1::journal as pb;
 use alluxio_types::{
     AlluxioPath, Answer, AttributeChanges, CheckpointRecord, Entry, FileKind, Fingerprint, InodeId,
     InodeRecord, IntendedChange, Intent, Mode, MountId, MountInfo, MountOptions, OperationId,
-    PersistenceState, TtlAction, UnixMillis, Xattrs,
+    PersistenceState, Quota, TtlAction, UnixMillis, Xattrs,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -44,7 +44,7 @@ fn inode() -> impl Strategy<Value = InodeRecord> {
     let enums = (kind(), persistence(), ttl_action());
     let numbers = any::<[u64; 7]>();
     let rest = (any::<u16>(), any::<[bool; 3]>(), of(any::<u64>()), any::<u32>(), of(any::<u32>()));
-    let more = (xattrs(), text());
+    let more = (xattrs(), text(), quota());
     (names, enums, numbers, rest, more).prop_map(
         |(names, (kind, persistence, ttl_action), n, (mode, flags, ttl_ms, min, max), more)| {
             InodeRecord {
@@ -71,6 +71,7 @@ fn inode() -> impl Strategy<Value = InodeRecord> {
                 children_loaded: flags[2],
                 xattr: more.0.into_iter().collect(),
                 target: more.1,
+                quota: more.2,
             }
         },
     )
@@ -95,11 +96,15 @@ fn mount() -> impl Strategy<Value = MountInfo> {
     )
 }
 
+fn quota() -> impl Strategy<Value = Quota> {
+    (of(any::<u64>()), of(any::<u64>())).prop_map(|(bytes, inodes)| Quota { bytes, inodes })
+}
+
 fn changes() -> impl Strategy<Value = AttributeChanges> {
     (
         (of(text()), of(text()), of(any::<u16>()), of(any::<bool>())),
         (of(of(any::<u64>())), of(ttl_action()), of(any::<u32>()), of(of(any::<u32>()))),
-        (of(any::<u64>()), of(any::<u64>()), of(any::<bool>())),
+        (of(any::<u64>()), of(any::<u64>()), of(any::<bool>()), of(quota())),
         proptest::collection::btree_map(text(), of(any::<Vec<u8>>()), 0..3),
     )
         .prop_map(|(a, b, c, xattr)| AttributeChanges {
@@ -115,6 +120,7 @@ fn changes() -> impl Strategy<Value = AttributeChanges> {
             modified: c.1.map(UnixMillis),
             children_loaded: c.2,
             xattr,
+            quota: c.3,
         })
 }
 
@@ -347,6 +353,7 @@ fn full_inode() -> InodeRecord {
         children_loaded: true,
         xattr: Xattrs::default(),
         target: String::new(),
+        quota: Quota::default(),
     }
 }
 
@@ -396,6 +403,7 @@ fn golden_entries() -> Vec<(&'static str, Entry)> {
         modified: Some(at),
         children_loaded: Some(false),
         xattr: BTreeMap::new(),
+        quota: None,
     };
     let taken_away = AttributeChanges {
         ttl_ms: Some(None),
@@ -453,9 +461,15 @@ fn golden_links() -> Vec<(&'static str, Entry)> {
         ("user.gone".to_owned(), None),
     ]);
     let changes = AttributeChanges { xattr, ..AttributeChanges::default() };
+    let quota = |quota| Entry::SetAttributes {
+        id,
+        changes: AttributeChanges { quota: Some(quota), ..AttributeChanges::default() },
+    };
     vec![
         ("create_link", Entry::Create(Box::new(linked_inode()))),
         ("set_attributes_xattr", Entry::SetAttributes { id, changes }),
+        ("set_attributes_quota", quota(Quota { bytes: Some(0), inodes: Some(1 << 40) })),
+        ("set_attributes_quota_gone", quota(Quota::default())),
     ]
 }
 
@@ -518,6 +532,19 @@ fn a_stored_link_of_a_checkpoint_is_read_and_written_as_ever() {
     let mut bytes = Vec::new();
     encode_checkpoint_record(&record, &mut bytes);
     let stored = golden("checkpoint_link", &bytes);
+    assert_eq!(bytes, stored, "the stored form has changed");
+    assert_eq!(decode_checkpoint_record(&mut &stored[..]).unwrap(), record);
+}
+
+/// Inodes of earlier versions had no quota.
+#[test]
+fn a_stored_quota_of_a_checkpoint_is_read_and_written_as_ever() {
+    let quota = Quota { bytes: Some(1 << 40), inodes: Some(0) };
+    let inode = InodeRecord { kind: FileKind::Directory, quota, ..full_inode() };
+    let record = CheckpointRecord::Inode(Box::new(inode));
+    let mut bytes = Vec::new();
+    encode_checkpoint_record(&record, &mut bytes);
+    let stored = golden("checkpoint_quota", &bytes);
     assert_eq!(bytes, stored, "the stored form has changed");
     assert_eq!(decode_checkpoint_record(&mut &stored[..]).unwrap(), record);
 }

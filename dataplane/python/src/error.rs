@@ -55,6 +55,7 @@ const fn class(code: Code) -> (&'static str, i32) {
         Code::ReadOnly => ("ReadOnlyError", 30),
         Code::Stale => ("StaleError", 116),
         Code::ResourceExhausted => ("NoSpaceError", 28),
+        Code::QuotaExceeded => ("QuotaExceededError", 122),
         Code::Busy => ("UnavailableError", 11),
         Code::Unavailable => ("UnavailableError", 11),
         Code::NotPrimary => ("UnavailableError", 11),

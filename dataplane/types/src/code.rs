@@ -32,8 +32,10 @@ pub enum Code {
     ReadOnly,
     /// The file changed in the UFS since the caller looked.
     Stale,
-    /// No room, quota or slot is left.
+    /// No room or slot is left.
     ResourceExhausted,
+    /// A directory's quota does not allow it.
+    QuotaExceeded,
     /// A server is overloaded and shed the call.
     Busy,
     /// The server cannot serve now; another one, or the same one later, can.
@@ -58,7 +60,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, for tests that walk an edge's table.
-    pub const ALL: [Code; 24] = [
+    pub const ALL: [Code; 25] = [
         Code::NotFound,
         Code::AlreadyExists,
         Code::NotADirectory,
@@ -73,6 +75,7 @@ impl Code {
         Code::ReadOnly,
         Code::Stale,
         Code::ResourceExhausted,
+        Code::QuotaExceeded,
         Code::Busy,
         Code::Unavailable,
         Code::NotPrimary,
@@ -102,6 +105,7 @@ impl Code {
             Code::ReadOnly => "READ_ONLY",
             Code::Stale => "STALE",
             Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Code::QuotaExceeded => "QUOTA_EXCEEDED",
             Code::Busy => "BUSY",
             Code::Unavailable => "UNAVAILABLE",
             Code::NotPrimary => "NOT_PRIMARY",

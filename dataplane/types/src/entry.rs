@@ -5,7 +5,7 @@
 
 use crate::{
     AlluxioPath, FileKind, Fingerprint, InodeId, Mode, MountId, MountInfo, OperationId,
-    PersistenceState, TtlAction, UnixMillis, Xattrs,
+    PersistenceState, Quota, TtlAction, UnixMillis, Xattrs,
 };
 use std::collections::BTreeMap;
 
@@ -58,6 +58,8 @@ pub struct InodeRecord {
     pub xattr: Xattrs,
     /// Where a symbolic link leads; empty for all else.
     pub target: String,
+    /// Bounds of a directory with all below it.
+    pub quota: Quota,
 }
 
 impl InodeRecord {
@@ -87,6 +89,7 @@ impl InodeRecord {
             children_loaded: false,
             xattr: Xattrs::default(),
             target: String::new(),
+            quota: Quota::default(),
         }
     }
 }
@@ -118,6 +121,8 @@ pub struct AttributeChanges {
     pub children_loaded: Option<bool>,
     /// New extended attributes, by name; `None` takes one away.
     pub xattr: BTreeMap<String, Option<Vec<u8>>>,
+    /// New bounds of a directory: all of them.
+    pub quota: Option<Quota>,
 }
 
 /// What a change with an operation id was answered, as far as it cannot be derived from the request.
@@ -125,7 +130,7 @@ pub struct AttributeChanges {
 pub enum Answer {
     /// It is done.
     Done {
-        /// Number of files that it removed.
+        /// Number of files, links and directories that it removed.
         removed: u64,
     },
     /// A file or directory that was made, or was there.

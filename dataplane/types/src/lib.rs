@@ -4,7 +4,7 @@
 //! It must not know: async, IO, clocks, protobuf, serialization of any kind. Every other crate
 //! speaks these words; `proto` translates them to the wire.
 //!
-//! Reading order: [`id`], [`path`], [`file`], [`xattr`], [`block`], [`worker`], [`mount`], [`entry`], then
+//! Reading order: [`id`], [`path`], [`file`], [`xattr`], [`block`], [`worker`], [`mount`], [`quota`], [`entry`], then
 //! [`code`].
 
 pub mod acl;
@@ -15,6 +15,7 @@ pub mod file;
 pub mod id;
 pub mod mount;
 pub mod path;
+pub mod quota;
 pub mod size;
 pub mod time;
 pub mod worker;
@@ -32,6 +33,7 @@ pub use file::{
 pub use id::{BlockId, InodeId, JournalSeq, MountId, OperationId, Term, WorkerId};
 pub use mount::{MountInfo, MountOptions};
 pub use path::{AlluxioPath, PathError};
+pub use quota::{Quota, QuotaKind, QuotaStatus, QuotaUsage};
 pub use size::ByteSize;
 pub use time::{UnixMillis, format_duration, parse_duration};
 pub use worker::{MediumType, TierAlias, TierUsage, WorkerAddress, WorkerInfo, WorkerState};

@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_volume_outlives_whoever_serves_it", a_volume_outlives),
+    ("a_volume_has_its_size_and_not_more", a_volume_has_its_size),
     ("a_directory_that_is_no_volume_is_not_deleted", not_a_volume),
 ];
 
@@ -104,6 +105,40 @@ fn a_volume_outlives() {
     stack.delete(&volume);
     let gone = stack.alluxio(&["fs", "ls", "/volumes/pv-1"]);
     assert!(gone.contains("does not exist"), "{gone}");
+}
+
+fn a_volume_has_its_size() {
+    const MIB: i64 = 1 << 20;
+    let stack = Stack::start();
+    let class = [("path", "/volumes"), ("onDelete", "Retain")];
+    let volume = stack.create_of("small", &class, 2 * MIB);
+    let target = stack.dir().join("pod");
+    stack.publish(&volume, &target);
+    assert_eq!(stack.usage(&volume, &target), [(2 * MIB, 0)]);
+    let write = |name: &str, bytes: i64| {
+        let mut file = fs::File::create(target.join(name))?;
+        file.write_all(&vec![7; usize::try_from(bytes).unwrap()])?;
+        file.sync_all()
+    };
+    write("a", MIB).unwrap();
+    let refused = write("b", MIB + 1).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::QuotaExceeded, "{refused}");
+    assert_eq!(stack.usage(&volume, &target), [(2 * MIB, MIB)]);
+    // The pod goes on in more room at once.
+    stack.expand(&volume, 4 * MIB);
+    assert_eq!(stack.usage(&volume, &target), [(4 * MIB, MIB)]);
+    write("b", MIB + 1).unwrap();
+    let told = stack.alluxio(&["--json", "fs", "quota", "get", "/volumes/small"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (&told["quotaBytes"], &told["usedBytes"]),
+        (&(4 * MIB).into(), &(2 * MIB + 1).into())
+    );
+    stack.unpublish(&volume, &target);
+    stack.delete(&volume);
+    // What is kept is no volume any more.
+    let told = stack.alluxio(&["fs", "quota", "get", "/volumes/small"]);
+    assert!(told.contains("none") && told.contains("/volumes/small"), "{told}");
 }
 
 fn not_a_volume() {

@@ -125,11 +125,54 @@ impl Stack {
         name: &str,
         parameters: &[(&str, &str)],
     ) -> Result<Volume, Status> {
+        self.try_create_of(name, parameters, None)
+    }
+
+    /// Makes a volume of that many bytes.
+    pub(crate) fn create_of(&self, name: &str, parameters: &[(&str, &str)], bytes: i64) -> Volume {
+        let range = CapacityRange { required_bytes: bytes, limit_bytes: 0 };
+        self.try_create_of(name, parameters, Some(range)).unwrap()
+    }
+
+    /// Makes a volume larger, as a resizer does.
+    pub(crate) fn expand(&self, volume: &Volume, bytes: i64) {
+        let request = ControllerExpandVolumeRequest {
+            volume_id: volume.volume_id.clone(),
+            capacity_range: Some(CapacityRange { required_bytes: bytes, limit_bytes: 0 }),
+            ..Default::default()
+        };
+        let expanded = self.runtime.block_on(async {
+            ControllerClient::new(self.channel().await).controller_expand_volume(request).await
+        });
+        let expanded = expanded.unwrap().into_inner();
+        assert_eq!((expanded.capacity_bytes, expanded.node_expansion_required), (bytes, false));
+    }
+
+    /// Bytes in all and used, and then the same of inodes, as the kubelet is told.
+    pub(crate) fn usage(&self, volume: &Volume, target: &Path) -> Vec<(i64, i64)> {
+        let request = NodeGetVolumeStatsRequest {
+            volume_id: volume.volume_id.clone(),
+            volume_path: target.display().to_string(),
+            ..Default::default()
+        };
+        let told = self.runtime.block_on(async {
+            NodeClient::new(self.channel().await).node_get_volume_stats(request).await
+        });
+        told.unwrap().into_inner().usage.iter().map(|usage| (usage.total, usage.used)).collect()
+    }
+
+    fn try_create_of(
+        &self,
+        name: &str,
+        parameters: &[(&str, &str)],
+        capacity_range: Option<CapacityRange>,
+    ) -> Result<Volume, Status> {
         let parameters = parameters.iter().map(|(key, value)| ((*key).into(), (*value).into()));
         let request = CreateVolumeRequest {
             name: name.into(),
             volume_capabilities: vec![capability()],
             parameters: parameters.collect(),
+            capacity_range,
             ..Default::default()
         };
         let created = self.runtime.block_on(async {

@@ -9,6 +9,7 @@ pub mod load;
 pub mod mode;
 pub mod mounts;
 pub mod progress;
+pub mod quota;
 pub mod transfer;
 pub mod tree;
 
@@ -79,6 +80,9 @@ pub enum FsCommand {
     Pin(attributes::Pin),
     /// Let blocks of files be evicted again
     Unpin(attributes::Unpin),
+    /// Bound how much may be in a directory
+    #[command(subcommand)]
+    Quota(quota::Quota),
     /// Remove files and directories
     Rm(tree::Rm),
     /// Set how many cached copies files have
@@ -130,6 +134,7 @@ impl FsCommand {
             FsCommand::Persist(c) => c.run(session, screen).await,
             FsCommand::Pin(c) => c.run(session, screen).await,
             FsCommand::Unpin(c) => c.run(session, screen).await,
+            FsCommand::Quota(c) => c.run(session, screen).await,
             FsCommand::Rm(c) => c.run(session, screen).await,
             FsCommand::SetReplication(c) => c.run(session, screen).await,
             FsCommand::SetTtl(c) => c.run(session, screen).await,

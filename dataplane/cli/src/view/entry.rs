@@ -3,7 +3,7 @@
 use alluxio_config::MASK;
 use alluxio_types::{
     Answer, AttributeChanges, CheckpointRecord, Entry, FileKind, InodeRecord, IntendedChange,
-    Intent, MountInfo, TtlAction,
+    Intent, MountInfo, Quota, TtlAction,
 };
 use serde_json::{Map, Value, json};
 
@@ -130,6 +130,9 @@ fn inode(kind: &str, record: &InodeRecord) -> Value {
     if let Some(ttl) = record.ttl_ms {
         merge(&mut value, json!({"ttlMs": ttl, "ttlAction": ttl_action(record.ttl_action)}));
     }
+    if !record.quota.is_none() {
+        merge(&mut value, json!({"quota": quota(record.quota)}));
+    }
     if let Some(max) = record.replication_max {
         merge(&mut value, json!({"replicationMax": max}));
     }
@@ -142,6 +145,10 @@ const fn ttl_action(action: TtlAction) -> &'static str {
         TtlAction::Delete => "DELETE",
         TtlAction::DeleteAlluxio => "DELETE_ALLUXIO",
     }
+}
+
+fn quota(Quota { bytes, inodes }: Quota) -> Value {
+    json!({"bytes": bytes, "inodes": inodes})
 }
 
 fn attributes(id: u64, changes: &AttributeChanges) -> Value {
@@ -158,6 +165,7 @@ fn attributes(id: u64, changes: &AttributeChanges) -> Value {
         modified,
         children_loaded,
         xattr,
+        quota: bounds,
     } = changes;
     let mut value = Map::new();
     let mut put = |name: &str, changed: Option<Value>| {
@@ -178,6 +186,7 @@ fn attributes(id: u64, changes: &AttributeChanges) -> Value {
     put("accessedMs", accessed.map(|at| json!(at.0)));
     put("modifiedMs", modified.map(|at| json!(at.0)));
     put("childrenLoaded", children_loaded.map(|loaded| json!(loaded)));
+    put("quota", bounds.map(quota));
     // Values may be secrets, and long.
     let lengths =
         xattr.iter().map(|(name, value)| (name.clone(), json!(value.as_ref().map(Vec::len))));

@@ -9,6 +9,7 @@ pub mod json;
 pub mod metrics;
 pub mod mount;
 pub mod quorum;
+pub mod quota;
 pub mod table;
 
 use alluxio_types::ByteSize;

@@ -21,7 +21,9 @@ use crate::options::{
 use alluxio_datapath::OpenUfs;
 use alluxio_datapath::client::Session;
 use alluxio_rpc::RpcError;
-use alluxio_types::{AlluxioPath, Code, Coded, FileStatus, Fingerprint, WorkerId, WriteType};
+use alluxio_types::{
+    AlluxioPath, Code, Coded, FileStatus, Fingerprint, InodeId, WorkerId, WriteType,
+};
 use sink::Sink;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -42,6 +44,9 @@ pub struct FileWriter {
     policy: LocationPolicy,
     tier: i32,
     length_hint: Option<u64>,
+    replaces: Option<InodeId>,
+    /// Bytes that quotas allowed when they were asked last; `None` if nobody has asked.
+    room: Option<u64>,
     /// Bytes of the current block that no sink has yet.
     pending: Vec<u8>,
     sink: Sink,
@@ -83,12 +88,15 @@ impl FileWriter {
         status: FileStatus,
         write_type: WriteType,
         options: &CreateFileOptions,
+        room: Option<u64>,
     ) -> Self {
         let sink = if write_type.is_cached() { Sink::Undecided } else { Sink::UfsOnly };
         FileWriter {
             policy: options.policy.unwrap_or(inner.config.policies.write),
             tier: options.tier.unwrap_or(inner.config.write_tier),
             length_hint: options.length_hint,
+            replaces: options.replaces,
+            room,
             inner,
             status,
             write_type,
@@ -120,7 +128,15 @@ impl FileWriter {
     /// the worker or the UFS fails. The file is abandoned then.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
         self.begin()?;
-        let outcome = self.write_blocks(bytes).await;
+        let end = self.written.saturating_add(bytes.len() as u64);
+        let outcome = match self.room {
+            Some(room) if end > room => self.need_room(end).await,
+            _ => Ok(()),
+        };
+        let outcome = match outcome {
+            Ok(()) => self.write_blocks(bytes).await,
+            refused => refused,
+        };
         self.end(outcome)
     }
 
@@ -237,7 +253,13 @@ impl FileWriter {
             self.finish_block(self.in_block()).await?;
         }
         let fingerprint = match self.write_type.is_through() {
-            true => Some(self.finish_ufs().await?),
+            true => {
+                // The master refuses as well, but the store would have the file by then.
+                if self.room.is_none_or(|room| room < u64::MAX) {
+                    self.need_room(self.written).await?;
+                }
+                Some(self.finish_ufs().await?)
+            }
             false => None,
         };
         let written = Written {
@@ -245,6 +267,7 @@ impl FileWriter {
             length: self.written,
             fingerprint,
             blocks: std::mem::take(&mut self.blocks),
+            replaces: self.replaces,
             attributes,
         };
         let link = self.link.take();
@@ -259,6 +282,47 @@ impl FileWriter {
         });
         let ((), told) = tokio::join!(end, self.tell_master(&written));
         told
+    }
+
+    /// Asks whether quotas allow `length` bytes, before more work is done for nothing. What was heard of a room
+    /// before may be too little by now.
+    ///
+    /// **Errors**: `Refused` with `QuotaExceeded`.
+    async fn need_room(&mut self, length: u64) -> Result<(), ClientError> {
+        let path = AlluxioPath::parse(&self.status.path)?;
+        let quotas = Box::pin(self.inner.master.quotas(&path)).await?;
+        let tightest = quotas.iter().filter(|quota| quota.quota.bytes.is_some());
+        let Some(tightest) = tightest.min_by_key(|quota| quota.bytes_left()) else {
+            self.room = Some(u64::MAX);
+            return Ok(());
+        };
+        let mut room = tightest.bytes_left().unwrap_or(u64::MAX);
+        if length > room
+            && let Some(replaced) = self.replaces
+        {
+            room = room.saturating_add(self.length_of(replaced).await);
+        }
+        self.room = Some(room);
+        if length <= room {
+            return Ok(());
+        }
+        let (limit, used) = (tightest.quota.bytes.unwrap_or_default(), tightest.usage.bytes);
+        Err(ClientError::Refused {
+            code: Code::QuotaExceeded,
+            message: format!(
+                "the quota of directory {} is exceeded: {limit} bytes may be there, {used} are, and {length} \
+                 more were to come with {path}; delete some, or raise the quota",
+                tightest.path
+            ),
+        })
+    }
+
+    /// Bytes of a file that is there; 0 when it is gone.
+    async fn length_of(&self, id: InodeId) -> u64 {
+        let master = &self.inner.master;
+        let Ok(path) = Box::pin(master.path_of(id)).await else { return 0 };
+        let status = Box::pin(master.get_status(&path, Freshness::default(), true, false)).await;
+        status.ok().filter(|status| status.id == id).map_or(0, |status| status.length)
     }
 
     async fn finish_ufs(&mut self) -> Result<Fingerprint, ClientError> {

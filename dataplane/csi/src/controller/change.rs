@@ -60,6 +60,8 @@ impl Controller {
             }
         };
         self.parts.registry.make(&class.path, &id).await?;
+        // Nobody can write before there is an answer.
+        self.parts.registry.bound(&class.path, record.capacity_bytes).await?;
         Ok(CreateVolumeResponse { volume: Some(volume(&id, &record)) })
     }
 
@@ -119,7 +121,8 @@ impl Controller {
         Err(CsiError::Directory { path: path.as_str().to_owned(), why })
     }
 
-    /// Makes a volume larger. Pods need not notice: the size is the master's matter.
+    /// Makes a volume larger. Nodes have nothing to do: the size is the quota of its directory, which the master
+    /// keeps.
     pub(super) async fn expand(
         &self,
         request: ControllerExpandVolumeRequest,
@@ -141,6 +144,9 @@ impl Controller {
             record.capacity_bytes = chosen;
             self.parts.registry.put(&id, &record).await?;
         }
+        // Also when the record says so already: the call that wrote it may have been cut off.
+        let path = AlluxioPath::parse(&record.path)?;
+        self.parts.registry.bound(&path, record.capacity_bytes).await?;
         Ok(ControllerExpandVolumeResponse {
             capacity_bytes: volume(&id, &record).capacity_bytes,
             node_expansion_required: false,

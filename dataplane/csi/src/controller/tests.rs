@@ -19,9 +19,14 @@ use std::sync::{Arc, Mutex};
 struct Memory {
     records: Mutex<BTreeMap<VolumeId, Record>>,
     directories: Mutex<BTreeMap<String, Owner>>,
+    bounds: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Memory {
+    fn bound_of(&self, path: &str) -> Option<u64> {
+        self.bounds.lock().unwrap().get(path).copied()
+    }
+
     fn directory(&self, path: &str) -> Owner {
         self.directories.lock().unwrap().get(path).cloned().unwrap_or(Owner::Missing)
     }
@@ -54,6 +59,11 @@ impl Registry for Memory {
     async fn make(&self, path: &AlluxioPath, id: &VolumeId) -> Result<(), CsiError> {
         let owner = Owner::Volume(id.to_string());
         self.directories.lock().unwrap().insert(path.as_str().to_owned(), owner);
+        Ok(())
+    }
+
+    async fn bound(&self, path: &AlluxioPath, bytes: u64) -> Result<(), CsiError> {
+        self.bounds.lock().unwrap().insert(path.as_str().to_owned(), bytes);
         Ok(())
     }
 
@@ -135,6 +145,7 @@ async fn a_name_is_one_volume() {
         .map(|(k, v)| (k.into(), v.into()))
         .into();
     assert_eq!(volume.volume_context, context);
+    assert_eq!(memory.bound_of("/volumes/a"), Some(100));
     assert_eq!(memory.directory("/volumes/a"), Owner::Volume(volume.volume_id.clone()));
     for _ in 0..2 {
         delete(&controller, &volume.volume_id).await;

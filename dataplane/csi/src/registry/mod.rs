@@ -18,7 +18,7 @@ pub struct Record {
     pub name: String,
     /// The directory that it is.
     pub path: String,
-    /// Its size; 0 for no limit.
+    /// Its size, the quota of its directory; 0 for no limit.
     pub capacity_bytes: u64,
     /// `Delete`, `Archive` or `Retain`.
     pub on_delete: String,
@@ -67,7 +67,10 @@ pub trait Registry: Send + Sync + 'static {
     /// Makes a directory, with those above it, and marks it as a volume's. **Errors**: `Client`.
     async fn make(&self, path: &AlluxioPath, id: &VolumeId) -> Result<(), CsiError>;
 
-    /// Takes the mark from a directory. **Errors**: `Client`.
+    /// Bounds what may be in a volume's directory, in bytes; 0 for no bound. **Errors**: `Client`.
+    async fn bound(&self, path: &AlluxioPath, bytes: u64) -> Result<(), CsiError>;
+
+    /// Takes mark and bound from a directory. **Errors**: `Client`.
     async fn release(&self, path: &AlluxioPath) -> Result<(), CsiError>;
 
     /// Removes a directory with all that is in it. **Errors**: `Client`.

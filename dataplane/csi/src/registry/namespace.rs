@@ -7,7 +7,7 @@ use crate::CsiError;
 use crate::volume_id::VolumeId;
 use alluxio_client::{
     ClientError, CreateDirectoryOptions, DeleteOptions, FileSystem, GetStatusOptions,
-    ListStatusOptions, SetAttributeOptions,
+    ListStatusOptions, SetAttributeOptions, SetQuotaOptions,
 };
 use alluxio_types::{
     AlluxioPath, Code, Coded, FileStatus, Mode, WriteType, XattrStrategy, XattrUpdate, Xattrs,
@@ -148,7 +148,13 @@ impl Registry for NamespaceRegistry {
         self.set(path, MARK, id.as_str().as_bytes(), XattrStrategy::UnionReplace).await
     }
 
+    async fn bound(&self, path: &AlluxioPath, bytes: u64) -> Result<(), CsiError> {
+        let bytes = Some(Some(bytes).filter(|bytes| *bytes > 0));
+        Ok(self.client.set_quota(path, &SetQuotaOptions { bytes, inodes: None }).await?)
+    }
+
     async fn release(&self, path: &AlluxioPath) -> Result<(), CsiError> {
+        self.bound(path, 0).await?;
         self.set(path, MARK, b"", XattrStrategy::DeleteKeys).await
     }
 

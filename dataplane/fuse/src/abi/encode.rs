@@ -59,6 +59,8 @@ pub struct StatFs {
     pub free: u64,
     /// Nodes in all.
     pub files: u64,
+    /// Nodes that may still be made.
+    pub files_free: u64,
     /// Bytes of a block.
     pub block_size: u32,
     /// Longest name, in bytes.
@@ -198,7 +200,8 @@ impl StatFs {
     /// As the reply to `statfs`.
     pub fn reply(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(80);
-        Bytes(&mut bytes).u64(self.blocks).u64(self.free).u64(self.free).u64(self.files).u64(0);
+        Bytes(&mut bytes).u64(self.blocks).u64(self.free).u64(self.free).u64(self.files);
+        Bytes(&mut bytes).u64(self.files_free);
         Bytes(&mut bytes).u32(self.block_size).u32(self.name_bytes_max).u32(self.block_size);
         bytes.resize(80, 0);
         bytes

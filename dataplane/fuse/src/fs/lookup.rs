@@ -7,7 +7,7 @@ use crate::errno::Errno;
 use crate::options::Commit;
 use crate::session::Reply;
 use alluxio_client::{Freshness, GetStatusOptions};
-use alluxio_types::{Access, AlluxioPath, FileKind, FileStatus, UnixMillis};
+use alluxio_types::{Access, AlluxioPath, Code, Coded, FileKind, FileStatus, UnixMillis};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -193,13 +193,42 @@ impl Core {
         }
     }
 
-    async fn stat_fs(&self) -> Result<Vec<u8>, Errno> {
+    /// Room for what comes to a node: of the tightest quota that it counts at, or of the cluster.
+    async fn stat_fs(&self, node: u64) -> Result<Vec<u8>, Errno> {
+        let mut room = self.cluster_room().await?;
+        // Of a node without a path, as one that is unlinked or not made yet, the cluster's.
+        let quotas = match self.path(node).await {
+            Ok(path) => match self.own.quotas(&path).await {
+                Err(error) if error.code() == Code::NotFound => Vec::new(),
+                quotas => quotas.map_err(|error| failed("statfs", &error))?,
+            },
+            Err(_) => Vec::new(),
+        };
+        let block = u64::from(STATFS_BLOCK_BYTES);
+        if let Some(tightest) =
+            quotas.iter().filter(|q| q.quota.bytes.is_some()).min_by_key(|q| q.bytes_left())
+        {
+            // A file of one byte counts as one byte, so part of a block is no room that is left.
+            room.blocks = tightest.quota.bytes.unwrap_or_default().div_ceil(block);
+            room.free = tightest.bytes_left().unwrap_or_default() / block;
+        }
+        if let Some(tightest) =
+            quotas.iter().filter(|q| q.quota.inodes.is_some()).min_by_key(|q| q.inodes_left())
+        {
+            room.files = tightest.quota.inodes.unwrap_or_default();
+            room.files_free = tightest.inodes_left().unwrap_or_default();
+        }
+        Ok(room.reply())
+    }
+
+    /// Room on all workers together, looked up now and then.
+    async fn cluster_room(&self) -> Result<StatFs, Errno> {
         let now = self.host.clock.monotonic();
         let known = *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((at, usage)) = known
             && now.saturating_sub(at) < USAGE_VALID
         {
-            return Ok(usage.reply());
+            return Ok(usage);
         }
         let capacity = self.own.capacity().await.map_err(|error| failed("statfs", &error))?;
         let block = u64::from(STATFS_BLOCK_BYTES);
@@ -208,11 +237,12 @@ impl Core {
             blocks: capacity.capacity_bytes / block,
             free: free / block,
             files: 0,
+            files_free: 0,
             block_size: STATFS_BLOCK_BYTES,
             name_bytes_max: NAME_BYTES_MAX,
         };
         *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((now, usage));
-        Ok(usage.reply())
+        Ok(usage)
     }
 
     async fn access(&self, caller: Caller, mask: u32) -> Result<Vec<u8>, Errno> {
@@ -255,7 +285,7 @@ impl AlluxioFs {
             Operation::Access { mask } => {
                 self.ask(reply, async move { core.access(caller, mask).await });
             }
-            _ => self.ask(reply, async move { core.stat_fs().await }),
+            _ => self.ask(reply, async move { core.stat_fs(caller.node).await }),
         }
     }
 }

@@ -37,6 +37,9 @@ impl Core {
             return Err(Errno::NOTSUP);
         }
         let end = at.offset.checked_add(at.length).ok_or(Errno::FBIG)?;
+        if !draft.may_reach(end) {
+            self.need_room(node, draft, end).await?;
+        }
         self.load_draft(node, draft).await?;
         let change = |file: &File| Ok(fallocate(file, mode, at.offset, at.length)?);
         if mode == FallocateFlags::KEEP_SIZE {

@@ -220,7 +220,8 @@ impl AlluxioFs {
             None => self.core.draft_of(caller.node),
         };
         let now = self.core.now();
-        if let Some(draft) = &known {
+        let end = at.offset.saturating_add(at.data.len() as u64);
+        if let Some(draft) = known.as_ref().filter(|draft| draft.may_reach(end)) {
             draft.touch(self.core.host.clock.monotonic());
             if let Err(errno) = draft.take_failure() {
                 return reply.error(errno);
@@ -240,6 +241,9 @@ impl AlluxioFs {
                 Some(draft) => draft,
                 None => core.draft_of_dead(caller, handle).await?,
             };
+            if !draft.may_reach(end) {
+                core.need_room(caller.node, &draft, end).await?;
+            }
             core.load_draft(caller.node, &draft).await?;
             let Ok((_, Operation::Write(at))) = request.parse() else { return Err(Errno::INVAL) };
             draft.try_write(at.data, at.offset, now).unwrap_or(Err(Errno::IO))?;

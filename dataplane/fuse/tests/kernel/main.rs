@@ -12,6 +12,7 @@ mod links;
 mod posix;
 mod posix_operations;
 mod programs;
+mod quotas;
 mod random;
 mod reading;
 mod session;

@@ -32,6 +32,7 @@ fn inode(id: u64, name: String) -> CheckpointRecord {
         children_loaded: false,
         xattr: Default::default(),
         target: String::new(),
+        quota: alluxio_types::Quota::default(),
     }))
 }
 

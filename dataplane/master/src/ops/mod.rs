@@ -8,5 +8,6 @@ pub(crate) mod delete;
 pub(crate) mod free;
 pub(crate) mod intent;
 pub(crate) mod mount;
+pub(crate) mod quota;
 pub(crate) mod read;
-pub(crate) mod rename;
+mod rename;

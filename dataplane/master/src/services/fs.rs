@@ -10,7 +10,7 @@ use crate::ops::read::{List, ListPage};
 use crate::role::Slot;
 use crate::sync::Freshness;
 use alluxio_namespace::{
-    CompleteFile, CreateDirectory, CreateFile, CreateSymlink, Mount, SetAttributes,
+    CompleteFile, CreateDirectory, CreateFile, CreateSymlink, Mount, SetAttributes, SetQuota,
     WrittenAttributes,
 };
 use alluxio_proto::convert::ConvertError;
@@ -184,6 +184,7 @@ impl FileSystemMaster for FsService {
         let create = CreateFile {
             path: path(&request.path)?,
             recursive: request.recursive,
+            replaces: Some(InodeId(request.replaces_id)).filter(|id| id.0 != 0),
             overwrite: request.overwrite,
             mode: optional_mode(request.mode)?,
             block_size_bytes: request.block_size_bytes,
@@ -194,8 +195,10 @@ impl FileSystemMaster for FsService {
             xattr: xattrs_from_pb(request.xattr),
             write_type: write_type(request.write_type)?,
         };
+        let (path, replaces) = (create.path.clone(), create.replaces);
         let status = core.create_file(create, &call).await?;
-        Ok(Response::new(pb::CreateFileResponse { status: Some(message(status)) }))
+        let room_bytes = core.room(&path, replaces, &call);
+        Ok(Response::new(pb::CreateFileResponse { status: Some(message(status)), room_bytes }))
     }
 
     async fn complete_file(
@@ -216,6 +219,7 @@ impl FileSystemMaster for FsService {
             length: request.length,
             persistence: persistence_after(request.persisted),
             fingerprint: Fingerprint(request.fingerprint),
+            replaces: Some(InodeId(request.replaces_id)).filter(|id| id.0 != 0),
             attributes: WrittenAttributes {
                 owner: request.owner,
                 group: request.group,
@@ -309,6 +313,31 @@ impl FileSystemMaster for FsService {
         };
         let changed = core.set_attributes(set, &call).await?;
         Ok(Response::new(pb::SetAttributesResponse { changed }))
+    }
+
+    async fn set_quota(
+        &self,
+        request: Request<pb::SetQuotaRequest>,
+    ) -> Answer<pb::SetQuotaResponse> {
+        let (core, call) = self.call(&request)?;
+        let request = request.into_inner();
+        let set = SetQuota {
+            path: path(&request.path)?,
+            bytes: request.bytes.map(|bytes| u64::try_from(bytes).ok()),
+            inodes: request.inodes.map(|inodes| u64::try_from(inodes).ok()),
+        };
+        core.set_quota(set, &call).await?;
+        Ok(Response::new(pb::SetQuotaResponse {}))
+    }
+
+    async fn get_quotas(
+        &self,
+        request: Request<pb::GetQuotasRequest>,
+    ) -> Answer<pb::GetQuotasResponse> {
+        let (core, call) = self.call(&request)?;
+        let quotas = core.quotas(&path(&request.into_inner().path)?, &call).await?;
+        let quotas = quotas.iter().map(Into::into).collect();
+        Ok(Response::new(pb::GetQuotasResponse { quotas }))
     }
 
     async fn check_access(

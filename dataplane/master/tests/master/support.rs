@@ -211,5 +211,6 @@ fn inode(id: InodeId, parent: InodeId, name: String, is_directory: bool) -> Entr
         children_loaded: is_directory,
         xattr: Default::default(),
         target: String::new(),
+        quota: alluxio_types::Quota::default(),
     }))
 }

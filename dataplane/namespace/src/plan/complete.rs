@@ -1,12 +1,13 @@
 //! A file is written; a file's bytes are safe somewhere else; files were opened.
 
 use super::Planner;
+use super::quota::Bill;
 use crate::inode::Inode;
 use crate::request::{CompleteFile, SetPersistence};
 use crate::{Error, Outcome, Plan, Refusal};
 use alluxio_types::file::block_count;
 use alluxio_types::id::BLOCKS_PER_FILE_MAX;
-use alluxio_types::{Access, AttributeChanges, Entry, InodeId};
+use alluxio_types::{Access, AttributeChanges, Entry, InodeId, QuotaUsage};
 
 impl Planner<'_> {
     pub(super) fn complete_file(self, request: &CompleteFile) -> Result<Plan, Refusal> {
@@ -26,6 +27,11 @@ impl Planner<'_> {
             let max = BLOCKS_PER_FILE_MAX;
             return self.refuse(Error::TooManyBlocks { length, block_size, max });
         }
+        let parent = self.namespace.parent_of(request.id.container());
+        let lent = self.replaced_by(request.replaces, parent)?;
+        let mut bill = Bill::default();
+        self.charge(&mut bill, parent, QuotaUsage { bytes: length, inodes: 0 }, 1);
+        self.need_quota(&bill, lent)?;
         let attributes = self.attributes_of_written(request, &inode)?;
         let complete = Entry::Complete {
             id: request.id,

@@ -1,18 +1,24 @@
 //! New files and directories.
 
 use super::Planner;
+use super::quota::Bill;
 use crate::inode::Brief;
 use crate::request::{BLOCK_SIZE_BYTES_MAX, CreateDirectory, CreateFile};
 use crate::resolve::{Walked, prefix};
 use crate::{Error, Outcome, Plan, Refusal};
 use alluxio_types::{
-    Access, AlluxioPath, Entry, FileKind, InodeId, InodeRecord, PersistenceState, WriteType,
+    Access, AlluxioPath, Entry, FileKind, InodeId, InodeRecord, PersistenceState, QuotaUsage,
+    WriteType,
 };
 
 /// Where a new inode goes, after the missing directories on its way.
 pub(super) struct Place {
     pub(super) entries: Vec<Entry>,
     pub(super) parent: InodeId,
+    /// Container of the directory that existed.
+    directory: u64,
+    /// Container of the file that goes first.
+    replaced: Option<u64>,
     /// Whether the directory that existed is pinned: its new children are too.
     pinned: bool,
     /// The group of the directory that existed when its set-group-id bit says that new children have it too.
@@ -61,6 +67,8 @@ impl Planner<'_> {
         place.inherit(&mut record);
         let id = record.id;
         place.entries.push(Entry::Create(Box::new(record)));
+        let lent = self.replaced_by(request.replaces, place.directory)?;
+        self.need_quota_for(&place, 0, lent)?;
         self.done_removing(place.entries, Outcome::Inode { id, created: true }, removed)
     }
 
@@ -86,6 +94,7 @@ impl Planner<'_> {
         place.inherit(&mut record);
         let id = record.id;
         place.entries.push(Entry::Create(Box::new(record)));
+        self.need_quota_for(&place, 0, None)?;
         self.done(place.entries, Outcome::Inode { id, created: true })
     }
 
@@ -168,8 +177,27 @@ impl Planner<'_> {
         self.need(&walked.parent, Access::WRITE, &parent)?;
         removed.push(walked.at.id());
         let mut place = self.place_in(&walked.parent)?;
+        place.replaced = Some(walked.at.container);
         place.entries.push(Entry::Delete { id: walked.at.id(), modified: self.context.now });
         Ok(place)
+    }
+
+    /// Refuses when quotas do not allow what a place's entries make, `bytes` long; the room of `lent` counts as
+    /// free.
+    pub(super) fn need_quota_for(
+        &self,
+        place: &Place,
+        bytes: u64,
+        lent: Option<u64>,
+    ) -> Result<(), Refusal> {
+        let made = place.entries.iter().filter(|entry| matches!(entry, Entry::Create(_)));
+        let mut bill = Bill::default();
+        let usage = QuotaUsage { bytes, inodes: made.count() as u64 };
+        self.charge(&mut bill, place.directory, usage, 1);
+        if let Some(replaced) = place.replaced {
+            self.charge(&mut bill, place.directory, self.usage_of(replaced), -1);
+        }
+        self.need_quota(&bill, lent)
     }
 
     /// A place in a directory that exists.
@@ -178,7 +206,14 @@ impl Planner<'_> {
         let perm = inode.perm(self.namespace);
         let group = (perm.mode.0 & SET_GROUP_ID != 0).then(|| perm.group.clone());
         let pinned = inode.record.pinned();
-        Ok(Place { entries: Vec::new(), parent: directory.id(), pinned, group })
+        Ok(Place {
+            entries: Vec::new(),
+            parent: directory.id(),
+            directory: directory.container,
+            replaced: None,
+            pinned,
+            group,
+        })
     }
 }
 

@@ -36,10 +36,11 @@ impl Planner<'_> {
             }
             mounts.push(Entry::Unmount { id: row.info.id });
         }
-        let removed = self.removable(&inode, path)?;
+        let (removed, deleted) = self.removable(&inode, path)?;
         let mut entries = vec![Entry::Delete { id: inode.id(), modified: self.context.now }];
         entries.append(&mut mounts);
-        self.done_removing(entries, Outcome::Done, removed)
+        let plan = self.done_removing(entries, Outcome::Done, removed)?;
+        Ok(Plan { deleted, ..plan })
     }
 
     /// Number of children of a directory; 0 for a file.
@@ -60,15 +61,15 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// The files at and below an inode. Checks that the caller may take the names out of every
+    /// The files at and below an inode, and how many inodes there are. Checks that the caller may take the names out of every
     /// directory there.
     pub(super) fn removable(
         &self,
         inode: &Inode,
         path: &AlluxioPath,
-    ) -> Result<Vec<InodeId>, Refusal> {
+    ) -> Result<(Vec<InodeId>, u64), Refusal> {
         if !inode.is_directory() {
-            return Ok(vec![inode.id()]);
+            return Ok((vec![inode.id()], 1));
         }
         let access = Access::WRITE.and(Access::EXECUTE);
         let need = |directory: &Inode| {
@@ -85,14 +86,15 @@ impl Planner<'_> {
             self.refuse(self.checker.denied(access, &at))
         };
         need(inode)?;
-        let mut files = Vec::new();
+        let (mut files, mut inodes) = (Vec::new(), 1);
         self.each_below(&inode.brief, |below| {
+            inodes += 1;
             if below.is_directory() {
                 return need(below);
             }
             files.push(below.id());
             Ok(())
         })?;
-        Ok(files)
+        Ok((files, inodes))
     }
 }

@@ -24,8 +24,9 @@ impl Planner<'_> {
         record.length = target.len() as u64;
         record.target.clone_from(target);
         place.inherit(&mut record);
-        let id = record.id;
+        let (id, bytes) = (record.id, record.length);
         place.entries.push(Entry::Create(Box::new(record)));
+        self.need_quota_for(&place, bytes, None)?;
         self.done(place.entries, Outcome::Inode { id, created: true })
     }
 }

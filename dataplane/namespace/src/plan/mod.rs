@@ -12,6 +12,7 @@ mod intent;
 mod link;
 mod load;
 mod mount;
+mod quota;
 mod rename;
 mod xattr;
 
@@ -25,7 +26,7 @@ use crate::table::record::FINGERPRINT_BYTES_MAX;
 use crate::{Context, Error, Outcome, Plan, Refusal, Request};
 use alluxio_types::{
     Access, AlluxioPath, Entry, FileKind, Fingerprint, InodeId, InodeRecord, JournalSeq, Mode,
-    PersistenceState, TtlAction,
+    PersistenceState, Quota, TtlAction,
 };
 use std::cell::Cell;
 use std::sync::Arc;
@@ -41,7 +42,10 @@ pub(crate) fn plan(
     request: &Request,
     context: &Context<'_>,
 ) -> Result<Plan, Refusal> {
-    let planner = Planner::new(namespace, context);
+    plan_with(Planner::new(namespace, context), request)
+}
+
+fn plan_with(planner: Planner<'_>, request: &Request) -> Result<Plan, Refusal> {
     match request {
         Request::Format(request) => planner.format(request),
         Request::CreateFile(request) => planner.create_file(request),
@@ -52,6 +56,7 @@ pub(crate) fn plan(
         Request::Rename(request) => planner.rename(request),
         Request::Exchange(request) => planner.exchange(request),
         Request::SetAttributes(request) => planner.set_attributes(request),
+        Request::SetQuota(request) => planner.set_quota(request),
         Request::Mount(request) => planner.mount(request),
         Request::UpdateMount(request) => planner.update_mount(request),
         Request::Unmount(request) => planner.unmount(request),
@@ -59,7 +64,7 @@ pub(crate) fn plan(
         Request::SetPersistence(request) => planner.set_persistence(request),
         Request::RecordAccess(ids) => planner.record_access(ids),
         Request::Intend(request) => planner.intend(request),
-        Request::Finish(request) => intent::finish(namespace, request, context),
+        Request::Finish(request) => planner.finish(request),
     }
 }
 
@@ -73,6 +78,8 @@ struct Planner<'a> {
     seen: Cell<u64>,
     /// Next container to give out.
     next_container: Cell<u64>,
+    /// Whether quotas are a reason to refuse.
+    bounded: bool,
 }
 
 impl<'a> Planner<'a> {
@@ -84,6 +91,7 @@ impl<'a> Planner<'a> {
             mounts: namespace.mount_table(),
             seen: Cell::new(0),
             next_container: Cell::new(namespace.counters.next_container.load(Ordering::Relaxed)),
+            bounded: true,
         }
     }
 
@@ -106,7 +114,7 @@ impl<'a> Planner<'a> {
         outcome: Outcome,
         removed: Vec<InodeId>,
     ) -> Result<Plan, Refusal> {
-        Ok(Plan { entries, outcome, removed, seen: JournalSeq(self.seen.get()) })
+        Ok(Plan { entries, outcome, removed, deleted: 0, seen: JournalSeq(self.seen.get()) })
     }
 
     /// Nothing goes away under the only writer.
@@ -263,6 +271,7 @@ impl<'a> Planner<'a> {
             children_loaded: false,
             xattr: Default::default(),
             target: String::new(),
+            quota: Quota::default(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! New names.
 
 use super::Planner;
+use super::quota::Bill;
 use crate::inode::Inode;
 use crate::request::{Exchange, Rename};
 use crate::{Error, Outcome, Plan, Refusal};
@@ -46,6 +47,11 @@ impl Planner<'_> {
             entries.push(Entry::Delete { id: to.at.id(), modified });
         }
         self.need_room(parent.container, 1)?;
+        let replaced = to.complete().then_some(to.at.container);
+        self.need_quota_to_move(
+            &[(from.at.container, from.parent.container, parent.container)],
+            replaced,
+        )?;
         let (id, name) = (from.at.id(), target.name().to_owned());
         entries.push(Entry::Rename { id, parent: parent.id(), name, modified });
         self.done_removing(entries, Outcome::Inode { id, created: false }, removed)
@@ -75,6 +81,11 @@ impl Planner<'_> {
         self.need_room(from.parent.container, 1)?;
         self.need_room(to.parent.container, 1)?;
         let (here, there) = (from.parent.id(), to.parent.id());
+        let moves = [
+            (id.container(), here.container(), there.container()),
+            (other.container(), there.container(), here.container()),
+        ];
+        self.need_quota_to_move(&moves, None)?;
         let between = format!(".exchange-{id}");
         if self.child_of(&from.parent, &between)?.is_some() {
             let path = source_parent.join(&between).unwrap_or(source_parent);
@@ -92,6 +103,29 @@ impl Planner<'_> {
             rename(id, there, target.name()),
         ];
         self.done(entries, Outcome::Inode { id, created: false })
+    }
+
+    /// Refuses moves, each of an inode from one directory to another, that quotas do not allow; where the first
+    /// goes to, `replaced` is taken away.
+    fn need_quota_to_move(
+        &self,
+        moves: &[(u64, u64, u64)],
+        replaced: Option<u64>,
+    ) -> Result<(), Refusal> {
+        let mut bill = Bill::default();
+        for &(moved, from, to) in moves {
+            // The common case, which need not know how much it is.
+            if self.namespace.quotas_above(from) == self.namespace.quotas_above(to) {
+                continue;
+            }
+            let usage = self.usage_of(moved);
+            self.charge(&mut bill, from, usage, -1);
+            self.charge(&mut bill, to, usage, 1);
+        }
+        if let (Some(replaced), Some(&(_, _, to))) = (replaced, moves.first()) {
+            self.charge(&mut bill, to, self.usage_of(replaced), -1);
+        }
+        self.need_quota(&bill, None)
     }
 
     /// Refuses what an under store has, or has something of.

@@ -3,7 +3,7 @@
 use super::compact::{U48, U64};
 use super::slab::Vacant;
 use alluxio_types::path::NAME_BYTES_MAX;
-use alluxio_types::{InodeId, Mode, PersistenceState, TtlAction, UnixMillis, Xattrs};
+use alluxio_types::{InodeId, Mode, PersistenceState, Quota, TtlAction, UnixMillis, Xattrs};
 use std::sync::Arc;
 
 /// Longest fingerprint, in bytes.
@@ -193,6 +193,8 @@ pub(crate) struct Rare {
     pub(crate) xattr: Xattrs,
     /// Of a symbolic link, and of nothing else.
     pub(crate) target: Option<Arc<str>>,
+    /// Of a directory, and of nothing else.
+    pub(crate) quota: Quota,
 }
 
 impl Rare {

@@ -7,6 +7,8 @@ mod links;
 mod load;
 mod model;
 mod operations;
+mod ops;
+mod quotas;
 mod replace;
 mod support;
 mod xattr;

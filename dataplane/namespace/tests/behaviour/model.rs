@@ -2,35 +2,20 @@
 //! path to what is there. Every answer must agree, and all ways to build the tree must end in the
 //! same tree.
 
+use crate::ops::{Op, ops};
 use crate::support::{Tree, id_of, path, restore, restore_on};
 use alluxio_host::TableMemory;
 use alluxio_namespace::{
     CompleteFile, CreateDirectory, CreateFile, CreateSymlink, Delete, Exchange, Foundation,
-    LoadMetadata, Mount, Refusal, Rename, Request, Restorer, SetAttributes, UfsFacts, Unmount,
-    WrittenAttributes,
+    LoadMetadata, Mount, Refusal, Rename, Request, Restorer, SetAttributes, SetQuota, UfsFacts,
+    Unmount, WrittenAttributes,
 };
 use alluxio_types::{
     Code, Coded, FileKind, Fingerprint, InodeId, JournalSeq, Mode, MountOptions, PersistenceState,
-    UnixMillis, XattrStrategy, XattrUpdate, Xattrs,
+    Quota, QuotaUsage, UnixMillis, XattrStrategy, XattrUpdate, Xattrs,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-
-#[derive(Debug, Clone)]
-enum Op {
-    Create { at: String, recursive: bool, overwrite: bool, complete: bool, persisted: bool },
-    Mkdir { at: String, recursive: bool, allow_exists: bool },
-    Delete { at: String, recursive: bool, mounts: bool },
-    Rename { from: String, to: String },
-    Exchange { from: String, to: String },
-    Link { at: String, target: u8 },
-    Xattr { at: String, strategy: XattrStrategy, values: Xattrs },
-    Pin { at: String, pinned: bool },
-    Ttl { at: String, ttl: Option<u64> },
-    Load { at: String, names: Vec<(String, bool, u64)> },
-    Mount { at: String, uri: u8 },
-    Unmount { at: String },
-}
 
 /// What the model knows of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,9 +30,11 @@ struct Node {
     xattr: Xattrs,
     /// Where a link leads.
     target: String,
+    length: u64,
+    quota: Quota,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Model {
     nodes: BTreeMap<String, Node>,
     mounts: BTreeMap<String, u8>,
@@ -135,6 +122,8 @@ impl Model {
             version: 0,
             xattr: Xattrs::default(),
             target: String::new(),
+            length: 0,
+            quota: Quota::default(),
         }
     }
 
@@ -160,6 +149,7 @@ impl Model {
                     complete: *complete,
                     persisted: *complete && *persisted,
                     version: 1,
+                    length: if *complete { 100 } else { 0 },
                     ..self.new_node(at, false)
                 };
                 self.nodes.insert(at.clone(), node);
@@ -221,6 +211,17 @@ impl Model {
                 self.mounts.insert(at.clone(), *uri);
                 Ok(())
             }
+            Op::Quota { at, bytes, inodes } => {
+                let missing = self.missing(at);
+                match self.nodes.get_mut(at) {
+                    None => Err(missing),
+                    Some(node) if !node.directory => Err(Code::NotADirectory),
+                    Some(node) => {
+                        node.quota = Quota { bytes: *bytes, inodes: *inodes };
+                        Ok(())
+                    }
+                }
+            }
             Op::Unmount { at } => {
                 if !self.mounts.contains_key(at) {
                     let blocked = self.blocked(at);
@@ -233,6 +234,66 @@ impl Model {
                 Ok(())
             }
         }
+    }
+
+    /// As [`Model::expect`], with what quotas refuse. A file is made and completed in two changes, and the
+    /// second may be refused alone.
+    fn expect_within_quotas(&mut self, op: &Op) -> Result<(), Code> {
+        if let Op::Create { complete: true, .. } = op {
+            let mut first = op.clone();
+            if let Op::Create { complete, .. } = &mut first {
+                *complete = false;
+            }
+            let before = self.clone();
+            self.expect_bounded(&first)?;
+            let made = std::mem::replace(self, before);
+            let mut whole = self.clone();
+            whole.expect(op)?;
+            *self = made;
+            if whole.exceeds(self, &first) {
+                return Err(Code::QuotaExceeded);
+            }
+            *self = whole;
+            return Ok(());
+        }
+        self.expect_bounded(op)
+    }
+
+    fn expect_bounded(&mut self, op: &Op) -> Result<(), Code> {
+        let before = self.clone();
+        self.expect(op)?;
+        let never_refused = matches!(op, Op::Load { .. } | Op::Mount { .. } | Op::Quota { .. });
+        if !never_refused && self.exceeds(&before, op) {
+            *self = before;
+            return Err(Code::QuotaExceeded);
+        }
+        Ok(())
+    }
+
+    /// Whether a directory has more than its quota, and more than it had before the operation.
+    fn exceeds(&self, before: &Model, op: &Op) -> bool {
+        let was = |at: &str| match op {
+            Op::Rename { from, to } if is_below(at, to) => format!("{from}{}", &at[to.len()..]),
+            Op::Exchange { from, to } if is_below(at, to) => format!("{from}{}", &at[to.len()..]),
+            Op::Exchange { from, to } if is_below(at, from) => format!("{to}{}", &at[from.len()..]),
+            _ => at.to_owned(),
+        };
+        self.nodes.iter().filter(|(_, node)| !node.quota.is_none()).any(|(at, node)| {
+            let (now, then) = (self.usage(at), before.usage(&was(at)));
+            let over = |limit: Option<u64>, now: u64, then: u64| {
+                limit.is_some_and(|limit| now > limit && now > then)
+            };
+            over(node.quota.bytes, now.bytes, then.bytes)
+                || over(node.quota.inodes, now.inodes, then.inodes)
+        })
+    }
+
+    fn usage(&self, top: &str) -> QuotaUsage {
+        let below = self.nodes.iter().filter(|(at, _)| is_below(at, top));
+        below.fold(QuotaUsage::default(), |sum, (_, node)| QuotaUsage {
+            bytes: sum.bytes + node.length,
+            inodes: sum.inodes + 1,
+        })
     }
 
     fn expect_rename(&mut self, from: &str, to: &str) -> Result<(), Code> {
@@ -288,7 +349,8 @@ impl Model {
         }
         self.way(at, false)?;
         let target = target_of(target);
-        let node = Node { complete: true, target, ..self.new_node(at, false) };
+        let length = target.len() as u64;
+        let node = Node { complete: true, target, length, ..self.new_node(at, false) };
         self.nodes.insert(at.to_owned(), node);
         Ok(())
     }
@@ -352,6 +414,7 @@ impl Model {
                 complete: true,
                 persisted: true,
                 version: if *directory { 0 } else { *version },
+                length: if *directory { 0 } else { 10 },
                 ..self.new_node(&below, *directory)
             };
             match self.nodes.get(&below).cloned() {
@@ -467,7 +530,8 @@ fn perform(tree: &mut Tree, op: &Op) -> Result<(), Refusal> {
                 false => (PersistenceState::NotPersisted, 0),
             };
             let (fingerprint, attributes) = (fingerprint(version), written_attributes(id));
-            CompleteFile { id, length: 100, persistence, fingerprint, attributes }.into()
+            CompleteFile { id, length: 100, persistence, fingerprint, replaces: None, attributes }
+                .into()
         }
         Op::Mkdir { at, recursive, allow_exists } => CreateDirectory {
             recursive: *recursive,
@@ -517,6 +581,9 @@ fn perform(tree: &mut Tree, op: &Op) -> Result<(), Refusal> {
         }
         .into(),
         Op::Unmount { at } => Unmount { path: path(at) }.into(),
+        Op::Quota { at, bytes, inodes } => {
+            SetQuota { path: path(at), bytes: Some(*bytes), inodes: Some(*inodes) }.into()
+        }
     };
     tree.change(request).map(|_| ())
 }
@@ -555,6 +622,10 @@ fn observe(tree: &Tree) -> BTreeMap<String, Node> {
     statuses
         .map(|status| {
             assert_eq!(tree.namespace.status_by_id(status.id).unwrap().value.path, status.path);
+            let quotas = tree.namespace.quotas_of(&path(&status.path), &tree.context()).unwrap();
+            let own = quotas.value.into_iter().find(|quota| quota.path.as_str() == status.path);
+            // That of a directory is the number of its names.
+            let length = if status.is_directory() { 0 } else { status.length };
             let version = status.fingerprint.0.rsplit('=').next().unwrap().parse().unwrap_or(0);
             let node = Node {
                 id: InodeId::default(),
@@ -566,6 +637,8 @@ fn observe(tree: &Tree) -> BTreeMap<String, Node> {
                 version,
                 xattr: status.xattr,
                 target: status.target,
+                length,
+                quota: own.map(|own| own.quota).unwrap_or_default(),
             };
             assert_eq!(status.kind == FileKind::Symlink, !node.target.is_empty());
             (status.path, node)
@@ -582,58 +655,6 @@ fn comparable(nodes: &BTreeMap<String, Node>) -> BTreeMap<String, Node> {
     nodes
 }
 
-fn names() -> impl Strategy<Value = String> {
-    prop::sample::select(vec!["a", "b", "c"]).prop_map(str::to_owned)
-}
-
-fn paths() -> impl Strategy<Value = String> {
-    prop::collection::vec(names(), 1..4).prop_map(|names| format!("/{}", names.join("/")))
-}
-
-fn xattrs() -> impl Strategy<Value = (XattrStrategy, Xattrs)> {
-    let strategies = vec![
-        XattrStrategy::Truncate,
-        XattrStrategy::UnionReplace,
-        XattrStrategy::UnionPreserve,
-        XattrStrategy::DeleteKeys,
-        XattrStrategy::Create,
-        XattrStrategy::Replace,
-        XattrStrategy::Remove,
-    ];
-    let names = prop::sample::select(vec!["user.a", "user.b", "trusted.c"]);
-    let values = prop::collection::vec((names.prop_map(str::to_owned), any::<Vec<u8>>()), 0..3);
-    (prop::sample::select(strategies), values.prop_map(Xattrs::from_iter))
-}
-
-fn ops() -> impl Strategy<Value = Op> {
-    let flag = any::<bool>;
-    prop_oneof![
-        4 => (paths(), flag(), flag(), flag(), flag()).prop_map(
-            |(at, recursive, overwrite, complete, persisted)| Op::Create {
-                at, recursive, overwrite, complete, persisted
-            }
-        ),
-        3 => (paths(), flag(), flag())
-            .prop_map(|(at, recursive, allow_exists)| Op::Mkdir { at, recursive, allow_exists }),
-        2 => (paths(), flag(), flag())
-            .prop_map(|(at, recursive, mounts)| Op::Delete { at, recursive, mounts }),
-        3 => (paths(), paths()).prop_map(|(from, to)| Op::Rename { from, to }),
-        2 => (paths(), paths()).prop_map(|(from, to)| Op::Exchange { from, to }),
-        2 => (paths(), any::<u8>()).prop_map(|(at, target)| Op::Link { at, target }),
-        2 => (paths(), xattrs())
-            .prop_map(|(at, (strategy, values))| Op::Xattr { at, strategy, values }),
-        1 => (paths(), flag()).prop_map(|(at, pinned)| Op::Pin { at, pinned }),
-        1 => (paths(), prop::option::of(1u64..9)).prop_map(|(at, ttl)| Op::Ttl { at, ttl }),
-        3 => (
-            prop_oneof![Just("/".to_owned()), paths()],
-            prop::collection::vec((names(), flag(), 1u64..3), 0..4),
-        )
-            .prop_map(|(at, names)| Op::Load { at, names }),
-        1 => (paths(), 0u8..2).prop_map(|(at, uri)| Op::Mount { at, uri }),
-        1 => paths().prop_map(|at| Op::Unmount { at }),
-    ]
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -641,7 +662,7 @@ proptest! {
     fn random_operations_agree_with_the_model(ops in prop::collection::vec(ops(), 1..60)) {
         let (mut tree, mut model) = (Tree::new(), Model::default());
         for op in &ops {
-            let want = model.expect(op);
+            let want = model.expect_within_quotas(op);
             let got = perform(&mut tree, op).map_err(|refusal| refusal.code());
             prop_assert_eq!(got, want, "{:?}", op);
         }
@@ -649,6 +670,11 @@ proptest! {
         let mounts = tree.namespace.mounts();
         let mounts: Vec<&str> = mounts.iter().map(|mount| mount.path.as_str()).skip(1).collect();
         prop_assert_eq!(mounts, model.mounts.keys().collect::<Vec<_>>());
+        for at in model.nodes.keys() {
+            for quota in tree.namespace.quotas_of(&path(at), &tree.context()).unwrap().value {
+                prop_assert_eq!(quota.usage, model.usage(quota.path.as_str()), "{}", quota.path);
+            }
+        }
         tree.check();
     }
 

@@ -145,6 +145,7 @@ fn overwrite_replaces_a_file_by_a_new_inode_and_the_old_writer_finds_it_gone() {
     let again = CreateFile { overwrite: true, ..CreateFile::new(path("/f")) };
     let plan = tree.change(again).unwrap();
     let late = CompleteFile {
+        replaces: None,
         id: old,
         length: 5,
         persistence: PersistenceState::NotPersisted,
@@ -180,6 +181,7 @@ fn a_directory_that_is_there_is_fine_when_allowed() {
 fn a_file_gets_attributes_as_it_is_completed_and_only_those_that_its_writer_may_set() {
     let mut tree = Tree::new();
     let complete = |id, attributes| CompleteFile {
+        replaces: None,
         id,
         length: 1,
         persistence: PersistenceState::NotPersisted,
@@ -226,6 +228,7 @@ fn complete_works_once_on_files_with_few_enough_blocks() {
     let small = CreateFile { block_size_bytes: 1, ..CreateFile::new(path("/f")) };
     let id = id_of(&tree.change(small).unwrap());
     let complete = |length| CompleteFile {
+        replaces: None,
         id,
         length,
         persistence: PersistenceState::ToBePersisted,

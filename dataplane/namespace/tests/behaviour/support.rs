@@ -124,7 +124,15 @@ impl Tree {
             _ => Fingerprint::default(),
         };
         let attributes = WrittenAttributes::default();
-        self.change(CompleteFile { id, length, persistence, fingerprint, attributes }).unwrap();
+        self.change(CompleteFile {
+            id,
+            length,
+            persistence,
+            fingerprint,
+            replaces: None,
+            attributes,
+        })
+        .unwrap();
     }
 
     pub(crate) fn status(&self, at: &str) -> Result<FileStatus, Error> {

@@ -7,7 +7,7 @@ use super::journal::{
     persistence_to_pb, ttl_action_from_pb, ttl_action_to_pb, xattrs_from_pb, xattrs_to_pb,
 };
 use crate::v1::journal::inode::Xattr;
-use alluxio_types::{InodeId, InodeRecord, UnixMillis};
+use alluxio_types::{InodeId, InodeRecord, Quota, UnixMillis};
 use bytes::BufMut;
 use prost::encoding::{self, DecodeContext, WireType};
 
@@ -58,6 +58,7 @@ fn walk(record: &InodeRecord, to: &mut impl Fields) {
         children_loaded,
         xattr,
         target,
+        quota,
     } = record;
     to.unless_zero(1, id.0);
     to.unless_zero(2, parent.0);
@@ -86,6 +87,12 @@ fn walk(record: &InodeRecord, to: &mut impl Fields) {
     to.unless_zero(21, (*children_loaded).into());
     xattrs_to_pb(xattr).for_each(|one| to.xattr(22, &one));
     to.unless_empty(23, target);
+    if let Some(bytes) = quota.bytes {
+        to.number(24, bytes);
+    }
+    if let Some(inodes) = quota.inodes {
+        to.number(25, inodes);
+    }
 }
 
 struct Length(usize);
@@ -155,7 +162,7 @@ pub(super) fn decode(record: &mut InodeRecord, mut bytes: &[u8]) -> Result<(), E
             (None, 22) => {
                 encoding::message::merge_repeated(wire, &mut xattrs, &mut bytes, context.clone())
             }
-            (None, 1..=21) => seen.merge(tag, wire, &mut bytes, context.clone()),
+            (None, 1..=21 | 24..=25) => seen.merge(tag, wire, &mut bytes, context.clone()),
             (None, _) => encoding::skip_field(wire, tag, &mut bytes, context.clone()),
         }
         .map_err(malformed)?;
@@ -167,7 +174,7 @@ pub(super) fn decode(record: &mut InodeRecord, mut bytes: &[u8]) -> Result<(), E
 /// The fields that are numbers, by their tags.
 #[derive(Default)]
 struct Numbers {
-    value: [u64; 22],
+    value: [u64; 26],
     present: u32,
 }
 
@@ -212,6 +219,7 @@ impl Numbers {
         record.replication_min = self.narrow(19);
         record.replication_max = self.option(20).map(|_| self.narrow(20));
         record.children_loaded = value[21] != 0;
+        record.quota = Quota { bytes: self.option(24), inodes: self.option(25) };
         Ok(())
     }
 }

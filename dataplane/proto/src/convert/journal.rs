@@ -6,7 +6,7 @@ use crate::v1::journal as pb;
 use alluxio_types::{
     AlluxioPath, Answer, AttributeChanges, CheckpointRecord, Entry, FileKind, Fingerprint, InodeId,
     InodeRecord, IntendedChange, Intent, Mode, MountId, MountInfo, MountOptions, OperationId,
-    PersistenceState, TtlAction, UnixMillis, Xattrs,
+    PersistenceState, Quota, TtlAction, UnixMillis, Xattrs,
 };
 use prost::Message;
 use prost::encoding::{self, WireType};
@@ -288,6 +288,8 @@ fn inode_to_pb(record: &InodeRecord) -> pb::Inode {
         children_loaded: record.children_loaded,
         xattr: xattrs_to_pb(&record.xattr).collect(),
         target: record.target.clone(),
+        quota_bytes: record.quota.bytes,
+        quota_inodes: record.quota.inodes,
     }
 }
 
@@ -328,6 +330,7 @@ fn inode_from_pb(inode: pb::Inode) -> Result<InodeRecord, EntryError> {
         children_loaded: inode.children_loaded,
         xattr: xattrs_from_pb(inode.xattr),
         target: inode.target,
+        quota: Quota { bytes: inode.quota_bytes, inodes: inode.quota_inodes },
     })
 }
 
@@ -373,6 +376,9 @@ fn changes_to_pb(id: InodeId, changes: &AttributeChanges) -> pb::SetAttributesEn
         modified_unix_ms: changes.modified.map(|at| at.0),
         children_loaded: changes.children_loaded,
         xattr: xattr.collect(),
+        quota: changes
+            .quota
+            .map(|Quota { bytes, inodes }| pb::set_attributes_entry::Quota { bytes, inodes }),
     }
 }
 
@@ -393,6 +399,7 @@ fn changes_from_pb(e: pb::SetAttributesEntry) -> Result<Entry, EntryError> {
             modified: e.modified_unix_ms.map(UnixMillis),
             children_loaded: e.children_loaded,
             xattr: e.xattr.into_iter().map(|x| (x.name, x.value.map(Into::into))).collect(),
+            quota: e.quota.map(|quota| Quota { bytes: quota.bytes, inodes: quota.inodes }),
         },
     })
 }

@@ -5,6 +5,7 @@ pub mod common;
 mod inode;
 pub mod journal;
 pub mod listing;
+pub mod quota;
 pub mod worker;
 
 use alluxio_types::{Code, Coded, PathError};

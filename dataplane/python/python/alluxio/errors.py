@@ -58,6 +58,10 @@ class NoSpaceError(AlluxioError):
     """No worker has room."""
 
 
+class QuotaExceededError(NoSpaceError):
+    """The quota of a directory does not allow it."""
+
+
 class UnavailableError(AlluxioError, ConnectionError):
     """No master, or no copy of the bytes, can be reached now."""
 

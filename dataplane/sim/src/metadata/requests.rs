@@ -111,6 +111,7 @@ impl Requests {
             }
             .into(),
             2 => CompleteFile {
+                replaces: None,
                 id: self.existing(dice, tree),
                 length: dice.below(300),
                 persistence: *dice.pick(&PersistenceState::ALL),
@@ -180,6 +181,7 @@ impl Requests {
 
     fn create_file(&self, dice: &Dice, path: AlluxioPath) -> Request {
         CreateFile {
+            replaces: None,
             recursive: dice.chance(70),
             overwrite: dice.chance(40),
             mode: self.mode(dice),

@@ -208,6 +208,7 @@ impl Core {
         let options = CreateFileOptions {
             mode: Some(mode),
             length_hint: Some(taken.length),
+            replaces: there.as_ref().map(|status| status.id),
             block_size_bytes: there.as_ref().map(|status| status.block_size_bytes),
             operation: Some(operation),
             ..Default::default()

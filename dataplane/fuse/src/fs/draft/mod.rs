@@ -15,6 +15,7 @@
 mod ahead;
 mod commit;
 mod later;
+mod quota;
 mod rebound;
 mod record;
 mod recover;
@@ -77,6 +78,8 @@ struct State {
     failure: Option<Errno>,
     /// Bytes of a block, for a new file; else 0.
     block_bytes: u64,
+    /// Length up to which quotas need not be asked.
+    asked_to: u64,
     /// Bytes that were sent ahead, or are being sent.
     sent: u64,
     /// Whether somebody is at it.
@@ -405,6 +408,9 @@ impl Core {
         draft: &Arc<Draft>,
         length: u64,
     ) -> Result<(), Errno> {
+        if !draft.may_reach(length) {
+            self.need_room(node, draft, length).await?;
+        }
         let mut work = draft.work.lock().await;
         if draft.state().unsettled {
             self.settle(node, draft, &mut work).await?;
@@ -462,6 +468,7 @@ impl State {
             inherited: false,
             unsettled: false,
             block_bytes: 0,
+            asked_to: quota::ASK_FROM_BYTES,
             sent: 0,
             sending: false,
             went_back: false,
