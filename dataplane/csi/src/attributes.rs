@@ -3,8 +3,9 @@
 
 use crate::CsiError;
 use crate::session::SessionSpec;
-use alluxio_types::AlluxioPath;
+use alluxio_types::{AlluxioPath, parse_duration};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Keys that the kubelet and Kubernetes' sidecars add. Tokens of pods are among them: never printed.
 const ADDED_BY_KUBERNETES: &[&str] = &["csi.storage.k8s.io/", "storage.kubernetes.io/"];
@@ -29,6 +30,72 @@ pub enum Mode {
     ShortCircuit,
 }
 
+/// How old what a volume shows may be, compared with the under store and with other clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consistency {
+    /// What is known is believed.
+    Never,
+    /// Whoever opens a file sees it as it is.
+    OnOpen,
+    /// What was looked at within this time is believed.
+    Interval(Duration),
+}
+
+/// What `Interval` means without a number.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// How long the kernel may believe names and attributes where `open` has to see what is there, in seconds. Without
+/// it, each `stat` would be a call; `open` asks again in any case.
+const ON_OPEN_VALID: &str = "1";
+
+impl Consistency {
+    fn read(text: &str) -> Result<Self, CsiError> {
+        let (mode, interval) = match text.split_once('=') {
+            Some((mode, interval)) => (mode, Some(interval)),
+            None => (text, None),
+        };
+        match (mode, interval) {
+            ("Never", None) => Ok(Consistency::Never),
+            ("OnOpen", None) => Ok(Consistency::OnOpen),
+            ("Interval", None) => Ok(Consistency::Interval(INTERVAL)),
+            ("Interval", Some(text)) => {
+                let interval = parse_duration(text).filter(|interval| !interval.is_zero());
+                let why = "an interval is a time above 0, as in Interval=30s";
+                interval
+                    .map(Consistency::Interval)
+                    .ok_or_else(|| CsiError::invalid("consistency", why))
+            }
+            _ => {
+                let why = "it is Never, OnOpen, Interval or Interval=<time>";
+                Err(CsiError::invalid("consistency", why))
+            }
+        }
+    }
+
+    /// As options of the mount.
+    fn options(self) -> Vec<String> {
+        let sync = |value: String| format!("alluxio.user.file.metadata.sync.interval={value}");
+        let valid = |seconds: &str| {
+            ["attr_timeout", "entry_timeout"].map(|option| format!("{option}={seconds}"))
+        };
+        match self {
+            Consistency::Never => vec![sync("-1".into())],
+            Consistency::OnOpen => {
+                let mut options = vec![sync("0".into())];
+                options.extend(valid(ON_OPEN_VALID));
+                options
+            }
+            Consistency::Interval(interval) => {
+                let mut options = vec![sync(format!("{}ms", interval.as_millis().max(1)))];
+                options.extend(valid(&interval.as_secs_f64().min(MOST_VALID).to_string()));
+                options
+            }
+        }
+    }
+}
+
+/// Longest time that a mount takes for names and attributes, in seconds.
+const MOST_VALID: f64 = 1e9;
+
 /// What a volume's context says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeAttributes {
@@ -42,6 +109,10 @@ pub struct VolumeAttributes {
     pub read_only: bool,
     /// It stands in the pod itself.
     pub ephemeral: bool,
+    /// How old what it shows may be; as configured without.
+    pub consistency: Option<Consistency>,
+    /// Masters to ask first; those of the agent without.
+    pub masters: Vec<String>,
     /// Options of the mount, in order of their names.
     pub options: Vec<String>,
     /// Names that keep it apart from others, joined.
@@ -59,6 +130,8 @@ impl VolumeAttributes {
             sub_path: String::new(),
             read_only: false,
             ephemeral: false,
+            consistency: None,
+            masters: Vec::new(),
             options: Vec::new(),
             owner: String::new(),
         };
@@ -83,6 +156,8 @@ impl VolumeAttributes {
                     _ => return Err(CsiError::invalid(key, "it is fuse or short-circuit")),
                 }
             }
+            "consistency" => self.consistency = Some(Consistency::read(value)?),
+            "masters" => self.masters = masters(value)?,
             "quotaBytes" => {
                 let _: u64 = value.parse().map_err(|_| CsiError::invalid(key, "it is a number"))?;
             }
@@ -90,14 +165,24 @@ impl VolumeAttributes {
             key if LABELS.contains(&key) => self.owner.push_str(&format!("{key}={value}\n")),
             key if key.starts_with(FUSE) => self.options.extend(fuse_option(key, value)?),
             key if added_by_kubernetes(key) => {}
-            _ => return Err(unknown(key, "path, subPath, readOnly, mode, quotaBytes")),
+            _ => {
+                return Err(unknown(
+                    key,
+                    "path, subPath, readOnly, mode, consistency, masters, quotaBytes",
+                ));
+            }
         }
         Ok(())
     }
 
     /// The session that shows it: with the options of the capability, and `ro` where nobody writes.
     pub fn session(&self, mount_flags: &[String], read_only: bool) -> SessionSpec {
-        let mut options = self.options.clone();
+        let mut options = self.consistency.map(Consistency::options).unwrap_or_default();
+        options.extend(
+            (!self.masters.is_empty()).then(|| format!("masters={}", self.masters.join(";"))),
+        );
+        // What stands as an option says it more exactly.
+        options.extend(self.options.iter().cloned());
         options.extend(mount_flags.iter().filter(|word| !word.is_empty()).cloned());
         // The last word counts, so nothing before it can undo it.
         options.extend((read_only || self.read_only).then(|| "ro".to_owned()));
@@ -163,6 +248,10 @@ impl ClassParameters {
                     on_delete = OnDelete::from_name(value)
                         .ok_or_else(|| CsiError::invalid(key, "it is Delete, Archive or Retain"))?;
                 }
+                // What a volume may say of itself, all volumes of a class may.
+                "consistency" | "masters" => {
+                    context.insert(key.clone(), value.clone());
+                }
                 key if LABELS.contains(&key) => {
                     context.insert(key.to_owned(), value.clone());
                 }
@@ -171,7 +260,9 @@ impl ClassParameters {
                     context.insert(key.to_owned(), value.clone());
                 }
                 key if added_by_kubernetes(key) => {}
-                key => return Err(unknown(key, "path, pathPattern, onDelete")),
+                key => {
+                    return Err(unknown(key, "path, pathPattern, onDelete, consistency, masters"));
+                }
             }
         }
         let mut path = base;
@@ -241,6 +332,23 @@ fn sub_path(value: &str) -> Result<String, CsiError> {
     Ok(names.join("/"))
 }
 
+/// Addresses of masters.
+fn masters(value: &str) -> Result<Vec<String>, CsiError> {
+    let why = "it is a list of HOST:PORT, with commas between them";
+    let address = |text: &str| {
+        let text = text.trim();
+        let (host, port) = text.rsplit_once(':')?;
+        // A host has no letter that means something in an option of a mount.
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+        let good = !host.is_empty()
+            && host.chars().all(plain)
+            && port.parse::<u16>().is_ok_and(|port| port > 0);
+        good.then(|| text.to_owned())
+    };
+    let masters: Option<Vec<String>> = value.split(',').map(address).collect();
+    masters.ok_or_else(|| CsiError::invalid("masters", why))
+}
+
 fn boolean(key: &str, value: &str) -> Result<bool, CsiError> {
     value.parse().map_err(|_| CsiError::invalid(key, "it is true or false"))
 }
@@ -289,6 +397,31 @@ mod tests {
     }
 
     #[test]
+    fn consistency_and_masters_are_options_that_others_overrule() {
+        let options = |pairs: &[(&str, &str)]| {
+            VolumeAttributes::read(&words(pairs)).unwrap().session(&[], false).options.join(" ")
+        };
+        let sync = "alluxio.user.file.metadata.sync.interval";
+        assert_eq!(options(&[("consistency", "Never")]), format!("{sync}=-1"));
+        assert_eq!(
+            options(&[("consistency", "OnOpen"), ("fuse.attr_timeout", "9")]),
+            format!("{sync}=0 attr_timeout=1 entry_timeout=1 attr_timeout=9")
+        );
+        assert_eq!(
+            options(&[("consistency", "Interval")]),
+            format!("{sync}=60000ms attr_timeout=60 entry_timeout=60")
+        );
+        assert_eq!(
+            options(&[("consistency", "Interval=1.5s")]),
+            format!("{sync}=1500ms attr_timeout=1.5 entry_timeout=1.5")
+        );
+        assert_eq!(options(&[("masters", "m-0.m:19998, [::1]:2")]), "masters=m-0.m:19998;[::1]:2");
+        // A StorageClass says it for its volumes.
+        let class = words(&[("consistency", "OnOpen"), ("masters", "m:1")]);
+        assert_eq!(ClassParameters::read("pv", &class).unwrap().context, class);
+    }
+
+    #[test]
     fn wrong_words_are_refused_by_name() {
         for (key, value) in [
             ("pth", "/a"),
@@ -298,6 +431,16 @@ mod tests {
             ("mode", "nfs"),
             ("readOnly", "yes"),
             ("quotaBytes", "1Gi"),
+            ("consistency", "Event"),
+            ("consistency", "onopen"),
+            ("consistency", "Interval=0"),
+            ("consistency", "Interval=often"),
+            ("consistency", "Never=1s"),
+            ("masters", ""),
+            ("masters", "a"),
+            ("masters", "a:0"),
+            ("masters", "a:1,:2"),
+            ("masters", "a;ro:1"),
             ("fuse.ro", "a,b"),
             ("fuse.", "x"),
         ] {

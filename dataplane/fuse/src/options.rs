@@ -49,7 +49,7 @@ pub enum OptionError {
     /// Nobody knows it.
     #[error(
         "{option:?} is no option of a mount; there are allow_other, default_permissions, ro, rw, nonempty, \
-         attr_timeout, entry_timeout, commit, max_read, max_background, max_idle_threads, and alluxio.…=… for keys"
+         attr_timeout, entry_timeout, commit, masters, max_read, max_background, max_idle_threads, and alluxio.…=… for keys"
     )]
     Unknown {
         /// The word.
@@ -82,6 +82,9 @@ const ACCEPTED: &[&str] = &[
     "fsname",
     "subtype",
 ];
+
+/// The key that `masters` sets.
+const MASTERS: &str = "alluxio.master.rpc.addresses";
 
 impl Default for MountOptions {
     fn default() -> Self {
@@ -145,6 +148,12 @@ impl MountOptions {
                 let commit = value.and_then(Commit::from_name);
                 self.commit = Some(commit.ok_or(bad("close or background"))?);
             }
+            // Commas are taken: they are between options.
+            "masters" => {
+                let masters = value.filter(|masters| !masters.is_empty());
+                let masters = masters.ok_or(bad("HOST:PORT;HOST:PORT…"))?.replace(';', ",");
+                self.properties.push((MASTERS.to_owned(), masters));
+            }
             "max_idle_threads" => self.threads = Some(number(64)?.max(1) as usize),
             key if key.starts_with("alluxio.") => {
                 let value = value.ok_or(bad("key=value"))?;
@@ -172,11 +181,14 @@ mod tests {
         assert_eq!(options.entry_valid, Duration::from_millis(500));
         assert_eq!((options.mount.read_only, options.mount.max_read), (false, 131_072));
         assert_eq!(options.properties.len(), 1);
+        options.take(&["masters=a:1;b:2".into()]).unwrap();
+        assert_eq!(options.properties[1], (MASTERS.to_owned(), "a:1,b:2".to_owned()));
         for (word, wanted) in [
             ("allow_othr", "\"allow_othr\" is no option"),
             ("attr_timeout=-1", "attr_timeout is a number of seconds, not \"-1\""),
             ("commit=never", "commit is close or background, not \"never\""),
             ("attr_timeout", "attr_timeout is a number of seconds"),
+            ("masters=", "masters is HOST:PORT;HOST:PORT…"),
             ("max_read=9999999999", "max_read is a whole number"),
         ] {
             let error = MountOptions::default().take(&[word.into()]).unwrap_err().to_string();

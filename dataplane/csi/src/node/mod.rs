@@ -62,6 +62,11 @@ struct Asked {
     access: Access,
 }
 
+/// Whether an option of a mount says more than how the kernel shows it: who the session is, or where it asks.
+fn sets_configuration(option: &str) -> bool {
+    option.starts_with("alluxio.") || option.starts_with("masters=")
+}
+
 impl Node {
     pub(crate) fn new(parts: NodeParts, places: Places, metrics: CsiMetrics) -> Self {
         let (volumes, sessions) = (KeyedLocks::default(), KeyedLocks::default());
@@ -92,7 +97,11 @@ impl Node {
             let why = "volumes that stand in a pod may not show it (alluxio.csi.ephemeral.path)";
             return Err(CsiError::invalid("path", why));
         }
-        match attributes.options.iter().find(|option| option.starts_with("alluxio.")) {
+        if !attributes.masters.is_empty() {
+            let why = "volumes that stand in a pod show the agent's cluster";
+            return Err(CsiError::invalid("masters", why));
+        }
+        match attributes.options.iter().find(|option| sets_configuration(option)) {
             None => Ok(()),
             Some(option) => {
                 let name = option.split('=').next().unwrap_or_default();

@@ -136,6 +136,10 @@ fn a_volume_in_a_pod() {
     let key = ("fuse.alluxio.security.login.username", "root");
     let as_root = Volume::new("csi-3", &[context[0], context[1], key]);
     assert_eq!(driver.publish(&as_root, "pod"), Err(Code::InvalidArgument));
+    for masters in [("masters", "elsewhere:1"), ("fuse.masters", "elsewhere:1")] {
+        let foreign = Volume::new("csi-4", &[context[0], context[1], masters]);
+        assert_eq!(driver.publish(&foreign, "pod"), Err(Code::InvalidArgument));
+    }
 }
 
 fn sockets() {
