@@ -89,7 +89,7 @@ async fn a_lost_node_comes_back_and_pods_outlive_a_kubelet() {
     };
     assert_eq!(started(&before), started(&after), "the container is the same");
 
-    nodes.kill_node(victim);
+    nodes.kill_node(victim).unwrap();
     assert!(nodes.node_command(victim, "true").is_none(), "nothing of the node is left");
     let client = cluster.client(&Identity::Admin).await.unwrap();
     let api: Api<Node> = Api::all(client);

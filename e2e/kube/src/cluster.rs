@@ -166,10 +166,14 @@ impl Cluster {
     }
 
     /// Ends a node with all its processes and mounts, as a power cut would. Its disk stays.
-    pub fn kill_node(&self, number: usize) {
-        if let Some(identity) = self.node_init(number).and_then(Identity::of) {
-            identity.kill();
-        }
+    ///
+    /// **Errors**: when it hasn't ended after two minutes.
+    pub fn kill_node(&self, number: usize) -> Result<()> {
+        let Some(identity) = self.node_init(number).and_then(Identity::of) else { return Ok(()) };
+        identity.kill();
+        // The first process ends last: the kernel waits for all others.
+        let log = self.log(&node::name(number));
+        wait_for("the node's end", START_LIMIT, &log, || (!identity.runs()).then_some(()))
     }
 
     /// Starts a node that was killed, with the disk it left.

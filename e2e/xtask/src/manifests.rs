@@ -92,7 +92,8 @@ fn rendered(project: &Path) -> Result<Files> {
 fn helm_template(chart: &Path) -> Result<String> {
     let mut helm = Command::new(programs::require(programs::helm())?);
     helm.args(["template", "alluxio"]).arg(chart).args(["--namespace", NAMESPACE]);
-    // Like `kubectl apply`, it manages nothing.
+    // It asks no cluster for its version.
+    helm.args(["--kube-version", programs::KUBERNETES_VERSION]);
     let output = helm.output().context("helm")?;
     if !output.status.success() {
         bail!("helm template: {}", String::from_utf8_lossy(&output.stderr).trim());
@@ -208,6 +209,11 @@ fn below(lines: &[&str], indent: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_made_of_the_chart_is_as_the_chart_says() {
+        manifests(&["--check".to_owned()]).unwrap();
+    }
 
     #[test]
     fn values_are_documented_with_their_paths() {
