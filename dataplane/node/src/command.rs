@@ -37,9 +37,15 @@ pub enum Command {
         words: String,
     },
     /// `format`: `formatMaster` and `formatWorker`.
-    Format,
+    Format {
+        /// Nothing, if the journal was formatted before.
+        if_new: bool,
+    },
     /// `formatMaster`, `formatJournal`: makes the journal empty.
-    FormatMaster,
+    FormatMaster {
+        /// Unless it was formatted before.
+        if_new: bool,
+    },
     /// `formatWorker`: removes what a worker stored.
     FormatWorker,
     /// `--help` behind one of them.
@@ -64,6 +70,8 @@ pub const SUMMARIES: [(&str, &str); 12] = [
     ("formatWorker", "Remove what a worker stored on this machine"),
     ("formatWorkers", "The same as formatWorker"),
 ];
+
+const FORMAT_OPTION: &str = "  -s             do nothing when the journal was formatted before\n";
 
 const LOCAL_USAGE: &str = "\
 Usage: alluxio local start [--dir DIR] [--ports auto|configured] [--workers N] [--ufs URI] [-Dkey=value]…
@@ -100,6 +108,9 @@ pub fn parse(
         let text = match name.as_str() {
             "local" => format!("{LOCAL_USAGE}\n"),
             "csi" => format!("{CSI_USAGE}\n"),
+            _ if formats_journal(name) => {
+                format!("Usage: alluxio {name} [-s] [-Dkey=value]…\n  {about}\n{FORMAT_OPTION}")
+            }
             _ => format!("Usage: alluxio {name} [-Dkey=value]…\n  {about}\n"),
         };
         return Ok(Some((Command::Help { text }, invocation)));
@@ -111,18 +122,24 @@ pub fn parse(
     if name == "csi" {
         return Ok(Some((parse_csi(rest)?, invocation)));
     }
-    if let Some(unknown) = rest.iter().find(|word| !(name == "format" && *word == "-s")) {
+    let if_new = formats_journal(name) && rest.iter().any(|word| word == "-s");
+    if let Some(unknown) = rest.iter().find(|word| !(if_new && *word == "-s")) {
         return Err(usage(format!("alluxio {name} takes no argument, got {unknown}")));
     }
     let command = match name.as_str() {
         "master" => Command::Master,
         "secondary-master" | "secondary_master" => Command::SecondaryMaster,
         "worker" => Command::Worker,
-        "format" => Command::Format,
+        "format" => Command::Format { if_new },
         "formatWorker" | "formatWorkers" => Command::FormatWorker,
-        _ => Command::FormatMaster,
+        _ => Command::FormatMaster { if_new },
     };
     Ok(Some((command, invocation)))
+}
+
+/// Whether a command makes the journal empty.
+fn formats_journal(name: &str) -> bool {
+    name.starts_with("format") && !name.starts_with("formatWorker")
 }
 
 fn usage(message: impl Into<String>) -> NodeError {
@@ -209,11 +226,13 @@ fn parse_local(words: &[String], invocation: &Invocation) -> Result<LocalOptions
 impl Command {
     fn roles(&self) -> Roles {
         match self {
-            Command::Master | Command::SecondaryMaster | Command::FormatMaster => Roles::MASTER,
+            Command::Master | Command::SecondaryMaster | Command::FormatMaster { .. } => {
+                Roles::MASTER
+            }
             Command::Worker | Command::FormatWorker => Roles::WORKER,
             Command::Csi { .. } => Roles::CLIENT,
             Command::LocalStart { .. }
-            | Command::Format
+            | Command::Format { .. }
             | Command::PathWork { .. }
             | Command::Help { .. } => Roles::SERVERS,
         }
@@ -257,23 +276,36 @@ impl Command {
                 return csi::run(&process, invocation, services, endpoint).await;
             }
             Command::LocalStart { .. } | Command::PathWork { .. } | Command::Help { .. } => {}
-            Command::FormatMaster => format_master(&process, &say)?,
+            Command::FormatMaster { if_new } => {
+                format_master(&process, if_new, &say)?;
+            }
             Command::FormatWorker => format_worker(&process, &say)?,
-            Command::Format => {
-                format_worker(&process, &say)?;
-                format_master(&process, &say)?;
+            Command::Format { if_new } => {
+                // The journal is what tells whether anything was formatted before.
+                if format_master(&process, if_new, &say)? {
+                    format_worker(&process, &say)?;
+                }
             }
         }
         Ok(())
     }
 }
 
-fn format_master(process: &Process, say: &impl Fn(&str)) -> Result<(), NodeError> {
+/// Returns whether it did anything.
+fn format_master(process: &Process, if_new: bool, say: &impl Fn(&str)) -> Result<bool, NodeError> {
+    if if_new && !format::format_master_if_new(process)? {
+        say("The journal was formatted before, and is left as it is\n");
+        return Ok(false);
+    }
+    if if_new {
+        say("Formatted the journal\n");
+        return Ok(true);
+    }
     match format::format_master(process)? {
         Some(folder) => say(&format!("Formatted the journal in {}\n", folder.display())),
         None => say("The journal is NOOP: there is nothing to format\n"),
     }
-    Ok(())
+    Ok(true)
 }
 
 fn format_worker(process: &Process, say: &impl Fn(&str)) -> Result<(), NodeError> {
@@ -340,7 +372,14 @@ mod tests {
         for line in ["", "fs ls /", "--help", "version"] {
             assert!(parsed(line).unwrap().is_none(), "{line}");
         }
-        assert!(parsed("format -s").unwrap().is_some());
+        for (line, spares) in [("format", false), ("format -s", true), ("formatMaster -s", true)] {
+            let (command, _) = parsed(line).unwrap().unwrap();
+            let (Command::Format { if_new } | Command::FormatMaster { if_new }) = command else {
+                panic!("{command:?}")
+            };
+            assert_eq!(if_new, spares, "{line}");
+        }
+        assert!(parsed("formatWorker -s").is_err());
         for line in ["local --help", "local start -h", "master --help"] {
             let (command, _) = parsed(line).unwrap().unwrap();
             assert!(matches!(command, Command::Help { text } if text.starts_with("Usage: ")));

@@ -44,10 +44,23 @@ fn wait<T>(work: impl Future<Output = T>) -> T {
 /// Makes the journal empty if it was never formatted; returns whether it did. Blocking.
 ///
 /// **Errors**: as [`format_master`]; a damaged or newer journal is left alone and named.
-pub(crate) fn format_master_if_new(process: &Process) -> Result<bool, NodeError> {
+pub fn format_master_if_new(process: &Process) -> Result<bool, NodeError> {
+    match is_formatted(process) {
+        Ok(true) => Ok(false),
+        Ok(false) => match format_master(process) {
+            // Of several masters that were told so at once, another one was faster.
+            Err(_) if is_formatted(process)? => Ok(false),
+            formatted => formatted.map(|_| true),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether there is a journal already; one that keeps nothing always is.
+fn is_formatted(process: &Process) -> Result<bool, NodeError> {
     let config = process.config.master()?;
     let found = match (JournalPlace::of(&config), &config.etcd) {
-        (JournalPlace::Memory, _) => return Ok(false),
+        (JournalPlace::Memory, _) => return Ok(true),
         (JournalPlace::Etcd, Some(settings)) => {
             wait(etcd::inspect(&*alluxio_rpc::etcd::connect(settings)?))
         }
@@ -58,8 +71,8 @@ pub(crate) fn format_master_if_new(process: &Process) -> Result<bool, NodeError>
         _ => folder::inspect(&process.host, &local_folder(&config.journal)),
     };
     match found {
-        Ok(_) => Ok(false),
-        Err(JournalError::NotFormatted { .. }) => format_master(process).map(|_| true),
+        Ok(_) => Ok(true),
+        Err(JournalError::NotFormatted { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

@@ -86,7 +86,11 @@ async fn formatting_makes_an_empty_cluster_and_spares_a_running_one() {
     assert!(matches!(format::format_master(&process), Err(NodeError::Journal(_))));
     assert!(matches!(format::format_worker(&process), Err(NodeError::WorkerRuns { .. })));
     cluster.stop(PATIENCE).await;
+    assert!(!format::format_master_if_new(&process).unwrap(), "what was formatted is spared");
     let folder = format::format_master(&process).unwrap().unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(format::format_master_if_new(&process).unwrap());
+    assert!(!format::format_master_if_new(&process).unwrap());
     assert_eq!(folder, options.dir.canonicalize().unwrap().join("journal"));
     let dirs = format::format_worker(&process).unwrap();
     assert_eq!(dirs, [options.dir.canonicalize().unwrap().join("worker-1")]);

@@ -1,5 +1,7 @@
 //! `alluxio-operator`: the program that the operator's image runs. Here is only what its arguments mean.
 
+mod run;
+
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -21,11 +23,14 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         output: Option<PathBuf>,
     },
+    /// Look after clusters and their datasets, until SIGTERM or SIGINT
+    Run(run::RunArguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Operator::parse().command {
         Command::Crd { output } => crd(output),
+        Command::Run(arguments) => run::run(arguments),
     }
 }
 

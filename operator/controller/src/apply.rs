@@ -1,0 +1,244 @@
+//! The one place that writes objects: server-side apply of what differs, removal of what is no longer wanted.
+//!
+//! What is there is read by one list for each kind, by label, from the API server's own cache; so the operator keeps
+//! no copy of the cluster in its memory, and an object that somebody else made under our label is seen, too.
+
+use crate::desired::{Desired, HASH, Key};
+use crate::drift::first_difference;
+use crate::error::Error;
+use crate::metrics::OperatorMetrics;
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions,
+    PropagationPolicy, VersionMatch,
+};
+use kube::core::TypeMeta;
+use kube::{Client, ResourceExt};
+use std::collections::BTreeMap;
+
+/// Items of one page of a list.
+const PAGE: u32 = 500;
+
+/// What there is, of the kinds that were asked for.
+#[derive(Debug, Default)]
+pub struct Observed {
+    objects: BTreeMap<Key, (ApiResource, DynamicObject)>,
+}
+
+impl Observed {
+    /// The object of that key, if it is there.
+    pub fn get(&self, key: &Key) -> Option<&DynamicObject> {
+        self.objects.get(key).map(|(_, object)| object)
+    }
+
+    /// All of a kind, by name.
+    pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a DynamicObject> {
+        self.objects.iter().filter(move |(key, _)| key.kind == kind).map(|(_, (_, object))| object)
+    }
+
+    /// An object as its type; `None` when it is not there, or is of another shape.
+    pub fn typed<K>(&self, namespace: &str, name: &str) -> Option<K>
+    where
+        K: kube::Resource<DynamicType = ()> + serde::de::DeserializeOwned,
+    {
+        let key = Key {
+            kind: K::kind(&()).into_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        let object = self.get(&key)?;
+        serde_json::to_value(object).and_then(serde_json::from_value).ok()
+    }
+
+    /// Adds an object, as a list or a write gave it.
+    pub fn insert(&mut self, resource: &ApiResource, mut object: DynamicObject) {
+        // Items of a list do not say what they are.
+        object.types.get_or_insert_with(|| TypeMeta {
+            api_version: resource.api_version.clone(),
+            kind: resource.kind.clone(),
+        });
+        self.objects.insert(Key::of(&object, resource), (resource.clone(), object));
+    }
+}
+
+/// What a write did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing had to be written.
+    Same,
+    /// It was not there.
+    Created,
+    /// It differed; where first, as a path, or that something of the last time was left over.
+    Changed(String),
+}
+
+/// Writes objects for one owner.
+#[derive(Clone)]
+pub struct Applier {
+    client: Client,
+    /// Who writes, as server-side apply knows it: `alluxio-operator/cluster`.
+    manager: &'static str,
+    metrics: OperatorMetrics,
+}
+
+impl Applier {
+    /// `manager` is the name of the controller, as managed fields show it.
+    pub fn new(client: Client, manager: &'static str, metrics: OperatorMetrics) -> Self {
+        Applier { client, manager, metrics }
+    }
+
+    /// The client, for reads.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn api(&self, resource: &ApiResource, namespace: &str) -> Api<DynamicObject> {
+        match namespace.is_empty() {
+            true => Api::all_with(self.client.clone(), resource),
+            false => Api::namespaced_with(self.client.clone(), namespace, resource),
+        }
+    }
+
+    /// Reads all objects of some kinds that carry a label. A kind that the API server does not have is one
+    /// without objects.
+    pub async fn observe(
+        &self,
+        kinds: &[ApiResource],
+        namespace: &str,
+        selector: &str,
+    ) -> Result<Observed, Error> {
+        let mut observed = Observed::default();
+        for resource in kinds {
+            let api = self.api(resource, namespace);
+            // From the API server's cache: that may be a moment old, and then a write finds out.
+            let mut params = ListParams::default()
+                .labels(selector)
+                    .matching(VersionMatch::NotOlderThan)
+                .at("0");
+            loop {
+                let page = match api.list(&params).await {
+                    Err(kube::Error::Api(status)) if status.code == 404 => break,
+                    other => other
+                        .map_err(Error::kubernetes(format!("list {} {namespace}", resource.kind)))?,
+                };
+                let more = page.metadata.continue_.clone().filter(|token| !token.is_empty());
+                page.items.into_iter().for_each(|object| observed.insert(resource, object));
+                let Some(token) = more else { break };
+                params = ListParams::default().labels(selector).limit(PAGE).continue_token(&token);
+            }
+        }
+        Ok(observed)
+    }
+
+    /// Makes one object as it is wanted; writes only if it is not. What is there afterwards is in `observed`.
+    ///
+    /// **Errors**: `NameTaken`, when there is an object of that name which is not this owner's.
+    pub async fn apply(
+        &self,
+        desired: &Desired,
+        observed: &mut Observed,
+    ) -> Result<Outcome, Error> {
+        let outcome = match observed.get(desired.key()) {
+            Some(live) => match difference(desired, live) {
+                None => return Ok(Outcome::Same),
+                Some(path) => Outcome::Changed(path),
+            },
+            None => {
+                self.refuse_foreign(desired).await?;
+                Outcome::Created
+            }
+        };
+        let key = desired.key();
+        let api = self.api(desired.resource(), &key.namespace);
+        let params = PatchParams::apply(self.manager).force();
+        let object = api
+            .patch(&key.name, &params, &Patch::Apply(desired.body()))
+            .await
+            .map_err(Error::kubernetes(format!("apply {key}")))?;
+        self.metrics.wrote(&key.kind, "apply");
+        tracing::info!(object = %key, ?outcome, "applied");
+        observed.insert(desired.resource(), object);
+        Ok(outcome)
+    }
+
+    /// An object that the list by label did not show may be there without the label.
+    async fn refuse_foreign(&self, desired: &Desired) -> Result<(), Error> {
+        let key = desired.key();
+        let api = self.api(desired.resource(), &key.namespace);
+        let found = api
+            .get_metadata_opt(&key.name)
+            .await
+            .map_err(Error::kubernetes(format!("get {key}")))?;
+        let Some(found) = found else { return Ok(()) };
+        let ours = &desired.body()["metadata"]["ownerReferences"][0]["uid"];
+        let owners = found.metadata.owner_references.unwrap_or_default();
+        if owners.iter().any(|owner| ours.as_str() == Some(owner.uid.as_str())) {
+            return Ok(());
+        }
+        let holder = match owners.first() {
+            Some(owner) => format!("{} {}", owner.kind, owner.name),
+            None => "nobody that the operator knows".to_owned(),
+        };
+        Err(Error::NameTaken {
+            kind: key.kind.clone(),
+            name: format!("{}/{}", key.namespace, key.name),
+            holder,
+        })
+    }
+
+    /// Removes what was observed, and is not `wanted`. Call it only when all that is wanted was built, and
+    /// no rollout is on its way that still needs the old. Returns what was removed.
+    pub async fn remove_orphans(
+        &self,
+        observed: &Observed,
+        wanted: &[Key],
+        owner_uid: &str,
+    ) -> Result<Vec<Key>, Error> {
+        let mut removed = Vec::new();
+        for (key, (resource, object)) in &observed.objects {
+            let owned = object.owner_references().iter().any(|owner| owner.uid == owner_uid);
+            if owned && !wanted.contains(key) && object.metadata.deletion_timestamp.is_none() {
+                self.delete(resource, object).await?;
+                removed.push(key.clone());
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Deletes exactly this object, not one of the same name that came later. It may be gone already.
+    pub async fn delete(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<(), Error> {
+        let key = Key::of(object, resource);
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: Some(Preconditions { uid: object.uid(), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        match self.api(resource, &key.namespace).delete(&key.name, &params).await {
+            // Gone, or another one of that name already.
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            Err(error) => Err(Error::kubernetes(format!("delete {key}"))(error)),
+            Ok(_) => {
+                self.metrics.wrote(&key.kind, "delete");
+                tracing::info!(object = %key, "deleted");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Why an object has to be written; `None` when it is as wanted.
+fn difference(desired: &Desired, live: &DynamicObject) -> Option<String> {
+    let applied = live.annotations().get(HASH).map(String::as_str);
+    let live = match serde_json::to_value(live) {
+        Ok(live) => live,
+        Err(error) => return Some(error.to_string()),
+    };
+    if let Some(path) = first_difference(desired.body(), &live) {
+        return Some(path);
+    }
+    let wanted = desired.body()["metadata"]["annotations"][HASH].as_str();
+    (applied != wanted).then(|| "what is wanted no more".to_owned())
+}

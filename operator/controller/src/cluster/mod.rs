@@ -1,0 +1,235 @@
+//! The controller of `AlluxioCluster`.
+//!
+//! [`reconcile`] is the walk: [`facts`] reads, [`validate`], [`build`] and [`rollout`] decide, [`act`] writes,
+//! [`status`] tells. [`delete`] is the walk of a cluster that goes.
+
+pub mod act;
+pub mod admin;
+pub mod build;
+pub mod config;
+pub mod delete;
+pub mod facts;
+pub mod names;
+pub mod remote;
+pub mod rollout;
+pub mod status;
+pub mod validate;
+
+use crate::apply::Applier;
+use crate::error::{Error, pause};
+use crate::events::Events;
+use crate::metrics::OperatorMetrics;
+use crate::run::scoped;
+use admin::{ClusterAdmin, Target};
+use alluxio_operator_api::cluster::status::BoundDataset;
+use alluxio_operator_api::cluster::{ClusterPhase, OperationMode};
+use alluxio_operator_api::{AlluxioCluster, AlluxioClusterStatus, Dataset};
+use facts::Facts;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, ListParams, Patch, PatchParams, VersionMatch};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+use status::Report;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use validate::Defaults;
+
+/// How the objects of this controller are marked in managed fields.
+pub const MANAGER: &str = "alluxio-operator/cluster";
+/// Held by a cluster until its pods and its cached data are gone.
+pub const FINALIZER: &str = "alluxio.dev/cluster";
+/// How soon a cluster that is not as wanted is looked at again, besides every change that is seen.
+const SOON: Duration = Duration::from_secs(5);
+/// How soon one that is.
+const LATER: Duration = Duration::from_secs(60);
+
+/// What the controller works with.
+pub struct ClusterContext {
+    /// Writes.
+    pub applier: Applier,
+    /// Asks masters.
+    pub admin: Arc<dyn ClusterAdmin>,
+    /// Tells users.
+    pub events: Events,
+    /// What the operator was started with.
+    pub defaults: Defaults,
+    /// Counts.
+    pub metrics: OperatorMetrics,
+    /// Namespaces that the operator works in; none: all.
+    pub namespaces: Vec<String>,
+    /// Failures in a row, by UID.
+    pub failures: Mutex<BTreeMap<String, u32>>,
+}
+
+/// One walk.
+///
+/// **Errors**: those of the API server, and objects that stand in the way; the caller tries again later.
+pub async fn reconcile(
+    cluster: Arc<DeserializeGuard<AlluxioCluster>>,
+    context: Arc<ClusterContext>,
+) -> Result<Action, Error> {
+    let started = Instant::now();
+    let cluster = match &cluster.0 {
+        Ok(cluster) => cluster.clone(),
+        Err(error) => {
+            // It was stored by another version of the API. It waits for who can read it, and holds up nobody.
+            tracing::warn!(%error, "a cluster cannot be read");
+            return Ok(Action::await_change());
+        }
+    };
+    let outcome = walk(&cluster, &context).await;
+    context.metrics.reconciled("cluster", outcome.is_ok(), started.elapsed());
+    if outcome.is_ok()
+        && let Some(uid) = cluster.uid()
+    {
+        context.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&uid);
+    }
+    outcome
+}
+
+/// When a failed walk is tried again.
+pub fn on_error(
+    cluster: Arc<DeserializeGuard<AlluxioCluster>>,
+    error: &Error,
+    context: Arc<ClusterContext>,
+) -> Action {
+    let uid = cluster.meta().uid.clone().unwrap_or_default();
+    let mut failures = context.failures.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = failures.entry(uid.clone()).or_insert(0);
+    *count = count.saturating_add(1);
+    let spread = uid.bytes().map(f64::from).sum::<f64>() % 100.0 / 100.0;
+    let pause = pause(*count, spread);
+    tracing::warn!(%error, cluster = cluster.name_any(), ?pause, "a reconcile failed");
+    Action::requeue(pause)
+}
+
+async fn walk(cluster: &AlluxioCluster, context: &ClusterContext) -> Result<Action, Error> {
+    let names = validate::names(cluster)?;
+    let datasets = datasets(context, &names.namespace, &names.cluster).await?;
+    if cluster.metadata.deletion_timestamp.is_some() {
+        return delete::walk(cluster, &names, &datasets, context).await;
+    }
+    hold(cluster, context).await?;
+    let now = Timestamp::now();
+    let valid = match validate::validate(names.clone(), cluster, &context.defaults) {
+        Ok(valid) => valid,
+        Err(refusal) => {
+            let report = Report { cluster, facts: &Facts::default(), datasets: &datasets, now };
+            let status = status::refused(&report, &refusal);
+            let why = refusal.message;
+            tell(cluster, &status, context, Some(("SpecInvalid", &why))).await?;
+            return Ok(Action::await_change());
+        }
+    };
+    let built = build::build(&valid)?;
+    let target = Target { properties: valid.configs.client.text.clone() };
+    let mut facts =
+        facts::gather(&context.applier, &*context.admin, &names, Some(&target)).await?;
+    let situation = facts.situation(&built, &names);
+    let plan = rollout::plan(&situation);
+    if valid.spec.operation.mode != OperationMode::Paused {
+        act::act(cluster, &built, &situation, &plan, &target, &mut facts, context).await?;
+    }
+    let report = Report { cluster, facts: &facts, datasets: &datasets, now };
+    let status = status::built(&report, &valid, &situation, &plan);
+    let ready = status.phase == Some(ClusterPhase::Ready);
+    tell(cluster, &status, context, None).await?;
+    Ok(Action::requeue(if ready { LATER } else { SOON }))
+}
+
+/// Puts the finalizer on, once.
+async fn hold(cluster: &AlluxioCluster, context: &ClusterContext) -> Result<(), Error> {
+    if cluster.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+        return Ok(());
+    }
+    let api = api(cluster, context);
+    let mut finalizers = cluster.finalizers().to_vec();
+    finalizers.push(FINALIZER.to_owned());
+    // With the version that was read: somebody else's finalizer must not get lost.
+    let patch = json!({"metadata": {
+        "finalizers": finalizers, "resourceVersion": cluster.resource_version()}});
+    api.patch(&cluster.name_any(), &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .map_err(Error::kubernetes("add the finalizer"))?;
+    context.metrics.wrote("AlluxioCluster", "patch");
+    Ok(())
+}
+
+pub(crate) fn api(cluster: &AlluxioCluster, context: &ClusterContext) -> Api<AlluxioCluster> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    Api::namespaced(context.applier.client().clone(), &namespace)
+}
+
+/// Datasets that name this cluster, of all namespaces that the operator sees.
+async fn datasets(
+    context: &ClusterContext,
+    namespace: &str,
+    cluster: &str,
+) -> Result<Vec<BoundDataset>, Error> {
+    let scopes: Vec<Option<&str>> = match context.namespaces.is_empty() {
+        true => vec![None],
+        false => context.namespaces.iter().map(|name| Some(name.as_str())).collect(),
+    };
+    let params = ListParams::default().matching(VersionMatch::NotOlderThan).at("0");
+    let mut all = Vec::new();
+    for scope in scopes {
+        let api: Api<DeserializeGuard<Dataset>> = scoped(context.applier.client(), scope);
+        all.extend(api.list(&params).await.map_err(Error::kubernetes("list datasets"))?.items);
+    }
+    let mut bound: Vec<BoundDataset> = all
+        .iter()
+        .filter_map(|dataset| dataset.0.as_ref().ok())
+        .filter(|dataset| {
+            let here = dataset.namespace().unwrap_or_default();
+            dataset.spec.cluster_ref.as_ref().is_some_and(|reference| {
+                reference.name == cluster && reference.namespace_or(&here) == namespace
+            })
+        })
+        .map(|dataset| BoundDataset {
+            namespace: dataset.namespace().unwrap_or_default(),
+            name: dataset.name_any(),
+        })
+        .collect();
+    bound.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    Ok(bound)
+}
+
+/// Writes the status if it changed, and an event where something began or ended.
+pub(crate) async fn tell(
+    cluster: &AlluxioCluster,
+    status: &AlluxioClusterStatus,
+    context: &ClusterContext,
+    event: Option<(&str, &str)>,
+) -> Result<(), Error> {
+    let before = cluster.status.as_ref();
+    if before == Some(status) {
+        return Ok(());
+    }
+    let reference = cluster.object_ref(&());
+    for (warning, reason, note) in act::transitions(before, status) {
+        context.events.tell(&reference, warning, reason, &note).await;
+    }
+    let phase_changed = before.and_then(|before| before.phase) != status.phase;
+    if let Some((reason, note)) = event.filter(|_| phase_changed) {
+        context.events.tell(&reference, true, reason, note).await;
+    }
+    let patch = json!({
+        "apiVersion": AlluxioCluster::api_version(&()),
+        "kind": AlluxioCluster::kind(&()),
+        "metadata": {"name": cluster.name_any()},
+        "status": status,
+    });
+    let params = PatchParams::apply(MANAGER).force();
+    api(cluster, context)
+        .patch_status(&cluster.name_any(), &params, &Patch::Apply(patch))
+        .await
+        .map_err(Error::kubernetes("write the status"))?;
+    context.metrics.wrote("AlluxioCluster", "status");
+    Ok(())
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,95 @@
+//! Why a walk did not come to its end.
+
+use std::time::Duration;
+
+/// A failure of a reconcile. None of them names a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server refused or could not be reached.
+    #[error("{what}: {source}")]
+    Kubernetes {
+        /// What was tried, as `apply StatefulSet cache/demo-master`.
+        what: String,
+        /// What the API server, or the way to it, said.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// An object of that name is there, and not this owner's.
+    #[error(
+        "{kind} {name} is there already and belongs to {holder}; rename one of them, or delete it if \
+         nobody needs it"
+    )]
+    NameTaken {
+        /// Its kind.
+        kind: String,
+        /// `namespace/name`.
+        name: String,
+        /// Whose it is.
+        holder: String,
+    },
+    /// A builder made an object that cannot be written.
+    #[error("{what} cannot be written as JSON: {source}")]
+    Unwritable {
+        /// The object.
+        what: String,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The object that is reconciled has no name, namespace or UID: it was never stored.
+    #[error("the object has no {0}")]
+    NotStored(&'static str),
+}
+
+impl Error {
+    /// Of a call to the API server, with what it was for.
+    pub(crate) fn kubernetes(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Error {
+        let what = what.into();
+        move |source| Error::Kubernetes { what, source: Box::new(source) }
+    }
+
+    /// The HTTP status that the API server answered with.
+    pub fn http(&self) -> Option<u16> {
+        match self {
+            Error::Kubernetes { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => Some(status.code),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether trying again soon may help, and nobody has to act.
+    pub fn passing(&self) -> bool {
+        match self {
+            Error::Kubernetes { .. } => {
+                self.http().is_none_or(|code| code >= 500 || code == 409 || code == 429)
+            }
+            Error::NameTaken { .. } | Error::Unwritable { .. } | Error::NotStored(_) => false,
+        }
+    }
+}
+
+/// Least and longest pause before a failed object is tried again.
+const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(120));
+
+/// The pause before try number `failures` (from 1), doubled each time; `spread` of 0.0–1.0 takes up to a
+/// quarter of it away, so that many objects that failed together do not come back together.
+pub fn pause(failures: u32, spread: f64) -> Duration {
+    let doubled = RETRY.0.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(RETRY.1);
+    doubled.mul_f64(1.0 - 0.25 * spread.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_bound() {
+        let full: Vec<u64> = (1..8).map(|failures| pause(failures, 0.0).as_secs()).collect();
+        assert_eq!(full, [5, 10, 20, 40, 80, 120, 120]);
+        assert_eq!(pause(u32::MAX, 0.0), RETRY.1);
+        assert_eq!(pause(1, 1.0), Duration::from_millis(3750));
+        assert_eq!(pause(0, f64::NAN.max(0.0)), RETRY.0);
+    }
+}
