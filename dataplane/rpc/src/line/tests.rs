@@ -174,18 +174,22 @@ async fn a_call_that_is_given_up_ends_at_the_server_and_takes_its_line_along() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_ends_lines_between_calls() {
+async fn a_server_that_stops_does_not_wait_for_lines_on_which_nothing_is_called() {
+    let Ends { server, lines, .. } = Ends::start().await;
+    tokio::time::timeout(LONG, server.stop(std::future::pending())).await.unwrap();
+    assert!(!lines.is_available(), "it is closed");
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_answered_in_time_breaks_off_when_its_server_stops() {
     let ends = Ends::start().await;
-    let hung = ends.call("Hang", "never");
-    let Ends { server, lines, mut dropped, .. } = ends;
-    let hung = tokio::spawn(hung);
-    while lines.idle() > 0 {
+    let hung = tokio::spawn(ends.call("Hang", "never"));
+    while ends.lines.idle() > 0 {
         tokio::task::yield_now().await;
     }
-    server.stop(async {}).await;
-    tokio::time::timeout(LONG, dropped.recv()).await.unwrap().unwrap();
+    ends.server.stop(async {}).await;
     let lost = tokio::time::timeout(LONG, hung).await.unwrap();
-    assert!(lost.is_err(), "the call broke off: {lost:?}");
+    assert!(lost.is_err(), "{lost:?}");
 }
 
 #[tokio::test]

@@ -303,6 +303,10 @@ impl Core {
                 }
                 draft.note(|record| (record.beside, record.next) = (None, None))?;
             }
+            // A commit of the dead process may have failed, and have removed the name itself.
+            (None, None, _) if record.stage == Stage::Incomplete && record.begun => {
+                draft.note(|record| record.stage = Stage::Lost)?;
+            }
             (None, None, _) if record.stage != Stage::Lost => {
                 tracing::warn!(
                     name = record.name,
