@@ -88,7 +88,9 @@ async fn serve(arguments: RunArguments) -> anyhow::Result<()> {
         .metrics_address
         .rsplit_once(':')
         .and_then(|(host, port)| Some((host, port.parse().ok()?)))
-        .with_context(|| format!("--metrics-address {}: no HOST:PORT", arguments.metrics_address))?;
+        .with_context(|| {
+            format!("--metrics-address {}: no HOST:PORT", arguments.metrics_address)
+        })?;
     let admin = AdminServer { metrics: registry, readiness: readiness.clone(), log };
     let admin = admin.start(&Host::real().net, host, port, axum::Router::new()).await?;
     let cluster = kube::Config::infer().await.context("no cluster is configured")?;

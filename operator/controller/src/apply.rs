@@ -110,15 +110,15 @@ impl Applier {
         for resource in kinds {
             let api = self.api(resource, namespace);
             // From the API server's cache: that may be a moment old, and then a write finds out.
-            let mut params = ListParams::default()
-                .labels(selector)
-                    .matching(VersionMatch::NotOlderThan)
-                .at("0");
+            let mut params =
+                ListParams::default().labels(selector).matching(VersionMatch::NotOlderThan).at("0");
             loop {
                 let page = match api.list(&params).await {
                     Err(kube::Error::Api(status)) if status.code == 404 => break,
-                    other => other
-                        .map_err(Error::kubernetes(format!("list {} {namespace}", resource.kind)))?,
+                    other => other.map_err(Error::kubernetes(format!(
+                        "list {} {namespace}",
+                        resource.kind
+                    )))?,
                 };
                 let more = page.metadata.continue_.clone().filter(|token| !token.is_empty());
                 page.items.into_iter().for_each(|object| observed.insert(resource, object));

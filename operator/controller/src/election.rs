@@ -58,7 +58,8 @@ impl Sight {
         // What the holder wrote counts: it may be of a version with another length.
         let seconds = spec.and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
         let length = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
-        let seen_for = self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let seen_for =
+            self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         match holder.is_empty() || seen_for >= length.max(Duration::from_secs(1)) {
             true => Step::Take,
             false => Step::Wait,
@@ -170,9 +171,7 @@ impl Election {
         let within = self.config.duration / 4;
         match tokio::time::timeout(within, self.look()).await {
             Ok(answer) => answer,
-            Err(_) => {
-                Err(kube::Error::Service(format!("no answer within {within:?}").into()))
-            }
+            Err(_) => Err(kube::Error::Service(format!("no answer within {within:?}").into())),
         }
     }
 

@@ -142,9 +142,8 @@ fn clusters(
     namespace: Option<&str>,
     context: Arc<ClusterContext>,
 ) -> BoxFuture<'static, ()> {
-    let ours = || {
-        watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"))
-    };
+    let ours =
+        || watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
     let api: Api<DeserializeGuard<AlluxioCluster>> = scoped(client, namespace);
     // Of what was made, only the metadata is watched: a change is all that matters.
     let controller = Controller::new(api, watcher::Config::default())

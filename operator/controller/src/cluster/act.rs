@@ -1,10 +1,10 @@
 //! Does what is due: writes objects in their order, replaces pods, hands the office over. The only step that writes.
 
+use super::ClusterContext;
 use super::admin::Target;
 use super::build::Built;
 use super::facts::Facts;
 use super::rollout::{Plan, Situation, Workload};
-use super::ClusterContext;
 use crate::desired::{Desired, Key};
 use crate::error::Error;
 use alluxio_operator_api::cluster::ClusterPhase;
@@ -29,7 +29,9 @@ pub async fn act(
     let mut due: Vec<&Desired> = Vec::new();
     due.extend(built.etcd.as_ref().filter(|_| plan.apply_etcd));
     due.extend(Some(&built.master).filter(|_| plan.apply_masters));
-    due.extend(built.workers.iter().zip(&plan.apply_workers).filter(|(_, due)| **due).map(|(w, _)| w));
+    due.extend(
+        built.workers.iter().zip(&plan.apply_workers).filter(|(_, due)| **due).map(|(w, _)| w),
+    );
     due.extend(built.fuse.as_ref().filter(|_| plan.apply_fuse));
     for desired in due {
         context.applier.apply(desired, &mut facts.observed).await?;
@@ -51,7 +53,11 @@ pub async fn act(
         let uid = cluster.uid().unwrap_or_default();
         let removed = context.applier.remove_orphans(&facts.observed, &wanted, &uid).await?;
         if !removed.is_empty() {
-            tracing::info!(cluster = cluster.name_any(), ?removed, "removed what is no longer wanted");
+            tracing::info!(
+                cluster = cluster.name_any(),
+                ?removed,
+                "removed what is no longer wanted"
+            );
         }
     }
     Ok(())
@@ -117,9 +123,8 @@ pub fn transitions(
     let mut all = Vec::new();
     let none = AlluxioClusterStatus::default();
     let before = before.unwrap_or(&none);
-    let leader = |status: &AlluxioClusterStatus| {
-        Some(status.masters.as_ref()?.leader.as_ref()?.pod.clone())
-    };
+    let leader =
+        |status: &AlluxioClusterStatus| Some(status.masters.as_ref()?.leader.as_ref()?.pod.clone());
     if let (Some(old), Some(new)) = (leader(before), leader(after))
         && old != new
     {
@@ -139,7 +144,11 @@ pub fn transitions(
         all.push((false, "UpgradeStarted", format!("from {from} to {target}")));
     }
     if deployed(before).is_some() && deployed(before) != deployed(after) {
-        all.push((false, "UpgradeDone", format!("all pods run {}", deployed(after).unwrap_or_default())));
+        all.push((
+            false,
+            "UpgradeDone",
+            format!("all pods run {}", deployed(after).unwrap_or_default()),
+        ));
     }
     let blocked = |status: &AlluxioClusterStatus| {
         let mut conditions = status.conditions.iter();

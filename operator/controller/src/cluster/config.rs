@@ -173,7 +173,11 @@ pub fn render(names: &Names, spec: &AlluxioClusterSpec) -> Result<Configs, Fault
     };
     add("", &spec.worker.tiered_store, &mut faults);
     for over in &spec.worker.node_overrides {
-        add(&over.name, over.tiered_store.as_ref().unwrap_or(&spec.worker.tiered_store), &mut faults);
+        add(
+            &over.name,
+            over.tiered_store.as_ref().unwrap_or(&spec.worker.tiered_store),
+            &mut faults,
+        );
     }
     let fuse = fuse(names, spec).render(
         "spec.fuse.properties",
@@ -273,7 +277,8 @@ pub fn tier_dirs(names: &Names, number: usize, level: &Level) -> Vec<(String, u6
             })
             .collect(),
         None => {
-            let quota = level.memory.as_ref().or(level.empty_dir.as_ref()).map(|quota| &quota.quota);
+            let quota =
+                level.memory.as_ref().or(level.empty_dir.as_ref()).map(|quota| &quota.quota);
             let claim = level.volume_claim_template.as_ref().map(|claim| &claim.size);
             // A file system has needs of its own.
             let claimed = claim.map(|size| bytes(size) / 100 * 95);
@@ -300,7 +305,10 @@ fn worker(names: &Names, spec: &AlluxioClusterSpec, store: &TieredStore) -> Pair
         let join = |texts: Vec<String>| texts.join(",");
         pairs.fix(&key("alias"), &level.alias);
         pairs.fix(&key("dirs.path"), join(dirs.iter().map(|(path, _)| path.clone()).collect()));
-        pairs.fix(&key("dirs.quota"), join(dirs.iter().map(|(_, quota)| quota.to_string()).collect()));
+        pairs.fix(
+            &key("dirs.quota"),
+            join(dirs.iter().map(|(_, quota)| quota.to_string()).collect()),
+        );
         pairs.fix(&key("dirs.mediumtype"), join(vec![level.medium.to_string(); dirs.len()]));
         pairs.fix(&key("watermark.high.ratio"), percent(level.high_watermark_percent));
         pairs.fix(&key("watermark.low.ratio"), percent(level.low_watermark_percent));
@@ -354,7 +362,10 @@ mod tests {
         assert!(text.contains("alluxio.master.journal.type=ETCD"), "{text}");
         assert!(text.contains("alluxio.cluster.name=cache.demo"), "{text}");
         let worker = &configs.workers[""].text;
-        assert!(worker.contains("alluxio.worker.tieredstore.level0.dirs.quota=8589934592"), "{worker}");
+        assert!(
+            worker.contains("alluxio.worker.tieredstore.level0.dirs.quota=8589934592"),
+            "{worker}"
+        );
         assert!(worker.contains("/tiers/1-0/alluxio-cache-demo"), "{worker}");
         assert!(configs.fuse.text.contains("alluxio.fuse.agent.socket=/run/alluxio/agent.sock"));
     }

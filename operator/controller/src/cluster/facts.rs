@@ -34,10 +34,8 @@ pub async fn gather(
     let selector = names.label_selector();
     let observed = applier.observe(&build::kinds(), &names.namespace, &selector).await?;
     let pods: Api<Pod> = Api::namespaced(applier.client().clone(), &names.namespace);
-    let params = ListParams::default()
-        .labels(&selector)
-        .matching(VersionMatch::NotOlderThan)
-        .at("0");
+    let params =
+        ListParams::default().labels(&selector).matching(VersionMatch::NotOlderThan).at("0");
     let pods = pods.list(&params).await.map_err(Error::kubernetes("list pods"))?.items;
     // Who has no master that could answer is not asked: that would only be a wait.
     let serves = of_component(&pods, Component::Master).any(is_ready);
@@ -61,7 +59,9 @@ pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     pod.metadata.deletion_timestamp.is_none()
         && conditions.is_some_and(|conditions| {
-            conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+            conditions
+                .iter()
+                .any(|condition| condition.type_ == "Ready" && condition.status == "True")
         })
 }
 
@@ -103,9 +103,10 @@ impl Facts {
             "DaemonSet" => {
                 self.observed.typed::<DaemonSet>(namespace, name).map(|set| daemon_progress(&set))
             }
-            _ => {
-                self.observed.typed::<StatefulSet>(namespace, name).map(|set| stateful_progress(&set))
-            }
+            _ => self
+                .observed
+                .typed::<StatefulSet>(namespace, name)
+                .map(|set| stateful_progress(&set)),
         }
     }
 
@@ -129,7 +130,8 @@ impl Facts {
                 let host = names.pod_host(Component::Master, ordinal);
                 let hash = pod.labels().get("controller-revision-hash").map(String::as_str);
                 let primary = primary.filter(|address| address.starts_with(&format!("{host}:")));
-                let port = self.view.masters.iter().find(|m| m.address.starts_with(&format!("{host}:")));
+                let port =
+                    self.view.masters.iter().find(|m| m.address.starts_with(&format!("{host}:")));
                 Some(MasterPod {
                     name: pod.name_any(),
                     ordinal,
@@ -166,13 +168,13 @@ pub fn daemon_progress(set: &DaemonSet) -> bool {
         && status.number_ready == wanted
 }
 
-
 /// Why a pod does not get on, if Kubernetes says so: the reason in one word, and its message.
 pub fn trouble(pod: &Pod) -> Option<(String, String)> {
     let status = pod.status.as_ref()?;
     let containers = status.init_container_statuses.iter().chain(&status.container_statuses);
     for container in containers.flatten() {
-        let Some(waiting) = container.state.as_ref().and_then(|state| state.waiting.as_ref()) else {
+        let Some(waiting) = container.state.as_ref().and_then(|state| state.waiting.as_ref())
+        else {
             continue;
         };
         let reason = waiting.reason.clone().unwrap_or_default();
@@ -180,7 +182,8 @@ pub fn trouble(pod: &Pod) -> Option<(String, String)> {
             continue;
         }
         let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
-        let code = last.map(|last| format!(", it ended with {}", last.exit_code)).unwrap_or_default();
+        let code =
+            last.map(|last| format!(", it ended with {}", last.exit_code)).unwrap_or_default();
         let message = waiting.message.clone().unwrap_or_default();
         return Some((reason, format!("{}: {message}{code}", container.name)));
     }

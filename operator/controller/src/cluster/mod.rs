@@ -126,8 +126,7 @@ async fn walk(cluster: &AlluxioCluster, context: &ClusterContext) -> Result<Acti
     };
     let built = build::build(&valid)?;
     let target = Target { properties: valid.configs.client.text.clone() };
-    let mut facts =
-        facts::gather(&context.applier, &*context.admin, &names, Some(&target)).await?;
+    let mut facts = facts::gather(&context.applier, &*context.admin, &names, Some(&target)).await?;
     let situation = facts.situation(&built, &names);
     let plan = rollout::plan(&situation);
     if valid.spec.operation.mode != OperationMode::Paused {

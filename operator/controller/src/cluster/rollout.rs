@@ -142,15 +142,13 @@ fn plan_masters(situation: &Situation, plan: &mut Plan, held: bool) {
         // Which one serves is not known: deleting any could be the wrong one.
         (Some(_), None) if situation.pods.len() > 1 => {}
         (Some(standby), _) => plan.delete = Some(standby.name.clone()),
-        (None, Some(old)) if situation.pods.len() > 1 => {
-            match heir(situation, |pod| pod.updated) {
-                Some(heir) => {
-                    plan.stage = Some(UpgradeStage::HandOver);
-                    plan.transfer_to = Some(heir);
-                }
-                None => plan.delete = Some(old.name.clone()),
+        (None, Some(old)) if situation.pods.len() > 1 => match heir(situation, |pod| pod.updated) {
+            Some(heir) => {
+                plan.stage = Some(UpgradeStage::HandOver);
+                plan.transfer_to = Some(heir);
             }
-        }
+            None => plan.delete = Some(old.name.clone()),
+        },
         (None, _) => {
             plan.stage = Some(UpgradeStage::OldPrimary);
             plan.delete = outdated.first().map(|pod| pod.name.clone());

@@ -62,7 +62,11 @@ fn finish(
 pub fn refused(report: &Report<'_>, refusal: &Refusal) -> AlluxioClusterStatus {
     let mut findings = vec![Finding::no(C::SpecValid, refusal.reason, refusal.message.clone())];
     findings.push(Finding::no(C::Ready, refusal.reason, "see SpecValid"));
-    findings.push(Finding::no(C::Progressing, refusal.reason, "nothing is changed until it is valid"));
+    findings.push(Finding::no(
+        C::Progressing,
+        refusal.reason,
+        "nothing is changed until it is valid",
+    ));
     finish(start(report), report, &findings)
 }
 
@@ -105,10 +109,13 @@ pub fn built(
         (false, false) if !good(&masters) => {
             Finding::no(C::Available, masters.reason, masters.message.clone())
         }
-        (false, false) => Finding::no(C::Available, Reason::PodsNotReady, "no worker is registered"),
+        (false, false) => {
+            Finding::no(C::Available, Reason::PodsNotReady, "no worker is registered")
+        }
     });
     let all = [&coordination, &masters, &workers, &fuse];
-    let lacking = all.into_iter().find(|finding| !good(finding) && finding.reason != Reason::Disabled);
+    let lacking =
+        all.into_iter().find(|finding| !good(finding) && finding.reason != Reason::Disabled);
     let rolling = plan.stage.is_some() || outdated(situation);
     upgrade(&mut status, report, valid, plan, situation, lacking.is_none() && !rolling);
     let ready = available && lacking.is_none() && !rolling;
@@ -222,14 +229,18 @@ fn masters(valid: &ValidCluster, facts: &Facts, known_id: Option<&str>) -> Findi
         return Finding::no(
             condition,
             Reason::Conflict,
-            format!("the journal is of cluster {found}, and this cluster is {known}: the journal was exchanged or lost"),
+            format!(
+                "the journal is of cluster {found}, and this cluster is {known}: the journal was exchanged or lost"
+            ),
         );
     }
     match trouble_of(facts, Component::Master) {
         Some((reason, message)) if ready < wanted => Finding::no(condition, reason, message),
-        _ if facts.view.primary().is_none() => {
-            Finding::no(condition, Reason::NoPrimary, format!("no master serves; {ready} of {wanted} are ready"))
-        }
+        _ if facts.view.primary().is_none() => Finding::no(
+            condition,
+            Reason::NoPrimary,
+            format!("no master serves; {ready} of {wanted} are ready"),
+        ),
         _ if ready < wanted => {
             Finding::no(condition, Reason::PodsNotReady, format!("{ready} of {wanted} are ready"))
         }
@@ -302,9 +313,11 @@ fn numbers(status: &mut AlluxioClusterStatus, report: &Report<'_>, valid: &Valid
             _ => LeaderStatus { pod, term, since: Time(report.now) },
         }
     });
-    status.masters = Some(MastersStatus { desired, ready: count(Component::Master), updated, leader });
+    status.masters =
+        Some(MastersStatus { desired, ready: count(Component::Master), updated, leader });
     status.workers = Some(worker_counts(facts, valid));
-    let fuse: Option<DaemonSet> = facts.observed.typed(&names.namespace, &names.of(Component::Fuse));
+    let fuse: Option<DaemonSet> =
+        facts.observed.typed(&names.namespace, &names.of(Component::Fuse));
     status.fuse = fuse.map(|set| daemon_counts(&set));
     status.selector = Some(
         names
@@ -424,11 +437,9 @@ fn upgrade(
             Some(before) if before.stage == stage && ready_before == Some(ready_now) => {
                 before.clone()
             }
-            Some(before) => UpgradeStatus {
-                stage,
-                started_at: before.started_at.clone(),
-                progressed_at: now,
-            },
+            Some(before) => {
+                UpgradeStatus { stage, started_at: before.started_at.clone(), progressed_at: now }
+            }
             None => UpgradeStatus { stage, started_at: now.clone(), progressed_at: now },
         }
     });
@@ -453,8 +464,7 @@ fn stuck(
 ) -> Option<(Reason, String)> {
     let upgrade = status.upgrade.as_ref()?;
     let components = [Component::Master, Component::Worker, Component::Fuse];
-    let trouble =
-        components.into_iter().find_map(|component| trouble_of(report.facts, component));
+    let trouble = components.into_iter().find_map(|component| trouble_of(report.facts, component));
     if let Some((reason @ (Reason::ImagePull | Reason::CrashLoop), message)) = trouble {
         return Some((reason, message));
     }

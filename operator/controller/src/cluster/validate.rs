@@ -198,7 +198,8 @@ mod tests {
     fn a_cluster_keeps_its_version_when_the_operator_gets_another() {
         let mut cluster = sample();
         let version = VersionStatus { deployed: Some("0.1.0".into()), ..Default::default() };
-        cluster.status = Some(AlluxioClusterStatus { version: Some(version), ..Default::default() });
+        cluster.status =
+            Some(AlluxioClusterStatus { version: Some(version), ..Default::default() });
         let newer = Defaults { version: "0.2.0".into(), ..defaults() };
         assert_eq!(validate(names(), &cluster, &newer).unwrap().version, "0.1.0");
         cluster.spec.version = Some("0.2.0".into());

@@ -68,7 +68,13 @@ impl Stand {
         let path = |name: &str| project.join(name).display().to_string();
         plane.kubectl(&["apply", "--server-side", "-f", &path("crds")])?;
         plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
-        plane.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &path("manifests/install.yaml")])?;
+        plane.kubectl(&[
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "-f",
+            &path("manifests/install.yaml"),
+        ])?;
         let admin = plane.client(&Identity::Admin).await?;
         Ok(Stand { plane, admin })
     }
@@ -77,9 +83,26 @@ impl Stand {
         Namespace::create(&self.admin, &self.plane.kubeconfig(), purpose).await
     }
 
-    /// An operator with the installed roles; `death` is the number of the write at which it ends, and whether that one
+    /// An operator for all namespaces, with the installed roles.
+    pub(crate) async fn operator(&self) -> Result<Operator> {
+        self.start_operator(Vec::new(), None).await
+    }
+
+    /// One for one namespace; `death` is the number of the write at which it ends, and whether that one
     /// is still sent.
-    pub(crate) async fn operator(&self, death: Option<(u64, bool)>) -> Result<Operator> {
+    pub(crate) async fn operator_of(
+        &self,
+        namespace: &Namespace,
+        death: Option<(u64, bool)>,
+    ) -> Result<Operator> {
+        self.start_operator(vec![namespace.name().to_owned()], death).await
+    }
+
+    async fn start_operator(
+        &self,
+        namespaces: Vec<String>,
+        death: Option<(u64, bool)>,
+    ) -> Result<Operator> {
         let account = Identity::Account("alluxio-system".into(), "alluxio-operator".into());
         let config = self.plane.config(&account).await?;
         let metrics = OperatorMetrics::noop();
@@ -92,7 +115,7 @@ impl Stand {
             .build();
         let (stop, stopped) = oneshot::channel::<()>();
         let wishes = OperatorConfig {
-            namespaces: Vec::new(),
+            namespaces,
             election: None,
             defaults: Defaults {
                 repository: "registry.example/alluxio".into(),
@@ -115,7 +138,8 @@ impl Stand {
     /// What the operator wrote, for messages.
     pub(crate) fn writes_of_operator(&self) -> String {
         let requests = self.plane.requests().unwrap_or_default();
-        let writes = requests.iter().filter(|request| request.user == OPERATOR && request.is_write());
+        let writes =
+            requests.iter().filter(|request| request.user == OPERATOR && request.is_write());
         writes.map(|request| format!("{request:?}\n")).collect()
     }
 
@@ -152,7 +176,10 @@ impl Stand {
                 .replace(namespace.name(), "NAMESPACE");
             // Names of ConfigMaps carry a hash of what is in them, which names the namespace.
             let text = shape(&text);
-            all.insert(format!("{} {}", K::kind(&()), shape(&object.name_any())), Value::from(text));
+            all.insert(
+                format!("{} {}", K::kind(&()), shape(&object.name_any())),
+                Value::from(text),
+            );
         }
         Ok(())
     }
@@ -177,7 +204,8 @@ fn shape(text: &str) -> String {
             Some((at, last)) if !last.is_ascii_alphanumeric() => word.split_at(at),
             _ => (word, ""),
         };
-        let hash = name.len() == 8 && name.chars().all(|c| c.is_ascii_hexdigit() && !c.is_ascii_uppercase());
+        let hash = name.len() == 8
+            && name.chars().all(|c| c.is_ascii_hexdigit() && !c.is_ascii_uppercase());
         shaped.push_str(if hash { "HASH" } else { name });
         shaped.push_str(end);
     }
@@ -224,7 +252,8 @@ impl Operator {
 
     /// Waits for its death.
     pub(crate) async fn died(&mut self) {
-        let within = tokio::time::timeout(Duration::from_secs(60), self.died.wait_for(|died| *died));
+        let within =
+            tokio::time::timeout(Duration::from_secs(60), self.died.wait_for(|died| *died));
         within.await.expect("it writes that often").expect("the layer lives as long");
         self.task.abort();
     }

@@ -32,7 +32,9 @@ pub(super) fn daemon_set(builder: &Builder<'_>) -> Result<Desired, Error> {
     let short_circuit = &cluster.spec.worker.short_circuit;
     if short_circuit.enabled {
         let path = format!("{}/{}", short_circuit.host_dir, builder.names().short_uid());
-        volumes.push(json!({"name": "socket", "hostPath": {"path": path, "type": "DirectoryOrCreate"}}));
+        volumes.push(
+            json!({"name": "socket", "hostPath": {"path": path, "type": "DirectoryOrCreate"}}),
+        );
         mounts.push(json!({"name": "socket", "mountPath": SOCKET_DIR, "readOnly": true}));
     }
     let pod = builder.pod(PodParts {

@@ -32,7 +32,8 @@ pub(super) fn stateful_set(builder: &Builder<'_>) -> Result<Desired, Error> {
         json!({"name": "journal", "mountPath": JOURNAL_DIR}),
     ];
     etcd_secrets(builder, &mut env, &mut volumes, &mut mounts);
-    let (claim, volume) = storage("journal", &master.journal.storage, &builder.names().cache_folder());
+    let (claim, volume) =
+        storage("journal", &master.journal.storage, &builder.names().cache_folder());
     volumes.extend(volume);
     let mut more = spread(builder, component);
     more["securityContext"] = json!({"fsGroup": USER});
@@ -114,7 +115,11 @@ fn etcd_secrets(
 }
 
 /// A claim template, or else a volume.
-pub(super) fn storage(name: &str, storage: &Storage, folder: &str) -> (Option<Value>, Option<Value>) {
+pub(super) fn storage(
+    name: &str,
+    storage: &Storage,
+    folder: &str,
+) -> (Option<Value>, Option<Value>) {
     if let Some(claim) = &storage.persistent_volume_claim {
         let mut template = json!({
             "metadata": {"name": name},

@@ -52,7 +52,8 @@ pub struct Built {
 impl Built {
     /// Keys of everything.
     pub fn keys(&self) -> Vec<Key> {
-        let workloads = self.etcd.iter().chain([&self.master]).chain(&self.workers).chain(&self.fuse);
+        let workloads =
+            self.etcd.iter().chain([&self.master]).chain(&self.workers).chain(&self.fuse);
         self.support.iter().chain(workloads).map(|desired| desired.key().clone()).collect()
     }
 }

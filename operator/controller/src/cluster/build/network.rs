@@ -13,11 +13,8 @@ use serde_json::{Value, json};
 pub(super) fn services(builder: &Builder<'_>) -> Result<Vec<Desired>, Error> {
     let spec = &builder.cluster.spec;
     let ports = &spec.master.ports;
-    let mut services = vec![headless(
-        builder,
-        Component::Master,
-        &[("rpc", ports.rpc), ("web", ports.web)],
-    )?];
+    let mut services =
+        vec![headless(builder, Component::Master, &[("rpc", ports.rpc), ("web", ports.web)])?];
     let ports = &spec.worker.ports;
     services.push(headless(
         builder,

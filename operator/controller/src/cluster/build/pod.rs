@@ -160,7 +160,10 @@ fn resources(
     let (mut asked, mut limits) = match users {
         Some(users) => (text(&users.requests), text(&users.limits)),
         None => (
-            requests.iter().map(|(name, amount)| ((*name).to_owned(), (*amount).to_owned())).collect(),
+            requests
+                .iter()
+                .map(|(name, amount)| ((*name).to_owned(), (*amount).to_owned()))
+                .collect(),
             BTreeMap::new(),
         ),
     };

@@ -48,7 +48,8 @@ fn name(builder: &Builder<'_>, over: Option<&NodeOverride>) -> String {
 /// A group's own selector, and not those of the groups before it (for all others: of none).
 fn affinity(builder: &Builder<'_>, over: Option<&NodeOverride>) -> Value {
     let overrides = &builder.cluster.spec.worker.node_overrides;
-    let before = overrides.iter().take_while(|other| over.is_none_or(|over| other.name != over.name));
+    let before =
+        overrides.iter().take_while(|other| over.is_none_or(|over| other.name != over.name));
     // Not (a and b) is (not a) or (not b); for several groups every way to miss each of them is a term.
     let mut terms: Vec<Vec<Value>> = vec![Vec::new()];
     for group in before {
@@ -71,7 +72,9 @@ fn affinity(builder: &Builder<'_>, over: Option<&NodeOverride>) -> Value {
     let own: BTreeMap<String, String> =
         over.map(|over| over.node_selector.clone()).unwrap_or_default();
     for term in &mut terms {
-        term.extend(own.iter().map(|(key, value)| json!({"key": key, "operator": "In", "values": [value]})));
+        term.extend(
+            own.iter().map(|(key, value)| json!({"key": key, "operator": "In", "values": [value]})),
+        );
     }
     if terms.iter().all(Vec::is_empty) {
         return json!({});
@@ -96,7 +99,9 @@ fn pod(builder: &Builder<'_>, over: Option<&NodeOverride>, more: Value) -> Value
     let (mut volumes, mut mounts, memory) = tiers(store);
     if worker.short_circuit.enabled {
         let path = format!("{}/{}", worker.short_circuit.host_dir, builder.names().short_uid());
-        volumes.push(json!({"name": "socket", "hostPath": {"path": path, "type": "DirectoryOrCreate"}}));
+        volumes.push(
+            json!({"name": "socket", "hostPath": {"path": path, "type": "DirectoryOrCreate"}}),
+        );
         mounts.push(json!({"name": "socket", "mountPath": SOCKET_DIR}));
     }
     let settings = PodSettings {
@@ -113,7 +118,11 @@ fn pod(builder: &Builder<'_>, over: Option<&NodeOverride>, more: Value) -> Value
         component: Component::Worker,
         args: vec!["worker".into()],
         config: (cluster.configs.workers.get(label).unwrap_or(fallback), label),
-        ports: vec![("rpc", worker.ports.rpc), ("data", worker.ports.data), ("web", worker.ports.web)],
+        ports: vec![
+            ("rpc", worker.ports.rpc),
+            ("data", worker.ports.data),
+            ("web", worker.ports.web),
+        ],
         web_port: worker.ports.web,
         env,
         volumes,
@@ -134,7 +143,8 @@ fn tiers(store: &TieredStore) -> (Vec<Value>, Vec<Value>, u64) {
     for (number, level) in store.levels.iter().enumerate() {
         let mut add = |index: usize, source: Option<Value>| {
             let name = format!("tier-{number}-{index}");
-            mounts.push(json!({"name": name, "mountPath": format!("{TIERS_DIR}/{number}-{index}")}));
+            mounts
+                .push(json!({"name": name, "mountPath": format!("{TIERS_DIR}/{number}-{index}")}));
             if let Some(mut volume) = source {
                 volume["name"] = Value::from(name);
                 volumes.push(volume);
@@ -148,7 +158,8 @@ fn tiers(store: &TieredStore) -> (Vec<Value>, Vec<Value>, u64) {
             add(0, Some(json!({"emptyDir": {"medium": "Memory", "sizeLimit": canonical(limit)}})));
         } else if let Some(dirs) = &level.host_path {
             for (index, dir) in dirs.dirs.iter().enumerate() {
-                let source = json!({"hostPath": {"path": dir.path.as_str(), "type": dirs.type_.name()}});
+                let source =
+                    json!({"hostPath": {"path": dir.path.as_str(), "type": dirs.type_.name()}});
                 add(index, Some(source));
             }
         } else if let Some(quota) = &level.empty_dir {

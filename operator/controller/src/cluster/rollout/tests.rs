@@ -100,11 +100,8 @@ fn one_master_is_simply_replaced() {
 
 #[test]
 fn shrinking_moves_the_primary_first() {
-    let mut situation = three(vec![
-        pod(0, true, true, false),
-        pod(1, true, true, false),
-        pod(2, true, true, true),
-    ]);
+    let mut situation =
+        three(vec![pod(0, true, true, false), pod(1, true, true, false), pod(2, true, true, true)]);
     situation.masters = Workload::Outdated;
     situation.master_replicas = (3, 1);
     let moved = plan(&situation);
@@ -117,11 +114,8 @@ fn shrinking_moves_the_primary_first() {
 
 #[test]
 fn workers_go_group_by_group_and_agents_last() {
-    let mut situation = three(vec![
-        pod(0, true, true, true),
-        pod(1, true, true, false),
-        pod(2, true, true, false),
-    ]);
+    let mut situation =
+        three(vec![pod(0, true, true, true), pod(1, true, true, false), pod(2, true, true, false)]);
     situation.masters = Workload::Done;
     situation.workers = vec![Workload::Outdated, Workload::Outdated];
     let step = plan(&situation);
