@@ -39,7 +39,7 @@ pub(crate) struct RunArguments {
     #[arg(long, default_value = "alluxio", value_name = "IMAGE")]
     data_plane_image: String,
     /// Image of etcd where a cluster names none
-    #[arg(long, default_value = "quay.io/coreos/etcd:v3.6.4", value_name = "IMAGE")]
+    #[arg(long, default_value = "localhost/etcd:v3.6.4", value_name = "IMAGE")]
     etcd_image: String,
     /// Pull policy where a cluster names none
     #[arg(long, default_value = "IfNotPresent", value_parser = ["Always", "IfNotPresent", "Never"])]

@@ -129,7 +129,7 @@ pub(crate) fn client<'a>(masters: impl IntoIterator<Item = &'a Handle>) -> Prima
 pub(crate) fn tries_of(master: &Handle, operation: u128) -> FileSystemMasterClient<CallerChannel> {
     let caller = Caller::new(SUPERUSER).unwrap().for_operation(OperationId(operation));
     let channel = channel(&Host::real().net, &address(master)).unwrap();
-    FileSystemMasterClient::new(InterceptedService::new(channel, caller))
+    FileSystemMasterClient::new(InterceptedService::new(channel.into(), caller))
 }
 
 /// What makes a file that lies with the workers only.

@@ -1,0 +1,50 @@
+//! The product on a real Kubernetes: what the tests in `tests/` have in common.
+//!
+//! It must not know: how the operator or the data plane do their work; only what users see of them.
+//!
+//! - [`Installed`]: the chart, installed from this checkout with images that were built of it.
+
+use alluxio_e2e_harness::{Cluster, images};
+use alluxio_e2e_kube::programs;
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Where the chart is installed.
+pub const SYSTEM: &str = "alluxio-system";
+
+/// An installed chart.
+pub struct Installed {
+    /// The data plane's image, as pods name it.
+    pub image: String,
+}
+
+impl Installed {
+    /// Builds the images, gives them to the nodes, and installs the chart with further `values` (`key=value`).
+    ///
+    /// **Errors**: with what helm said.
+    pub fn install(cluster: &Cluster, values: &[&str]) -> Result<Installed> {
+        let image = images::provide(cluster, "alluxio", "dev")?;
+        let operator = images::provide(cluster, "alluxio-operator", "dev")?;
+        let chart = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../charts/alluxio");
+        let mut sets = Vec::new();
+        for (key, image) in [("image", &image), ("operator.image", &operator)] {
+            let (repository, tag) = image.rsplit_once(':').context("an image has a tag")?;
+            sets.push(format!("{key}.repository={repository}"));
+            sets.push(format!("{key}.tag={tag}"));
+        }
+        sets.extend(values.iter().map(|value| (*value).to_owned()));
+        let mut helm = Command::new(programs::require(programs::helm())?);
+        helm.args(["upgrade", "--install", "alluxio"]).arg(chart);
+        helm.args(["--namespace", SYSTEM, "--create-namespace"]);
+        for set in &sets {
+            helm.args(["--set", set]);
+        }
+        helm.env("KUBECONFIG", cluster.kubeconfig());
+        let output = helm.output().context("helm")?;
+        if !output.status.success() {
+            bail!("helm: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(Installed { image })
+    }
+}
