@@ -16,6 +16,7 @@
 //! [`watch`] (binding anew what died), [`registry`] and [`controller`], [`identity`] and [`registration`], [`start`].
 
 pub mod attributes;
+mod authority;
 pub mod capability;
 pub mod controller;
 pub mod error;

@@ -1,10 +1,12 @@
 //! Unix sockets: listening on one, calling one.
 
 use crate::CsiError;
+use crate::authority::Filtered;
 use hyper_util::rt::TokioIo;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use tokio::net::{UnixListener, UnixStream};
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint, Server};
@@ -39,7 +41,7 @@ pub(crate) async fn listen(path: &Path) -> Result<UnixListener, CsiError> {
     UnixListener::bind(path).map_err(CsiError::io("listen at", path))
 }
 
-/// Serves until `stop`, and lets calls that are under way end.
+/// Serves until `stop`, and lets calls that are under way end. By whatever name callers call the socket.
 ///
 /// **Errors**: what the transport says.
 pub(crate) async fn serve(
@@ -47,7 +49,7 @@ pub(crate) async fn serve(
     routes: Routes,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let incoming = UnixListenerStream::new(listener);
+    let incoming = UnixListenerStream::new(listener).map(|client| client.map(Filtered::new));
     Server::builder().add_routes(routes).serve_with_incoming_shutdown(incoming, stop).await
 }
 
