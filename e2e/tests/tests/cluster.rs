@@ -29,10 +29,6 @@ spec:
   fuse: {enabled: false}
 ";
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the time from apply to Ready is what the test is asked for"
-)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_gets_ready_and_goes() {
     let Some(cluster) = Cluster::shared() else { return };
