@@ -6,7 +6,7 @@ use alluxio_operator_controller::cluster::remote::RemoteAdmin;
 use alluxio_operator_controller::cluster::validate::Defaults;
 use alluxio_operator_controller::election::ElectionConfig;
 use alluxio_operator_controller::metrics::OperatorMetrics;
-use alluxio_operator_controller::run::{OperatorConfig, fenced_client};
+use alluxio_operator_controller::run::{Admins, OperatorConfig, fenced_client};
 use alluxio_telemetry::{AdminServer, LogTarget, Metrics, Readiness, trace};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -122,8 +122,9 @@ async fn serve(arguments: RunArguments) -> anyhow::Result<()> {
         }
     };
     let remote = Arc::new(RemoteAdmin::default());
+    let admins = Admins { cluster: remote.clone(), dataset: remote };
     let lost =
-        alluxio_operator_controller::run::run(client, fence, config, remote, metrics, stop).await;
+        alluxio_operator_controller::run::run(client, fence, config, admins, metrics, stop).await;
     admin.stop().await;
     match lost {
         // The next process begins with nothing that this one had half done.

@@ -10,6 +10,7 @@
 //! - [`desired`]: objects as a builder wants them; [`drift`]: whether the cluster has them so already.
 //! - [`apply`]: the only code that writes objects (server-side apply), and removes what is no longer wanted.
 //! - [`election`]: one of several operators acts; [`fence`]: who lost that role writes nothing more.
+//! - [`cluster`], [`dataset`], [`operation`]: the kinds; [`stores`]: what they know of each other.
 //! - [`events`], [`metrics`]: what users see of it.
 //!
 //! It must not know: how the data plane does its work. It asks masters through the client, and renders the same
@@ -17,6 +18,7 @@
 
 pub mod apply;
 pub mod cluster;
+pub mod dataset;
 pub mod desired;
 pub mod drift;
 pub mod election;
@@ -25,6 +27,8 @@ pub mod events;
 pub mod fence;
 pub mod merge;
 pub mod metrics;
+pub mod operation;
 pub mod run;
+pub mod stores;
 
 pub use error::Error;

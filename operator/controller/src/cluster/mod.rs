@@ -19,14 +19,14 @@ use crate::apply::Applier;
 use crate::error::{Error, pause};
 use crate::events::Events;
 use crate::metrics::OperatorMetrics;
-use crate::run::scoped;
+use crate::stores::Stores;
 use admin::{ClusterAdmin, Target};
 use alluxio_operator_api::cluster::status::BoundDataset;
 use alluxio_operator_api::cluster::{ClusterPhase, OperationMode};
-use alluxio_operator_api::{AlluxioCluster, AlluxioClusterStatus, Dataset};
+use alluxio_operator_api::{AlluxioCluster, AlluxioClusterStatus};
 use facts::Facts;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, ListParams, Patch, PatchParams, VersionMatch};
+use kube::api::{Api, Patch, PatchParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
@@ -58,8 +58,8 @@ pub struct ClusterContext {
     pub defaults: Defaults,
     /// Counts.
     pub metrics: OperatorMetrics,
-    /// Namespaces that the operator works in; none: all.
-    pub namespaces: Vec<String>,
+    /// Clusters and Datasets, as they are watched.
+    pub stores: Stores,
     /// Failures in a row, by UID.
     pub failures: Mutex<BTreeMap<String, u32>>,
 }
@@ -108,7 +108,7 @@ pub fn on_error(
 
 async fn walk(cluster: &AlluxioCluster, context: &ClusterContext) -> Result<Action, Error> {
     let names = validate::names(cluster)?;
-    let datasets = datasets(context, &names.namespace, &names.cluster).await?;
+    let datasets = datasets(context, &names.namespace, &names.cluster).await;
     if cluster.metadata.deletion_timestamp.is_some() {
         return delete::walk(cluster, &names, &datasets, context).await;
     }
@@ -163,37 +163,14 @@ pub(crate) fn api(cluster: &AlluxioCluster, context: &ClusterContext) -> Api<All
 }
 
 /// Datasets that name this cluster, of all namespaces that the operator sees.
-async fn datasets(
-    context: &ClusterContext,
-    namespace: &str,
-    cluster: &str,
-) -> Result<Vec<BoundDataset>, Error> {
-    let scopes: Vec<Option<&str>> = match context.namespaces.is_empty() {
-        true => vec![None],
-        false => context.namespaces.iter().map(|name| Some(name.as_str())).collect(),
-    };
-    let params = ListParams::default().matching(VersionMatch::NotOlderThan).at("0");
-    let mut all = Vec::new();
-    for scope in scopes {
-        let api: Api<DeserializeGuard<Dataset>> = scoped(context.applier.client(), scope);
-        all.extend(api.list(&params).await.map_err(Error::kubernetes("list datasets"))?.items);
-    }
-    let mut bound: Vec<BoundDataset> = all
-        .iter()
-        .filter_map(|dataset| dataset.0.as_ref().ok())
-        .filter(|dataset| {
-            let here = dataset.namespace().unwrap_or_default();
-            dataset.spec.cluster_ref.as_ref().is_some_and(|reference| {
-                reference.name == cluster && reference.namespace_or(&here) == namespace
-            })
-        })
-        .map(|dataset| BoundDataset {
-            namespace: dataset.namespace().unwrap_or_default(),
-            name: dataset.name_any(),
-        })
-        .collect();
-    bound.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-    Ok(bound)
+async fn datasets(context: &ClusterContext, namespace: &str, cluster: &str) -> Vec<BoundDataset> {
+    context.stores.ready().await;
+    context.stores.datasets(|dataset| {
+        let here = dataset.namespace().unwrap_or_default();
+        let reference = dataset.spec.cluster_ref.as_ref()?;
+        let meant = reference.name == cluster && reference.namespace_or(&here) == namespace;
+        meant.then(|| BoundDataset { namespace: here, name: dataset.name_any() })
+    })
 }
 
 /// Writes the status if it changed, and an event where something began or ended.

@@ -1,6 +1,7 @@
 //! The controllers against a real API server, with the rights of the installed roles and no nodes: what they write is
 //! accepted, nothing is written twice, and a death at any write leaves nothing that the next operator does not mend.
 
+mod datasets;
 mod stand;
 
 use alluxio_e2e_harness::LIMIT;

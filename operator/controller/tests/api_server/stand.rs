@@ -3,9 +3,10 @@
 use alluxio_e2e_harness::{ControlPlane, Identity, Namespace};
 use alluxio_operator_controller::cluster::admin::{AdminError, ClusterAdmin, ClusterView, Target};
 use alluxio_operator_controller::cluster::validate::Defaults;
+use alluxio_operator_controller::dataset::played::Played;
 use alluxio_operator_controller::fence::{Fence, FenceLayer};
 use alluxio_operator_controller::metrics::OperatorMetrics;
-use alluxio_operator_controller::run::{OperatorConfig, run};
+use alluxio_operator_controller::run::{Admins, OperatorConfig, run};
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -79,13 +80,18 @@ impl Stand {
         Ok(Stand { plane, admin })
     }
 
+    /// Who may do everything.
+    pub(crate) fn client(&self) -> kube::Client {
+        self.admin.clone()
+    }
+
     pub(crate) async fn namespace(&self, purpose: &str) -> Result<Namespace> {
         Namespace::create(&self.admin, &self.plane.kubeconfig(), purpose).await
     }
 
     /// An operator for all namespaces, with the installed roles.
     pub(crate) async fn operator(&self) -> Result<Operator> {
-        self.start_operator(Vec::new(), None).await
+        self.start_operator(Vec::new(), None, nobody()).await
     }
 
     /// One for one namespace; `death` is the number of the write at which it ends, and whether that one
@@ -95,13 +101,23 @@ impl Stand {
         namespace: &Namespace,
         death: Option<(u64, bool)>,
     ) -> Result<Operator> {
-        self.start_operator(vec![namespace.name().to_owned()], death).await
+        self.start_operator(vec![namespace.name().to_owned()], death, nobody()).await
+    }
+
+    /// One for one namespace, with masters that are played.
+    pub(crate) async fn operator_with(
+        &self,
+        namespace: &Namespace,
+        admins: Admins,
+    ) -> Result<Operator> {
+        self.start_operator(vec![namespace.name().to_owned()], None, admins).await
     }
 
     async fn start_operator(
         &self,
         namespaces: Vec<String>,
         death: Option<(u64, bool)>,
+        admins: Admins,
     ) -> Result<Operator> {
         let account = Identity::Account("alluxio-system".into(), "alluxio-operator".into());
         let config = self.plane.config(&account).await?;
@@ -130,7 +146,7 @@ impl Stand {
             let stop = async move {
                 let _ = stopped.await;
             };
-            run(client, fence, wishes, Arc::new(Nobody), counted, stop).await;
+            run(client, fence, wishes, admins, counted, stop).await;
         });
         Ok(Operator { task, stop: Some(stop), died, writes: deadly.writes, metrics })
     }
@@ -328,6 +344,10 @@ where
 }
 
 /// No master answers, as without nodes.
+fn nobody() -> Admins {
+    Admins { cluster: Arc::new(Nobody), dataset: Arc::new(Played::default()) }
+}
+
 struct Nobody;
 
 #[async_trait]
