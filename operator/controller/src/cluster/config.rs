@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub const CONF_DIR: &str = "/etc/alluxio";
 /// Where a container may write.
 pub const WORK_DIR: &str = "/var/lib/alluxio";
-/// What is mounted at `/` when nobody says otherwise: an empty folder that refuses writes.
+/// What is mounted at `/` when nobody says otherwise: an empty folder.
 pub const ROOT_DIR: &str = "/var/lib/alluxio-root";
 /// The volume of a master's journal, or checkpoints.
 pub const JOURNAL_DIR: &str = "/journal";
@@ -213,7 +213,9 @@ fn master(names: &Names, spec: &AlluxioClusterSpec) -> Pairs {
     let mut pairs = common(spec);
     let master = &spec.master;
     pairs.default("alluxio.master.mount.table.root.ufs", ROOT_DIR);
-    pairs.default("alluxio.master.mount.table.root.readonly", true);
+    // Directories above Datasets, and the records of volumes, are made below it, in the journal alone: a mount for
+    // reading would refuse even these.
+    pairs.default("alluxio.master.mount.table.root.readonly", false);
     // A worker whose node is gone says nothing; five minutes are an age for who waits for its blocks.
     pairs.default("alluxio.master.worker.timeout", "1min");
     pairs.fix("alluxio.master.rpc.port", master.ports.rpc);
