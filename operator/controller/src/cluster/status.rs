@@ -431,7 +431,7 @@ fn upgrade(
     let now = Time(report.now);
     status.upgrade = plan.stage.map(|stage| {
         let before = report.cluster.status.as_ref().and_then(|status| status.upgrade.as_ref());
-        let ready_before = report.cluster.status.as_ref().map(|status| progress_mark(status));
+        let ready_before = report.cluster.status.as_ref().map(progress_mark);
         let ready_now = progress_mark(status);
         match before {
             Some(before) if before.stage == stage && ready_before == Some(ready_now) => {
