@@ -1,5 +1,7 @@
 //! Datasets and operations against a real API server; masters and stores are played.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test fail as the test does")]
+
 use super::stand::{OPERATOR, Stand, small};
 use alluxio_e2e_harness::{LIMIT, Namespace};
 use alluxio_operator_api::cluster::ClusterPhase;
