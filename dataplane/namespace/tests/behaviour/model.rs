@@ -167,24 +167,7 @@ impl Model {
                 self.nodes.insert(at.clone(), node);
                 Ok(())
             }
-            Op::Delete { at, recursive, mounts } => {
-                if !self.nodes.contains_key(at) {
-                    return Err(self.missing(at));
-                }
-                if self.children(at) > 0 && !recursive {
-                    return Err(Code::NotEmpty);
-                }
-                if !mounts {
-                    if self.mounts.contains_key(at) {
-                        return Err(Code::InvalidArgument);
-                    }
-                    if self.mounts.keys().any(|mount| is_below(mount, at)) {
-                        return Err(Code::FailedPrecondition);
-                    }
-                }
-                self.remove(at);
-                Ok(())
-            }
+            Op::Delete { at, recursive, mounts } => self.expect_delete(at, *recursive, *mounts),
             Op::Rename { from, to } => self.expect_rename(from, to),
             Op::Exchange { from, to } => self.expect_exchange(from, to),
             Op::Link { at, target } => self.expect_link(at, *target),
@@ -211,17 +194,13 @@ impl Model {
                 self.mounts.insert(at.clone(), *uri);
                 Ok(())
             }
-            Op::Quota { at, bytes, inodes } => {
-                let missing = self.missing(at);
-                match self.nodes.get_mut(at) {
-                    None => Err(missing),
-                    Some(node) if !node.directory => Err(Code::NotADirectory),
-                    Some(node) => {
-                        node.quota = Quota { bytes: *bytes, inodes: *inodes };
-                        Ok(())
-                    }
+            Op::Quota { at, bytes, inodes } => self.change(at, |node| {
+                if !node.directory {
+                    return Err(Code::NotADirectory);
                 }
-            }
+                node.quota = Quota { bytes: *bytes, inodes: *inodes };
+                Ok(())
+            }),
             Op::Unmount { at } => {
                 if !self.mounts.contains_key(at) {
                     let blocked = self.blocked(at);
@@ -294,6 +273,25 @@ impl Model {
             bytes: sum.bytes + node.length,
             inodes: sum.inodes + 1,
         })
+    }
+
+    fn expect_delete(&mut self, at: &str, recursive: bool, mounts: bool) -> Result<(), Code> {
+        if !self.nodes.contains_key(at) {
+            return Err(self.missing(at));
+        }
+        if self.children(at) > 0 && !recursive {
+            return Err(Code::NotEmpty);
+        }
+        if !mounts {
+            if self.mounts.contains_key(at) {
+                return Err(Code::InvalidArgument);
+            }
+            if self.mounts.keys().any(|mount| is_below(mount, at)) {
+                return Err(Code::FailedPrecondition);
+            }
+        }
+        self.remove(at);
+        Ok(())
     }
 
     fn expect_rename(&mut self, from: &str, to: &str) -> Result<(), Code> {
@@ -525,13 +523,7 @@ fn perform(tree: &mut Tree, op: &Op) -> Result<(), Refusal> {
             if !complete {
                 return Ok(());
             }
-            let (persistence, version) = match persisted {
-                true => (PersistenceState::Persisted, 1),
-                false => (PersistenceState::NotPersisted, 0),
-            };
-            let (fingerprint, attributes) = (fingerprint(version), written_attributes(id));
-            CompleteFile { id, length: 100, persistence, fingerprint, replaces: None, attributes }
-                .into()
+            completion(id, *persisted).into()
         }
         Op::Mkdir { at, recursive, allow_exists } => CreateDirectory {
             recursive: *recursive,
@@ -586,6 +578,15 @@ fn perform(tree: &mut Tree, op: &Op) -> Result<(), Refusal> {
         }
     };
     tree.change(request).map(|_| ())
+}
+
+fn completion(id: InodeId, persisted: bool) -> CompleteFile {
+    let (persistence, version) = match persisted {
+        true => (PersistenceState::Persisted, 1),
+        false => (PersistenceState::NotPersisted, 0),
+    };
+    let (fingerprint, attributes) = (fingerprint(version), written_attributes(id));
+    CompleteFile { id, length: 100, persistence, fingerprint, replaces: None, attributes }
 }
 
 fn fingerprint(version: u64) -> Fingerprint {

@@ -151,16 +151,21 @@ pub fn built(
         true => Finding::yes(C::Upgrading, Reason::Upgrading, format!("to {}", valid.version)),
         false => Finding::no(C::Upgrading, Reason::AsWanted, ""),
     });
-    findings.push(match paused {
-        true => Finding::yes(C::Paused, Reason::Paused, "spec.operation.mode is Paused"),
-        false => Finding::no(C::Paused, Reason::AsWanted, ""),
-    });
-    findings.push(match stopped {
-        true => Finding::yes(C::Stopped, Reason::Stopped, "spec.operation.mode is Stopped"),
-        false => Finding::no(C::Stopped, Reason::AsWanted, ""),
-    });
+    findings.extend(modes(paused, stopped));
     findings.extend([coordination, masters, workers, fuse]);
     finish(status, report, &findings)
+}
+
+/// What the user wants of the operator.
+fn modes(paused: bool, stopped: bool) -> [Finding<C>; 2] {
+    let mode = |condition, holds, reason, text: &str| match holds {
+        true => Finding::yes(condition, reason, text),
+        false => Finding::no(condition, Reason::AsWanted, ""),
+    };
+    [
+        mode(C::Paused, paused, Reason::Paused, "spec.operation.mode is Paused"),
+        mode(C::Stopped, stopped, Reason::Stopped, "spec.operation.mode is Stopped"),
+    ]
 }
 
 fn outdated(situation: &Situation) -> bool {
@@ -327,23 +332,8 @@ fn numbers(status: &mut AlluxioClusterStatus, report: &Report<'_>, valid: &Valid
             .collect::<Vec<_>>()
             .join(","),
     );
-    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-    if facts.view.primary().is_some() {
-        let tiers: Vec<TierStatus> = facts
-            .view
-            .tiers
-            .iter()
-            .map(|(alias, tier)| TierStatus {
-                alias: alias.clone(),
-                total_bytes: bytes(tier.capacity_bytes),
-                used_bytes: bytes(tier.used_bytes),
-            })
-            .collect();
-        status.capacity = Some(CapacityStatus {
-            total_bytes: tiers.iter().map(|tier| tier.total_bytes).sum(),
-            used_bytes: tiers.iter().map(|tier| tier.used_bytes).sum(),
-            tiers,
-        });
+    if let Some(capacity) = capacity(facts) {
+        status.capacity = Some(capacity);
     }
     if valid.spec.coordination.is_some() {
         let endpoints = super::config::etcd_endpoints(names, valid.spec.coordination.as_ref());
@@ -365,6 +355,27 @@ fn numbers(status: &mut AlluxioClusterStatus, report: &Report<'_>, valid: &Valid
         rpc: Some(format!("{service}:{}", valid.spec.master.ports.rpc)),
         leader: facts.view.primary().map(|primary| primary.address.clone()),
     });
+}
+
+/// `None` while nobody serves: the last that was known stays.
+fn capacity(facts: &Facts) -> Option<CapacityStatus> {
+    facts.view.primary()?;
+    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let tiers: Vec<TierStatus> = facts
+        .view
+        .tiers
+        .iter()
+        .map(|(alias, tier)| TierStatus {
+            alias: alias.clone(),
+            total_bytes: bytes(tier.capacity_bytes),
+            used_bytes: bytes(tier.used_bytes),
+        })
+        .collect();
+    Some(CapacityStatus {
+        total_bytes: tiers.iter().map(|tier| tier.total_bytes).sum(),
+        used_bytes: tiers.iter().map(|tier| tier.used_bytes).sum(),
+        tiers,
+    })
 }
 
 fn daemon_counts(set: &DaemonSet) -> PodCounts {

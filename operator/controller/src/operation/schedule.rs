@@ -21,7 +21,11 @@ impl Times {
     pub fn parse(schedule: &Schedule) -> Result<Self, String> {
         let parser =
             CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let read = parser.parse(&schedule.cron);
+        let cron = match schedule.cron.as_str() {
+            "@midnight" => "@daily",
+            other => other,
+        };
+        let read = parser.parse(cron);
         read.map(Times).map_err(|error| format!("schedule.cron {:?}: {error}", schedule.cron))
     }
 

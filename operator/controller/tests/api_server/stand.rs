@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Mutex, MutexGuard, oneshot, watch};
 use tokio::task::JoinHandle;
 use tower::{BoxError, Layer, Service as TowerService};
 
@@ -49,21 +49,27 @@ spec:
     )
 }
 
+/// One API server at a time: several on a small machine make each other wait for longer than tests do.
+static TURN: Mutex<()> = Mutex::const_new(());
+
 pub(crate) struct Stand {
     pub(crate) plane: ControlPlane,
+    _turn: MutexGuard<'static, ()>,
     admin: kube::Client,
 }
 
 impl Stand {
     pub(crate) async fn start() -> Result<Stand> {
-        Self::with(ControlPlane::start().await?).await
+        let turn = TURN.lock().await;
+        Self::with(ControlPlane::start().await?, turn).await
     }
 
     pub(crate) async fn start_with_controllers() -> Result<Stand> {
-        Self::with(ControlPlane::start_with_controllers().await?).await
+        let turn = TURN.lock().await;
+        Self::with(ControlPlane::start_with_controllers().await?, turn).await
     }
 
-    async fn with(plane: ControlPlane) -> Result<Stand> {
+    async fn with(plane: ControlPlane, turn: MutexGuard<'static, ()>) -> Result<Stand> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let project = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
         let path = |name: &str| project.join(name).display().to_string();
@@ -77,7 +83,7 @@ impl Stand {
             &path("manifests/install.yaml"),
         ])?;
         let admin = plane.client(&Identity::Admin).await?;
-        Ok(Stand { plane, admin })
+        Ok(Stand { plane, _turn: turn, admin })
     }
 
     /// Who may do everything.

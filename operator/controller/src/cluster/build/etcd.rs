@@ -20,47 +20,12 @@ pub(super) fn stateful_set(builder: &Builder<'_>, etcd: &ManagedEtcd) -> Result<
     let component = Component::Etcd;
     let names = builder.names();
     let name = names.of(component);
-    let host = format!("$(POD_NAME).{name}.{}.svc", names.namespace);
-    let members: Vec<String> = (0..cluster.etcd_members)
-        .map(|ordinal| {
-            format!("{name}-{ordinal}=http://{}:{PEER_PORT}", names.pod_host(component, ordinal))
-        })
-        .collect();
-    let state = if cluster.etcd_formed { "existing" } else { "new" };
-    let args = [
-        "--name=$(POD_NAME)".to_owned(),
-        "--data-dir=/data/etcd".to_owned(),
-        format!("--listen-client-urls=http://0.0.0.0:{ETCD_PORT}"),
-        format!("--advertise-client-urls=http://{host}:{ETCD_PORT}"),
-        format!("--listen-peer-urls=http://0.0.0.0:{PEER_PORT}"),
-        format!("--initial-advertise-peer-urls=http://{host}:{PEER_PORT}"),
-        format!("--listen-metrics-urls=http://0.0.0.0:{METRICS_PORT}"),
-        format!("--initial-cluster={}", members.join(",")),
-        format!("--initial-cluster-state={state}"),
-        format!("--initial-cluster-token={}", names.uid),
-        "--auto-compaction-mode=revision".to_owned(),
-        "--auto-compaction-retention=1000".to_owned(),
-        "--quota-backend-bytes=8589934592".to_owned(),
-        "--logger=zap".to_owned(),
-    ];
     let image = &cluster.etcd_image;
     let (claim, volume) = storage("data", &etcd.storage, &names.cache_folder());
     let mut volumes: Vec<Value> = volume.into_iter().collect();
     volumes.push(json!({"name": "tmp", "emptyDir": {}}));
     let mut labels = names.labels(Some(component));
     labels.insert("app.kubernetes.io/version".into(), cluster.version.clone());
-    let mut security = plain_security();
-    security["runAsUser"] = Value::from(1000);
-    security["runAsGroup"] = Value::from(1000);
-    security["runAsNonRoot"] = Value::from(true);
-    let default = json!({"requests": {"cpu": "100m", "memory": "256Mi"}});
-    let resources = etcd.pods.resources.as_ref().map_or(default, |resources| json!(resources));
-    let probe = |path: &str| {
-        json!({
-            "httpGet": {"path": path, "port": METRICS_PORT},
-            "periodSeconds": 2, "failureThreshold": 5, "timeoutSeconds": 3,
-        })
-    };
     let mut pod = json!({
         "metadata": {"labels": labels},
         "spec": {
@@ -69,31 +34,7 @@ pub(super) fn stateful_set(builder: &Builder<'_>, etcd: &ManagedEtcd) -> Result<
             "enableServiceLinks": false,
             "terminationGracePeriodSeconds": 30,
             "securityContext": {"fsGroup": 1000},
-            "containers": [{
-                "name": "etcd",
-                "image": image.reference,
-                "imagePullPolicy": image.pull_policy,
-                "command": ["etcd"],
-                "args": args,
-                "env": [fact("POD_NAME", "metadata.name")],
-                "ports": [
-                    {"name": "client", "containerPort": ETCD_PORT},
-                    {"name": "peer", "containerPort": PEER_PORT},
-                    {"name": "metrics", "containerPort": METRICS_PORT},
-                ],
-                "resources": resources,
-                "volumeMounts": [
-                    {"name": "data", "mountPath": "/data"},
-                    {"name": "tmp", "mountPath": "/tmp"},
-                ],
-                "securityContext": security,
-                "readinessProbe": probe("/readyz"),
-                "livenessProbe": {
-                    "httpGet": {"path": "/livez", "port": METRICS_PORT},
-                    "periodSeconds": 10, "failureThreshold": 6, "timeoutSeconds": 5,
-                    "initialDelaySeconds": 30,
-                },
-            }],
+            "containers": [container(builder, etcd)],
             "volumes": volumes,
         },
     });
@@ -121,4 +62,76 @@ pub(super) fn stateful_set(builder: &Builder<'_>, etcd: &ManagedEtcd) -> Result<
         body["spec"]["volumeClaimTemplates"] = json!([claim]);
     }
     builder.object::<StatefulSet>(&name, Some(component), body)
+}
+
+/// How a member is started: it knows all of its fellows by the names that their pods will have.
+fn arguments(builder: &Builder<'_>) -> Vec<String> {
+    let cluster = builder.cluster;
+    let component = Component::Etcd;
+    let names = builder.names();
+    let name = names.of(component);
+    let host = format!("$(POD_NAME).{name}.{}.svc", names.namespace);
+    let members: Vec<String> = (0..cluster.etcd_members)
+        .map(|ordinal| {
+            format!("{name}-{ordinal}=http://{}:{PEER_PORT}", names.pod_host(component, ordinal))
+        })
+        .collect();
+    let state = if cluster.etcd_formed { "existing" } else { "new" };
+    vec![
+        "--name=$(POD_NAME)".to_owned(),
+        "--data-dir=/data/etcd".to_owned(),
+        format!("--listen-client-urls=http://0.0.0.0:{ETCD_PORT}"),
+        format!("--advertise-client-urls=http://{host}:{ETCD_PORT}"),
+        format!("--listen-peer-urls=http://0.0.0.0:{PEER_PORT}"),
+        format!("--initial-advertise-peer-urls=http://{host}:{PEER_PORT}"),
+        format!("--listen-metrics-urls=http://0.0.0.0:{METRICS_PORT}"),
+        format!("--initial-cluster={}", members.join(",")),
+        format!("--initial-cluster-state={state}"),
+        format!("--initial-cluster-token={}", names.uid),
+        "--auto-compaction-mode=revision".to_owned(),
+        "--auto-compaction-retention=1000".to_owned(),
+        "--quota-backend-bytes=8589934592".to_owned(),
+        "--logger=zap".to_owned(),
+    ]
+}
+
+fn container(builder: &Builder<'_>, etcd: &ManagedEtcd) -> Value {
+    let image = &builder.cluster.etcd_image;
+    let mut security = plain_security();
+    security["runAsUser"] = Value::from(1000);
+    security["runAsGroup"] = Value::from(1000);
+    security["runAsNonRoot"] = Value::from(true);
+    let default = json!({"requests": {"cpu": "100m", "memory": "256Mi"}});
+    let resources = etcd.pods.resources.as_ref().map_or(default, |resources| json!(resources));
+    let probe = |path: &str| {
+        json!({
+            "httpGet": {"path": path, "port": METRICS_PORT},
+            "periodSeconds": 2, "failureThreshold": 5, "timeoutSeconds": 3,
+        })
+    };
+    json!({
+        "name": "etcd",
+        "image": image.reference,
+        "imagePullPolicy": image.pull_policy,
+        "command": ["etcd"],
+        "args": arguments(builder),
+        "env": [fact("POD_NAME", "metadata.name")],
+        "ports": [
+            {"name": "client", "containerPort": ETCD_PORT},
+            {"name": "peer", "containerPort": PEER_PORT},
+            {"name": "metrics", "containerPort": METRICS_PORT},
+        ],
+        "resources": resources,
+        "volumeMounts": [
+            {"name": "data", "mountPath": "/data"},
+            {"name": "tmp", "mountPath": "/tmp"},
+        ],
+        "securityContext": security,
+        "readinessProbe": probe("/readyz"),
+        "livenessProbe": {
+            "httpGet": {"path": "/livez", "port": METRICS_PORT},
+            "periodSeconds": 10, "failureThreshold": 6, "timeoutSeconds": 5,
+            "initialDelaySeconds": 30,
+        },
+    })
 }

@@ -45,6 +45,13 @@ pub(crate) fn plain_security() -> Value {
     })
 }
 
+fn probe(port: u16, path: &str, period: i64, failures: i64) -> Value {
+    json!({
+        "httpGet": {"path": path, "port": port},
+        "periodSeconds": period, "failureThreshold": failures, "timeoutSeconds": 3,
+    })
+}
+
 /// An environment variable with a fact of the pod.
 pub(crate) fn fact(name: &str, path: &str) -> Value {
     json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}})
@@ -85,12 +92,6 @@ impl Builder<'_> {
             .iter()
             .map(|(name, port)| json!({"name": name, "containerPort": port}))
             .collect();
-        let probe = |path: &str, period: i64, failures: i64| {
-            json!({
-                "httpGet": {"path": path, "port": parts.web_port},
-                "periodSeconds": period, "failureThreshold": failures, "timeoutSeconds": 3,
-            })
-        };
         let mut pod = json!({
             "metadata": {"labels": labels},
             "spec": {
@@ -109,9 +110,9 @@ impl Builder<'_> {
                     "volumeMounts": mounts,
                     "securityContext": parts.security,
                     // A journal may be long: a start has ten minutes before anybody gives up on it.
-                    "startupProbe": probe("/healthz", 1, 600),
-                    "readinessProbe": probe("/readyz", 2, 3),
-                    "livenessProbe": probe("/healthz", 10, 6),
+                    "startupProbe": probe(parts.web_port, "/healthz", 1, 600),
+                    "readinessProbe": probe(parts.web_port, "/readyz", 2, 3),
+                    "livenessProbe": probe(parts.web_port, "/healthz", 10, 6),
                 }],
                 "volumes": volumes,
             },

@@ -66,7 +66,9 @@ fn what_may_change_stands_in_mount_options() {
     // The names and values are those that a client takes.
     for option in &options[..3] {
         let (key, value) = option.split_once('=').unwrap();
-        let config = alluxio_config::Config::of([(key.to_owned(), value.to_owned())]).unwrap();
+        let master = ("alluxio.master.hostname".to_owned(), "master".to_owned());
+        let config = alluxio_config::Config::of([master, (key.to_owned(), value.to_owned())]);
+        let config = config.unwrap();
         config.client().unwrap();
     }
 }
