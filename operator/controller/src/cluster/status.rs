@@ -103,16 +103,7 @@ pub fn built(
     let paused = valid.spec.operation.mode == OperationMode::Paused;
     let any_worker = facts.view.workers > 0;
     let available = !stopped && good(&masters) && any_worker;
-    findings.push(match (available, stopped) {
-        (true, _) => Finding::yes(C::Available, Reason::AsWanted, "it serves"),
-        (false, true) => Finding::no(C::Available, Reason::Stopped, ""),
-        (false, false) if !good(&masters) => {
-            Finding::no(C::Available, masters.reason, masters.message.clone())
-        }
-        (false, false) => {
-            Finding::no(C::Available, Reason::PodsNotReady, "no worker is registered")
-        }
-    });
+    findings.push(available_finding(available, stopped, &masters));
     let all = [&coordination, &masters, &workers, &fuse];
     let lacking =
         all.into_iter().find(|finding| !good(finding) && finding.reason != Reason::Disabled);
@@ -154,6 +145,19 @@ pub fn built(
     findings.extend(modes(paused, stopped));
     findings.extend([coordination, masters, workers, fuse]);
     finish(status, report, &findings)
+}
+
+fn available_finding(available: bool, stopped: bool, masters: &Finding<C>) -> Finding<C> {
+    match (available, stopped) {
+        (true, _) => Finding::yes(C::Available, Reason::AsWanted, "it serves"),
+        (false, true) => Finding::no(C::Available, Reason::Stopped, ""),
+        (false, false) if masters.status.name() != "True" => {
+            Finding::no(C::Available, masters.reason, masters.message.clone())
+        }
+        (false, false) => {
+            Finding::no(C::Available, Reason::PodsNotReady, "no worker is registered")
+        }
+    }
 }
 
 /// What the user wants of the operator.

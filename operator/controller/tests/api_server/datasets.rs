@@ -89,22 +89,7 @@ async fn a_dataset_lives_from_its_mount_to_its_end() {
     namespace.apply(&small("demo")).unwrap();
     let operator = stand.operator_with(&namespace, admins).await.unwrap();
 
-    // Without nodes no pod gets ready by itself.
-    namespace.wait("demo-master-0", "it is made", LIMIT, |_: &Pod| true).await.unwrap();
-    let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
-    let pods: Api<Pod> = namespace.api();
-    let params = PatchParams::default();
-    pods.patch_status("demo-master-0", &params, &Patch::Merge(ready)).await.unwrap();
-    namespace
-        .wait("demo", "a master serves", LIMIT, |cluster: &AlluxioCluster| {
-            let status = cluster.status.as_ref();
-            status.is_some_and(|status| {
-                status.phase != Some(ClusterPhase::Pending)
-                    && status.masters.as_ref().is_some_and(|masters| masters.leader.is_some())
-            })
-        })
-        .await
-        .unwrap();
+    serves(&namespace).await;
     namespace.apply(DATASET).unwrap();
     let dataset =
         namespace.wait("train", "it is ready", LIMIT, is(DatasetPhase::Ready)).await.unwrap();
@@ -127,20 +112,7 @@ async fn a_dataset_lives_from_its_mount_to_its_end() {
     }
     assert_eq!((operator.writes(), played.pushes()), before, "{}", stand.writes_of_operator());
 
-    // New credentials that the store refuses change nothing for who reads, and are told without their values.
-    let new = json!({"stringData": {"secret": "canary-wrong"}});
-    let secrets: Api<k8s_openapi::api::core::v1::Secret> = namespace.api();
-    secrets.patch("s3", &params, &Patch::Merge(new)).await.unwrap();
-    poke(&namespace, "3").await;
-    namespace.wait("train", "it is degraded", LIMIT, is(DatasetPhase::Degraded)).await.unwrap();
-    assert_eq!(played.table()[0].2["s3a.secretKey"], "canary-old");
-    played.accept_key("canary-new");
-    let new = json!({"stringData": {"secret": "canary-new"}});
-    secrets.patch("s3", &params, &Patch::Merge(new)).await.unwrap();
-    poke(&namespace, "4").await;
-    namespace.wait("train", "it is ready again", LIMIT, is(DatasetPhase::Ready)).await.unwrap();
-    assert_eq!(played.table()[0].2["s3a.secretKey"], "canary-new");
-
+    rotates(&namespace, &played).await;
     loads(&namespace, &played).await;
     let datasets: Api<Dataset> = namespace.api();
     let events: Api<Event> = namespace.api();
@@ -166,6 +138,42 @@ async fn a_dataset_lives_from_its_mount_to_its_end() {
         request.user == OPERATOR && request.resource == "secrets" && request.verb != "get"
     });
     assert!(!listed, "Secrets are read by name only");
+}
+
+/// Without nodes no pod gets ready by itself.
+async fn serves(namespace: &Namespace) {
+    namespace.wait("demo-master-0", "it is made", LIMIT, |_: &Pod| true).await.unwrap();
+    let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+    let pods: Api<Pod> = namespace.api();
+    let params = PatchParams::default();
+    pods.patch_status("demo-master-0", &params, &Patch::Merge(ready)).await.unwrap();
+    namespace
+        .wait("demo", "a master serves", LIMIT, |cluster: &AlluxioCluster| {
+            let status = cluster.status.as_ref();
+            status.is_some_and(|status| {
+                status.phase != Some(ClusterPhase::Pending)
+                    && status.masters.as_ref().is_some_and(|masters| masters.leader.is_some())
+            })
+        })
+        .await
+        .unwrap();
+}
+
+/// New credentials that the store refuses change nothing for who reads, and are told without their values.
+async fn rotates(namespace: &Namespace, played: &Played) {
+    let params = PatchParams::default();
+    let new = json!({"stringData": {"secret": "canary-wrong"}});
+    let secrets: Api<k8s_openapi::api::core::v1::Secret> = namespace.api();
+    secrets.patch("s3", &params, &Patch::Merge(new)).await.unwrap();
+    poke(namespace, "3").await;
+    namespace.wait("train", "it is degraded", LIMIT, is(DatasetPhase::Degraded)).await.unwrap();
+    assert_eq!(played.table()[0].2["s3a.secretKey"], "canary-old");
+    played.accept_key("canary-new");
+    let new = json!({"stringData": {"secret": "canary-new"}});
+    secrets.patch("s3", &params, &Patch::Merge(new)).await.unwrap();
+    poke(namespace, "4").await;
+    namespace.wait("train", "it is ready again", LIMIT, is(DatasetPhase::Ready)).await.unwrap();
+    assert_eq!(played.table()[0].2["s3a.secretKey"], "canary-new");
 }
 
 /// A load of the Dataset's one file.
