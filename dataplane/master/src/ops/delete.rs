@@ -73,11 +73,18 @@ impl Core {
             expected: Some(status.id),
         };
         let checked = status.is_directory() && !options.unchecked && !options.alluxio_only;
-        if checked && options.recursive {
+        let refreshed = match (checked, options.recursive) {
             // Rights are checked on what is really there, not on the part that is known.
-            self.refresh_tree(path, Freshness::NOW, call).await?;
-        } else if checked {
-            self.refresh_children(path, Freshness::NOW, call).await?;
+            (true, true) => self.refresh_tree(path, Freshness::NOW, call).await.map(drop),
+            (true, false) => self.refresh_children(path, Freshness::NOW, call).await.map(drop),
+            (false, _) => Ok(()),
+        };
+        if let Err(error) = refreshed {
+            // What is said of a file that has taken the name meanwhile is no answer about this directory.
+            let now = self.namespace.status(path, &self.context(call));
+            let same = matches!(self.release(now).await, Ok(now) if now.id == status.id);
+            let moved = NamespaceError::Moved { path: path.clone() };
+            return Err(if same { error } else { Refusal { error: moved, seen }.into() });
         }
         self.check(request.clone(), &call.who).await?;
         let mut intent = None;
