@@ -7,13 +7,18 @@ use crate::desired::{Desired, HASH, Key};
 use crate::drift::first_difference;
 use crate::error::Error;
 use crate::metrics::OperatorMetrics;
+use k8s_openapi::NamespaceResourceScope;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions,
     PropagationPolicy, VersionMatch,
 };
 use kube::core::TypeMeta;
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 /// Items of one page of a list.
 const PAGE: u32 = 500;
@@ -227,6 +232,97 @@ impl Applier {
             }
         }
     }
+}
+
+impl Applier {
+    /// The same for another controller.
+    pub fn named(&self, manager: &'static str) -> Self {
+        Applier { manager, ..self.clone() }
+    }
+
+    /// The objects of one of our kinds beside this one.
+    pub fn beside<K: Ours>(&self, object: &K) -> Api<K> {
+        Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default())
+    }
+
+    /// Puts a finalizer on, once.
+    pub async fn hold<K: Ours>(&self, object: &K, finalizer: &str) -> Result<(), Error> {
+        if holds(object, finalizer) {
+            return Ok(());
+        }
+        let finalizers = object.finalizers().iter().map(String::as_str).chain([finalizer]);
+        self.set_finalizers(object, finalizers.collect())
+            .await
+            .map_err(Error::kubernetes("add the finalizer"))
+    }
+
+    /// Takes a finalizer off; the object may be gone already.
+    pub async fn release<K: Ours>(&self, object: &K, finalizer: &str) -> Result<(), Error> {
+        let left = object.finalizers().iter().map(String::as_str).filter(|one| *one != finalizer);
+        match self.set_finalizers(object, left.collect()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(Error::kubernetes("remove the finalizer")(error)),
+            Ok(()) => {
+                let (name, namespace) = (object.name_any(), object.namespace());
+                tracing::info!(kind = %K::kind(&()), name, namespace, "gone");
+                Ok(())
+            }
+        }
+    }
+
+    async fn set_finalizers<K: Ours>(
+        &self,
+        object: &K,
+        finalizers: Vec<&str>,
+    ) -> Result<(), kube::Error> {
+        // With the version that was read: somebody else's finalizer must not get lost.
+        let patch = json!({"metadata": {
+            "finalizers": finalizers, "resourceVersion": object.resource_version()}});
+        let (name, params) = (object.name_any(), PatchParams::default());
+        self.beside(object).patch(&name, &params, &Patch::Merge(patch)).await?;
+        self.metrics.wrote(&K::kind(&()), "patch");
+        Ok(())
+    }
+
+    /// Writes the status of one of our objects. Who calls has found that it differs.
+    pub async fn tell_status<K: Ours>(
+        &self,
+        object: &K,
+        status: &impl Serialize,
+    ) -> Result<(), Error> {
+        let patch = json!({
+            "apiVersion": K::api_version(&()),
+            "kind": K::kind(&()),
+            "metadata": {"name": object.name_any()},
+            "status": status,
+        });
+        let params = PatchParams::apply(self.manager).force();
+        self.beside(object)
+            .patch_status(&object.name_any(), &params, &Patch::Apply(patch))
+            .await
+            .map_err(Error::kubernetes("write the status"))?;
+        self.metrics.wrote(&K::kind(&()), "status");
+        Ok(())
+    }
+}
+
+/// Whether an object carries a finalizer.
+pub fn holds<K: Resource>(object: &K, finalizer: &str) -> bool {
+    object.meta().finalizers.iter().flatten().any(|one| one == finalizer)
+}
+
+/// A kind of ours: in a namespace, with a status.
+pub trait Ours:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned
+{
+}
+
+impl<K> Ours for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+{
 }
 
 /// Why an object has to be written; `None` when it is as wanted.

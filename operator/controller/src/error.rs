@@ -1,5 +1,7 @@
 //! Why a walk did not come to its end.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A failure of a reconcile. None of them names a secret.
@@ -78,6 +80,38 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 pub fn pause(failures: u32, spread: f64) -> Duration {
     let doubled = RETRY.0.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(RETRY.1);
     doubled.mul_f64(1.0 - 0.25 * spread.clamp(0.0, 1.0))
+}
+
+/// A number from 0.0 to 1.0 that an object keeps: so that many do not come at one time.
+pub fn spread(uid: &str) -> f64 {
+    uid.bytes().map(f64::from).sum::<f64>() % 100.0 / 100.0
+}
+
+/// Failures in a row of each object of a controller, by UID.
+#[derive(Debug, Default)]
+pub struct Failures {
+    counts: Mutex<BTreeMap<String, u32>>,
+}
+
+impl Failures {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A walk ended well.
+    pub fn forget(&self, uid: Option<&str>) {
+        if let Some(uid) = uid {
+            self.lock().remove(uid);
+        }
+    }
+
+    /// A walk failed: how long until the next one.
+    pub fn pause(&self, uid: &str) -> Duration {
+        let mut counts = self.lock();
+        let count = counts.entry(uid.to_owned()).or_insert(0);
+        *count = count.saturating_add(1);
+        pause(*count, spread(uid))
+    }
 }
 
 #[cfg(test)]

@@ -9,16 +9,15 @@ use super::facts::{Facts, gather, of_component};
 use super::names::{Component, Names};
 use super::status::{self, Report};
 use super::validate::Refusal;
-use super::{ClusterContext, FINALIZER, api, tell};
+use super::{ClusterContext, FINALIZER, tell};
+use crate::apply::holds;
 use crate::error::Error;
 use alluxio_operator_api::AlluxioCluster;
 use alluxio_operator_api::cluster::status::BoundDataset;
 use alluxio_operator_api::condition::Reason;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use kube::{Resource, ResourceExt};
-use serde_json::json;
 use std::time::Duration;
 
 /// Annotation that lets a deletion go on over data that is not persisted and datasets that are bound: the object's UID.
@@ -34,7 +33,7 @@ pub(super) async fn walk(
     datasets: &[BoundDataset],
     context: &ClusterContext,
 ) -> Result<Action, Error> {
-    if !cluster.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+    if !holds(cluster, FINALIZER) {
         return Ok(Action::await_change());
     }
     let now = Timestamp::now();
@@ -53,7 +52,7 @@ pub(super) async fn walk(
             return Ok(Action::requeue(AGAIN));
         }
     }
-    release(cluster, context).await?;
+    context.applier.release(cluster, FINALIZER).await?;
     Ok(Action::await_change())
 }
 
@@ -101,24 +100,4 @@ fn overdue(cluster: &AlluxioCluster, now: Timestamp) -> bool {
     let timeout = timeout.unwrap_or(Duration::from_secs(600));
     let waited = now.duration_since(since.0).as_secs();
     waited >= i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// Takes the finalizer off.
-async fn release(cluster: &AlluxioCluster, context: &ClusterContext) -> Result<(), Error> {
-    let finalizers: Vec<&String> =
-        cluster.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).collect();
-    let patch = json!({"metadata": {
-        "finalizers": finalizers, "resourceVersion": cluster.resource_version()}});
-    let patched = api(cluster, context)
-        .patch(&cluster.name_any(), &PatchParams::default(), &Patch::Merge(patch))
-        .await;
-    match patched {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(error) => Err(Error::kubernetes("remove the finalizer")(error)),
-        Ok(_) => {
-            context.metrics.wrote("AlluxioCluster", "patch");
-            tracing::info!(cluster = cluster.name_any(), kind = %AlluxioCluster::kind(&()), "gone");
-            Ok(())
-        }
-    }
 }

@@ -16,7 +16,7 @@ pub mod status;
 pub mod validate;
 
 use crate::apply::Applier;
-use crate::error::{Error, pause};
+use crate::error::{Error, Failures};
 use crate::events::Events;
 use crate::metrics::OperatorMetrics;
 use crate::stores::Stores;
@@ -26,14 +26,11 @@ use alluxio_operator_api::cluster::{ClusterPhase, OperationMode};
 use alluxio_operator_api::{AlluxioCluster, AlluxioClusterStatus};
 use facts::Facts;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, Patch, PatchParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
-use serde_json::json;
 use status::Report;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use validate::Defaults;
 
@@ -61,7 +58,7 @@ pub struct ClusterContext {
     /// Clusters and Datasets, as they are watched.
     pub stores: Stores,
     /// Failures in a row, by UID.
-    pub failures: Mutex<BTreeMap<String, u32>>,
+    pub failures: Failures,
 }
 
 /// One walk.
@@ -82,10 +79,8 @@ pub async fn reconcile(
     };
     let outcome = walk(&cluster, &context).await;
     context.metrics.reconciled("cluster", outcome.is_ok(), started.elapsed());
-    if outcome.is_ok()
-        && let Some(uid) = cluster.uid()
-    {
-        context.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&uid);
+    if outcome.is_ok() {
+        context.failures.forget(cluster.metadata.uid.as_deref());
     }
     outcome
 }
@@ -96,12 +91,7 @@ pub fn on_error(
     error: &Error,
     context: Arc<ClusterContext>,
 ) -> Action {
-    let uid = cluster.meta().uid.clone().unwrap_or_default();
-    let mut failures = context.failures.lock().unwrap_or_else(PoisonError::into_inner);
-    let count = failures.entry(uid.clone()).or_insert(0);
-    *count = count.saturating_add(1);
-    let spread = uid.bytes().map(f64::from).sum::<f64>() % 100.0 / 100.0;
-    let pause = pause(*count, spread);
+    let pause = context.failures.pause(&cluster.uid().unwrap_or_default());
     tracing::warn!(%error, cluster = cluster.name_any(), ?pause, "a reconcile failed");
     Action::requeue(pause)
 }
@@ -112,7 +102,7 @@ async fn walk(cluster: &AlluxioCluster, context: &ClusterContext) -> Result<Acti
     if cluster.metadata.deletion_timestamp.is_some() {
         return delete::walk(cluster, &names, &datasets, context).await;
     }
-    hold(cluster, context).await?;
+    context.applier.hold(cluster, FINALIZER).await?;
     let now = Timestamp::now();
     let valid = match validate::validate(names.clone(), cluster, &context.defaults) {
         Ok(valid) => valid,
@@ -137,29 +127,6 @@ async fn walk(cluster: &AlluxioCluster, context: &ClusterContext) -> Result<Acti
     let ready = status.phase == Some(ClusterPhase::Ready);
     tell(cluster, &status, context, None).await?;
     Ok(Action::requeue(if ready { LATER } else { SOON }))
-}
-
-/// Puts the finalizer on, once.
-async fn hold(cluster: &AlluxioCluster, context: &ClusterContext) -> Result<(), Error> {
-    if cluster.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
-        return Ok(());
-    }
-    let api = api(cluster, context);
-    let mut finalizers = cluster.finalizers().to_vec();
-    finalizers.push(FINALIZER.to_owned());
-    // With the version that was read: somebody else's finalizer must not get lost.
-    let patch = json!({"metadata": {
-        "finalizers": finalizers, "resourceVersion": cluster.resource_version()}});
-    api.patch(&cluster.name_any(), &PatchParams::default(), &Patch::Merge(patch))
-        .await
-        .map_err(Error::kubernetes("add the finalizer"))?;
-    context.metrics.wrote("AlluxioCluster", "patch");
-    Ok(())
-}
-
-pub(crate) fn api(cluster: &AlluxioCluster, context: &ClusterContext) -> Api<AlluxioCluster> {
-    let namespace = cluster.namespace().unwrap_or_default();
-    Api::namespaced(context.applier.client().clone(), &namespace)
 }
 
 /// Datasets that name this cluster, of all namespaces that the operator sees.
@@ -192,19 +159,7 @@ pub(crate) async fn tell(
     if let Some((reason, note)) = event.filter(|_| phase_changed) {
         context.events.tell(&reference, true, reason, note).await;
     }
-    let patch = json!({
-        "apiVersion": AlluxioCluster::api_version(&()),
-        "kind": AlluxioCluster::kind(&()),
-        "metadata": {"name": cluster.name_any()},
-        "status": status,
-    });
-    let params = PatchParams::apply(MANAGER).force();
-    api(cluster, context)
-        .patch_status(&cluster.name_any(), &params, &Patch::Apply(patch))
-        .await
-        .map_err(Error::kubernetes("write the status"))?;
-    context.metrics.wrote("AlluxioCluster", "status");
-    Ok(())
+    context.applier.tell_status(cluster, status).await
 }
 
 #[cfg(test)]

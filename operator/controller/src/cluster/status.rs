@@ -257,6 +257,19 @@ fn masters(valid: &ValidCluster, facts: &Facts, known_id: Option<&str>) -> Findi
     }
 }
 
+/// Whether all pods of a DaemonSet's component are ready, or else what keeps them.
+fn all_ready(condition: C, facts: &Facts, component: Component, counts: &PodCounts) -> Finding<C> {
+    match trouble_of(facts, component) {
+        _ if counts.ready >= counts.desired => Finding::yes(condition, Reason::AsWanted, ""),
+        Some((reason, message)) => Finding::no(condition, reason, message),
+        None => Finding::no(
+            condition,
+            Reason::PodsNotReady,
+            format!("{} of {} are ready", counts.ready, counts.desired),
+        ),
+    }
+}
+
 fn workers(facts: &Facts, counts: Option<&PodCounts>, situation: &Situation) -> Finding<C> {
     let condition = C::WorkersReady;
     let counts = counts.cloned().unwrap_or_default();
@@ -266,15 +279,7 @@ fn workers(facts: &Facts, counts: Option<&PodCounts>, situation: &Situation) -> 
     if counts.desired == 0 {
         return Finding::no(condition, Reason::NoNodes, "no node matches");
     }
-    match trouble_of(facts, Component::Worker) {
-        _ if counts.ready >= counts.desired => Finding::yes(condition, Reason::AsWanted, ""),
-        Some((reason, message)) => Finding::no(condition, reason, message),
-        None => Finding::no(
-            condition,
-            Reason::PodsNotReady,
-            format!("{} of {} are ready", counts.ready, counts.desired),
-        ),
-    }
+    all_ready(condition, facts, Component::Worker, &counts)
 }
 
 fn fuse(
@@ -291,15 +296,7 @@ fn fuse(
     if situation.fuse == Some(Workload::Absent) {
         return Finding::unknown(condition, Reason::Creating, "");
     }
-    match trouble_of(facts, Component::Fuse) {
-        _ if counts.ready >= counts.desired => Finding::yes(condition, Reason::AsWanted, ""),
-        Some((reason, message)) => Finding::no(condition, reason, message),
-        None => Finding::no(
-            condition,
-            Reason::PodsNotReady,
-            format!("{} of {} are ready", counts.ready, counts.desired),
-        ),
-    }
+    all_ready(condition, facts, Component::Fuse, &counts)
 }
 
 fn numbers(status: &mut AlluxioClusterStatus, report: &Report<'_>, valid: &ValidCluster) {

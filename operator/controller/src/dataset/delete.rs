@@ -4,7 +4,8 @@
 use super::mounts;
 use super::names::Names;
 use super::resolve::{Place, resolve};
-use super::{DatasetContext, FINALIZER, api, preload_key, references, status, tell, volume};
+use super::{DatasetContext, FINALIZER, preload_key, references, status, tell, volume};
+use crate::apply::holds;
 use crate::error::Error;
 use alluxio_operator_api::Dataset;
 use alluxio_operator_api::condition::Reason;
@@ -13,10 +14,9 @@ use alluxio_operator_api::reference::NamespacedRef;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::Api;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
-use serde_json::json;
 use std::time::Duration;
 
 const AGAIN: Duration = Duration::from_secs(3);
@@ -33,7 +33,7 @@ pub(super) async fn walk(
     names: &Names,
     context: &DatasetContext,
 ) -> Result<Action, Error> {
-    if !dataset.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+    if !holds(dataset, FINALIZER) {
         return Ok(Action::await_change());
     }
     let now = Timestamp::now();
@@ -72,7 +72,7 @@ pub(super) async fn walk(
             format!("given up after deletionPolicy.timeout; {} is left: {why}", names.directory());
         context.events.tell(&dataset.object_ref(&()), true, "CleanupTimedOut", &note).await;
     }
-    release(dataset, context).await?;
+    context.applier.release(dataset, FINALIZER).await?;
     context.memory.forget(&names.uid);
     Ok(Action::await_change())
 }
@@ -214,26 +214,6 @@ fn overdue(dataset: &Dataset, now: Timestamp) -> bool {
     let free = blocked.map_or(deleted.0, |condition| condition.last_transition_time.0);
     let timeout = dataset.spec.deletion_policy.timeout.duration();
     passed(free.max(deleted.0), now, timeout.unwrap_or(Duration::from_secs(600)))
-}
-
-/// Takes the finalizer off.
-async fn release(dataset: &Dataset, context: &DatasetContext) -> Result<(), Error> {
-    let finalizers: Vec<&String> =
-        dataset.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).collect();
-    let patch = json!({"metadata": {
-        "finalizers": finalizers, "resourceVersion": dataset.resource_version()}});
-    let patched = api(dataset, context)
-        .patch(&dataset.name_any(), &PatchParams::default(), &Patch::Merge(patch))
-        .await;
-    match patched {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(error) => Err(Error::kubernetes("remove the finalizer")(error)),
-        Ok(_) => {
-            context.metrics.wrote("Dataset", "patch");
-            tracing::info!(dataset = dataset.name_any(), namespace = dataset.namespace(), "gone");
-            Ok(())
-        }
-    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub mod volume;
 use crate::apply::Applier;
 use crate::cluster::admin::Target;
 use crate::cluster::validate::{self, Defaults};
-use crate::error::{Error, pause};
+use crate::error::{Error, Failures, spread};
 use crate::events::Events;
 use crate::metrics::OperatorMetrics;
 use crate::operation::runner::{Look, Runner};
@@ -36,7 +36,7 @@ use alluxio_operator_api::reference::NamespacedRef;
 use alluxio_operator_api::{AlluxioCluster, Dataset, DatasetSpec, DatasetStatus};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::Api;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
@@ -46,10 +46,8 @@ use names::Names;
 use options::{ReadSecret, Secrets};
 use resolve::Place;
 use secret::SecretText;
-use serde_json::json;
 use status::{Facts, Metadata};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use volume::VolumeFact;
 
@@ -85,7 +83,7 @@ pub struct DatasetContext {
     /// What is worth remembering between walks.
     pub memory: Memory,
     /// Failures in a row, by UID.
-    pub failures: Mutex<BTreeMap<String, u32>>,
+    pub failures: Failures,
 }
 
 impl DatasetContext {
@@ -124,10 +122,8 @@ pub async fn reconcile(
     };
     let outcome = Box::pin(walk(&dataset, &context)).await;
     context.metrics.reconciled("dataset", outcome.is_ok(), started.elapsed());
-    if outcome.is_ok()
-        && let Some(uid) = dataset.uid()
-    {
-        context.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&uid);
+    if outcome.is_ok() {
+        context.failures.forget(dataset.metadata.uid.as_deref());
     }
     outcome
 }
@@ -138,18 +134,9 @@ pub fn on_error(
     error: &Error,
     context: Arc<DatasetContext>,
 ) -> Action {
-    let uid = dataset.meta().uid.clone().unwrap_or_default();
-    let mut failures = context.failures.lock().unwrap_or_else(PoisonError::into_inner);
-    let count = failures.entry(uid.clone()).or_insert(0);
-    *count = count.saturating_add(1);
-    let pause = pause(*count, spread(&uid));
+    let pause = context.failures.pause(&dataset.uid().unwrap_or_default());
     tracing::warn!(%error, dataset = dataset.name_any(), ?pause, "a reconcile failed");
     Action::requeue(pause)
-}
-
-/// A number from 0.0 to 1.0 that an object keeps: so that many do not come at one time.
-fn spread(uid: &str) -> f64 {
-    uid.bytes().map(f64::from).sum::<f64>() % 100.0 / 100.0
 }
 
 async fn walk(dataset: &Dataset, context: &DatasetContext) -> Result<Action, Error> {
@@ -158,7 +145,7 @@ async fn walk(dataset: &Dataset, context: &DatasetContext) -> Result<Action, Err
     if dataset.metadata.deletion_timestamp.is_some() {
         return delete::walk(dataset, &names, context).await;
     }
-    hold(dataset, context).await?;
+    context.applier.hold(dataset, FINALIZER).await?;
     let now = Timestamp::now();
     let place = match resolve::resolve(dataset, &names, context).await? {
         Ok(place) => place,
@@ -350,29 +337,6 @@ pub(crate) fn references(names: &Names, stores: &Stores) -> Vec<NamespacedRef> {
     })
 }
 
-/// Puts the finalizer on, once.
-async fn hold(dataset: &Dataset, context: &DatasetContext) -> Result<(), Error> {
-    if dataset.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
-        return Ok(());
-    }
-    let mut finalizers = dataset.finalizers().to_vec();
-    finalizers.push(FINALIZER.to_owned());
-    // With the version that was read: somebody else's finalizer must not get lost.
-    let patch = json!({"metadata": {
-        "finalizers": finalizers, "resourceVersion": dataset.resource_version()}});
-    api(dataset, context)
-        .patch(&dataset.name_any(), &PatchParams::default(), &Patch::Merge(patch))
-        .await
-        .map_err(Error::kubernetes("add the finalizer"))?;
-    context.metrics.wrote("Dataset", "patch");
-    Ok(())
-}
-
-pub(crate) fn api(dataset: &Dataset, context: &DatasetContext) -> Api<Dataset> {
-    let namespace = dataset.namespace().unwrap_or_default();
-    Api::namespaced(context.applier.client().clone(), &namespace)
-}
-
 /// Writes the status if it changed, and an event where something began or ended.
 pub(crate) async fn tell(
     dataset: &Dataset,
@@ -387,19 +351,7 @@ pub(crate) async fn tell(
     for (warning, reason, note) in status::transitions(before, status) {
         context.events.tell(&reference, warning, reason, &note).await;
     }
-    let patch = json!({
-        "apiVersion": Dataset::api_version(&()),
-        "kind": Dataset::kind(&()),
-        "metadata": {"name": dataset.name_any()},
-        "status": status,
-    });
-    let params = PatchParams::apply(MANAGER).force();
-    api(dataset, context)
-        .patch_status(&dataset.name_any(), &params, &Patch::Apply(patch))
-        .await
-        .map_err(Error::kubernetes("write the status"))?;
-    context.metrics.wrote("Dataset", "status");
-    Ok(())
+    context.applier.tell_status(dataset, status).await
 }
 
 #[cfg(test)]

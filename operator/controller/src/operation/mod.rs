@@ -14,7 +14,7 @@ pub mod work;
 
 use crate::dataset::admin::DatasetAdmin;
 use crate::dataset::{DatasetContext, resolve};
-use crate::error::{Error, pause};
+use crate::error::{Error, Failures};
 use crate::events::Events;
 use crate::metrics::OperatorMetrics;
 use alluxio_operator_api::condition::{ConditionStatus, Reason, status_of};
@@ -24,13 +24,11 @@ use decide::{Situation, Step, decide};
 use k8s_openapi::jiff::Timestamp;
 use kinds::Operation;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Preconditions};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use runner::{Busy, Look, Report, Runner};
-use serde_json::json;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use work::{Site, Work, carry_out};
 
@@ -48,7 +46,7 @@ pub struct OperationContext {
     /// Counts.
     pub metrics: OperatorMetrics,
     /// Failures in a row, by UID.
-    pub failures: Mutex<BTreeMap<String, u32>>,
+    pub failures: Failures,
 }
 
 impl OperationContext {
@@ -78,10 +76,8 @@ pub async fn reconcile<K: Operation>(
     };
     let outcome = Box::pin(walk(&operation, &context)).await;
     context.metrics.reconciled(K::CONTROLLER, outcome.is_ok(), started.elapsed());
-    if outcome.is_ok()
-        && let Some(uid) = operation.uid()
-    {
-        context.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&uid);
+    if outcome.is_ok() {
+        context.failures.forget(operation.meta().uid.as_deref());
     }
     outcome
 }
@@ -92,12 +88,7 @@ pub fn on_error<K: Operation>(
     error: &Error,
     context: Arc<OperationContext>,
 ) -> Action {
-    let uid = operation.uid().unwrap_or_default();
-    let mut failures = context.failures.lock().unwrap_or_else(PoisonError::into_inner);
-    let count = failures.entry(uid.clone()).or_insert(0);
-    *count = count.saturating_add(1);
-    let spread = uid.bytes().map(f64::from).sum::<f64>() % 100.0 / 100.0;
-    let pause = pause(*count, spread);
+    let pause = context.failures.pause(&operation.uid().unwrap_or_default());
     tracing::warn!(%error, kind = %K::kind(&()), name = operation.name_any(), ?pause, "a reconcile failed");
     Action::requeue(pause)
 }
@@ -241,11 +232,6 @@ async fn expire<K: Operation>(
     }
 }
 
-fn api<K: Operation>(operation: &K, context: &OperationContext) -> Api<K> {
-    let namespace = operation.namespace().unwrap_or_default();
-    Api::namespaced(context.datasets.applier.client().clone(), &namespace)
-}
-
 /// Deletes exactly this object.
 async fn delete<K: Operation>(operation: &K, context: &OperationContext) -> Result<(), Error> {
     let params = DeleteParams {
@@ -253,7 +239,7 @@ async fn delete<K: Operation>(operation: &K, context: &OperationContext) -> Resu
         ..DeleteParams::background()
     };
     let name = operation.name_any();
-    match api(operation, context).delete(&name, &params).await {
+    match context.datasets.applier.beside(operation).delete(&name, &params).await {
         Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
         Err(error) => Err(Error::kubernetes(format!("delete {} {name}", K::kind(&())))(error)),
         Ok(_) => {
@@ -280,17 +266,5 @@ async fn tell<K: Operation>(
     for (warning, reason, note) in events {
         context.events.tell(&reference, warning, reason, &note).await;
     }
-    let patch = json!({
-        "apiVersion": K::api_version(&()),
-        "kind": K::kind(&()),
-        "metadata": {"name": operation.name_any()},
-        "status": status,
-    });
-    let params = PatchParams::apply(K::MANAGER).force();
-    api(operation, context)
-        .patch_status(&operation.name_any(), &params, &Patch::Apply(patch))
-        .await
-        .map_err(Error::kubernetes("write the status"))?;
-    context.metrics.wrote(&K::kind(&()), "status");
-    Ok(())
+    context.datasets.applier.named(K::MANAGER).tell_status(operation, &status).await
 }

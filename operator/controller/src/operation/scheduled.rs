@@ -4,7 +4,7 @@ use super::decide::{is_finished, succeeded};
 use super::kinds::Operation;
 use super::schedule::{Times, run_name};
 use super::status::record_all;
-use super::{OperationContext, api, delete, tell};
+use super::{OperationContext, delete, tell};
 use crate::error::Error;
 use alluxio_operator_api::condition::{Finding, Reason};
 use alluxio_operator_api::operation::{OperationCondition as C, RunStatus, Schedule};
@@ -136,7 +136,7 @@ async fn runs<K: Operation>(
     context: &OperationContext,
 ) -> Result<Vec<K>, Error> {
     let params = ListParams::default().labels(&format!("{SCHEDULE_UID}={uid}"));
-    let listed = api::<K>(operation, context).list(&params).await;
+    let listed = context.datasets.applier.beside(operation).list(&params).await;
     Ok(listed.map_err(Error::kubernetes("list runs of a schedule"))?.items)
 }
 
@@ -151,7 +151,7 @@ async fn begin<K: Operation>(
     let unwritable = |source| Error::Unwritable { what: what(), source };
     let child: K = serde_json::from_value(child(operation, name, uid).map_err(unwritable)?)
         .map_err(unwritable)?;
-    match api::<K>(operation, context).create(&PostParams::default(), &child).await {
+    match context.datasets.applier.beside(operation).create(&PostParams::default(), &child).await {
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
         Err(error) => Err(Error::kubernetes(what())(error)),
         Ok(_) => {
