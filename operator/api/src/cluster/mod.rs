@@ -222,15 +222,16 @@ pub struct NetworkPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterDeletionPolicy {
-    /// Cached data on the nodes.
+    /// Cached data: claims of workers. What lies in directories of the nodes always stays, and a cluster of the same name
+    /// finds it again.
     #[serde(default = "ClusterDeletionPolicy::default_cache")]
     pub cache: Keep,
-    /// The journal: claims of the masters and of etcd, keys in an etcd of others. A new cluster of the same name
-    /// goes on with a journal that was kept.
+    /// The journal: claims of the masters and of the managed etcd. Keys in an etcd of others always stay. A new cluster
+    /// of the same name goes on with a journal that was kept.
     #[serde(default = "ClusterDeletionPolicy::default_journal")]
     pub journal: Keep,
-    /// After this time what cannot be cleaned up (nodes that are gone, mounts that hang) is left and told in an event.
-    /// It never bounds the wait for Datasets that are still bound, or for files that are in no under store yet.
+    /// After this time pods that do not go (their nodes are gone, mounts hang) are waited for no longer. It never bounds
+    /// the wait for Datasets that are still bound.
     #[serde(default = "ClusterDeletionPolicy::default_timeout")]
     pub timeout: Period,
 }

@@ -1,5 +1,5 @@
-//! How a cluster goes: agents, workers, what they cached on the nodes, masters. Kubernetes' garbage collector takes
-//! the rest with the object, claims by their own policy.
+//! How a cluster goes: agents, workers, masters, etcd. Kubernetes' garbage collector takes the rest with the object,
+//! claims by their own policy. What workers cached in directories of the nodes stays there.
 //!
 //! Datasets that are bound to it hold it up: who deleted the cluster by mistake loses nothing. The annotation
 //! `alluxio.dev/force` with the cluster's UID says that it is no mistake.

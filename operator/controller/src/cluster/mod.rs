@@ -36,7 +36,7 @@ use validate::Defaults;
 
 /// How the objects of this controller are marked in managed fields.
 pub const MANAGER: &str = "alluxio-operator/cluster";
-/// Held by a cluster until its pods and its cached data are gone.
+/// Held by a cluster until its pods are gone.
 pub const FINALIZER: &str = "alluxio.dev/cluster";
 /// How soon a cluster that is not as wanted is looked at again, besides every change that is seen.
 const SOON: Duration = Duration::from_secs(5);

@@ -100,6 +100,12 @@ pub fn validate(
     {
         return Err(Refusal { reason: Reason::VersionRefused, message: why });
     }
+    let missing = not_carried_out(&spec);
+    if !missing.is_empty() {
+        let message =
+            format!("the operator cannot do this yet; leave it out: {}", missing.join(", "));
+        return Err(Refusal { reason: Reason::Invalid, message });
+    }
     let configs = config::render(&names, &spec).map_err(|faults| Refusal {
         reason: Reason::PropertyRefused,
         message: faults.join("\n"),
@@ -123,6 +129,21 @@ pub fn validate(
         etcd_members,
         etcd_formed: formed.is_some(),
     })
+}
+
+/// Fields that say something which nothing of the operator does. Better refused than believed.
+fn not_carried_out(spec: &AlluxioClusterSpec) -> Vec<&'static str> {
+    let restore = spec.master.journal.restore_from.as_ref();
+    let fields = [
+        (
+            "spec.master.journal.restoreFrom.backupRef (give its status.location as uri)",
+            restore.is_some_and(|restore| restore.backup_ref.is_some()),
+        ),
+        ("spec.metrics.serviceMonitor.enabled", spec.metrics.service_monitor.enabled),
+        ("spec.metrics.prometheusRule.enabled", spec.metrics.prometheus_rule.enabled),
+        ("spec.metrics.dashboards.enabled", spec.metrics.dashboards.enabled),
+    ];
+    fields.into_iter().filter(|(_, given)| *given).map(|(field, _)| field).collect()
 }
 
 /// A new cluster gets the operator's version, and keeps it when the operator gets another one.
@@ -208,6 +229,21 @@ mod tests {
         let refusal = validate(names(), &cluster, &newer).unwrap_err();
         assert_eq!(refusal.reason, Reason::VersionRefused);
         assert!(refusal.message.contains("from 0.1.0 to 0.3.0"), "{}", refusal.message);
+    }
+
+    #[test]
+    fn what_nothing_carries_out_is_refused_by_name() {
+        let mut cluster = sample();
+        cluster.spec.metrics.service_monitor.enabled = true;
+        cluster.spec.master.journal.restore_from =
+            Some(alluxio_operator_api::cluster::RestoreFrom {
+                uri: None,
+                backup_ref: Some(alluxio_operator_api::reference::LocalRef { name: "b".into() }),
+            });
+        let refusal = validate(names(), &cluster, &defaults()).unwrap_err();
+        assert_eq!(refusal.reason, Reason::Invalid);
+        let told = refusal.message;
+        assert!(told.contains("backupRef") && told.contains("serviceMonitor"), "{told}");
     }
 
     #[test]
