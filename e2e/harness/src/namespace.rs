@@ -114,7 +114,7 @@ impl Namespace {
         self.wait(pod, "the pod to be ready", LIMIT, is_ready).await
     }
 
-    /// What is in it, for people: pods, claims, events.
+    /// What is in it, for people: pods, claims, events, and the last words of containers that ended.
     pub fn surroundings(&self) -> String {
         let ask = |arguments: &[&str]| {
             self.kubectl(arguments).unwrap_or_else(|error| format!("{error:#}\n"))
@@ -127,8 +127,22 @@ impl Namespace {
             "jsonpath={range .items[*]}{.metadata.name}{\": \"}{.status.containerStatuses[*].state}{\"\\n\"}{end}",
         ]);
         let events = ask(&["get", "events", "--sort-by=.lastTimestamp"]);
+        let restarted = ask(&[
+            "get",
+            "pods",
+            "-o",
+            "jsonpath={range .items[*]}{.metadata.name}{\" \"}{.status.containerStatuses[*].restartCount}{\"\\n\"}{end}",
+        ]);
+        let words: String = restarted
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .filter(|(_, counts)| counts.split(' ').any(|count| count != "0"))
+            .map(|(pod, _)| format!("{pod}:\n{}\n", ask(&["logs", pod, "--previous", "--tail=8"])))
+            .collect();
         let name = &self.name;
-        format!("namespace {name}:\n{pods}\ncontainers:\n{waiting}\nevents:\n{events}")
+        format!(
+            "namespace {name}:\n{pods}\ncontainers:\n{waiting}\nevents:\n{events}\nlast words:\n{words}"
+        )
     }
 
     /// Removes it and waits until everything in it has ended.

@@ -11,3 +11,10 @@ pub(crate) fn map(file: &File, length: usize) -> io::Result<MmapMut> {
     // it is mapped, so bytes behind a reference never change under it.
     unsafe { MmapOptions::new().len(length).map_mut(file) }
 }
+
+/// From here on files that this thread opens are no other thread's, and nobody who forks elsewhere has copies of them.
+pub(crate) fn unshare_files() {
+    // SAFETY: it takes nothing but a flag and touches no memory; the caller's thread opens and closes its files itself.
+    let outcome = unsafe { libc::unshare(libc::CLONE_FILES) };
+    assert_eq!(outcome, 0, "{}", std::io::Error::last_os_error());
+}

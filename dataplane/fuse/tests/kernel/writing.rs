@@ -2,12 +2,39 @@
 
 use crate::cluster::{Cluster, Wanted, pattern, run, start};
 use crate::guard::bounded;
+use crate::sys::unshare_files;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::mpsc::channel;
 
 fn errno<T: std::fmt::Debug>(result: std::io::Result<T>) -> i32 {
     result.unwrap_err().raw_os_error().unwrap()
+}
+
+/// Opens and writes a file with `first`, looks `between`, and goes on with `second`.
+///
+/// The file is of a thread of its own: other tests start programs, and a fork has copies of all files until its program
+/// runs. To close such a copy is a flush, and what is flushed is there for everybody.
+fn written_in_parts(
+    first: impl FnOnce() -> File + Send,
+    between: impl FnOnce(),
+    second: impl FnOnce(File) + Send,
+) {
+    let (written, is_written) = channel();
+    let (seen, is_seen) = channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            unshare_files();
+            let file = first();
+            written.send(()).unwrap();
+            is_seen.recv().unwrap();
+            second(file);
+        });
+        is_written.recv().unwrap();
+        between();
+        seen.send(()).unwrap();
+    });
 }
 
 #[test]
@@ -15,12 +42,18 @@ fn what_is_written_is_there_for_everybody_once_it_is_closed() {
     bounded(|| {
         let Some(cluster) = start(Wanted::default()) else { return };
         let bytes = pattern(9_000_001, 3);
-        let mut file = File::create(cluster.at("f")).unwrap();
-        file.write_all(&bytes[..5_000_000]).unwrap();
-        assert!(!cluster.status("/f").unwrap().completed, "nobody can read half of it");
-        assert_eq!(fs::metadata(cluster.at("f")).unwrap().len(), 5_000_000);
-        file.write_all(&bytes[5_000_000..]).unwrap();
-        drop(file);
+        written_in_parts(
+            || {
+                let mut file = File::create(cluster.at("f")).unwrap();
+                file.write_all(&bytes[..5_000_000]).unwrap();
+                file
+            },
+            || {
+                assert!(!cluster.status("/f").unwrap().completed, "nobody can read half of it");
+                assert_eq!(fs::metadata(cluster.at("f")).unwrap().len(), 5_000_000);
+            },
+            |mut file| file.write_all(&bytes[5_000_000..]).unwrap(),
+        );
         assert!(cluster.get("/f") == bytes);
         assert!(fs::read(cluster.at("f")).unwrap() == bytes);
         fs::write(cluster.at("empty"), "").unwrap();
@@ -44,21 +77,31 @@ fn a_large_new_file_goes_to_its_workers_while_it_is_written() {
         for goes_back in [false, true] {
             let Some(cluster) = start(Wanted::default()) else { return };
             let mut bytes = pattern(90_000_000, 8);
-            let mut file = File::create(cluster.at("f")).unwrap();
-            for piece in bytes.chunks(700_000) {
-                file.write_all(piece).unwrap();
-            }
-            let begun = std::time::Instant::now();
-            while cached(&cluster) < 60_000_000 {
-                assert!(begun.elapsed() < std::time::Duration::from_secs(60));
-                std::thread::yield_now();
-            }
-            assert!(!cluster.status("/f").unwrap().completed, "nobody can read half of it");
+            written_in_parts(
+                || {
+                    let mut file = File::create(cluster.at("f")).unwrap();
+                    for piece in bytes.chunks(700_000) {
+                        file.write_all(piece).unwrap();
+                    }
+                    file
+                },
+                || {
+                    let begun = std::time::Instant::now();
+                    while cached(&cluster) < 60_000_000 {
+                        assert!(begun.elapsed() < std::time::Duration::from_secs(60));
+                        std::thread::yield_now();
+                    }
+                    assert!(!cluster.status("/f").unwrap().completed, "nobody can read half of it");
+                },
+                |file| {
+                    if goes_back {
+                        file.write_all_at(b"the head comes last", 5).unwrap();
+                    }
+                },
+            );
             if goes_back {
-                file.write_all_at(b"the head comes last", 5).unwrap();
                 bytes[5..24].copy_from_slice(b"the head comes last");
             }
-            drop(file);
             assert!(cluster.get("/f") == bytes);
             assert_eq!(cluster.names("/"), ["f"]);
         }

@@ -3,7 +3,8 @@
 use super::ClusterContext;
 use super::admin::Target;
 use super::build::Built;
-use super::facts::Facts;
+use super::facts::{Facts, etcd_endpoints};
+use super::membership::Change;
 use super::rollout::{Plan, Situation, Workload};
 use crate::desired::{Desired, Key};
 use crate::error::Error;
@@ -23,6 +24,9 @@ pub async fn act(
     facts: &mut Facts,
     context: &ClusterContext,
 ) -> Result<(), Error> {
+    if let Some(change) = &plan.change_members {
+        change_members(cluster, change, facts, context).await;
+    }
     for desired in &built.support {
         context.applier.apply(desired, &mut facts.observed).await?;
     }
@@ -61,6 +65,33 @@ pub async fn act(
         }
     }
     Ok(())
+}
+
+/// Etcd may refuse for a while: one that is new has not caught up. The next walk asks again.
+async fn change_members(
+    cluster: &AlluxioCluster,
+    change: &Change,
+    facts: &Facts,
+    context: &ClusterContext,
+) {
+    let Ok(names) = super::validate::names(cluster) else { return };
+    let endpoints = etcd_endpoints(&facts.pods, &names);
+    match context.admin.etcd_change(&endpoints, change).await {
+        Ok(()) => {
+            let note = match change {
+                Change::Add { peer_url } => format!("etcd has a new member, {peer_url}"),
+                Change::Promote { id } => {
+                    format!("etcd's new member {id:x} has caught up, and votes")
+                }
+                Change::Remove { id } => format!("member {id:x} has left etcd"),
+            };
+            tracing::info!(cluster = cluster.name_any(), note);
+            context.events.tell(&cluster.object_ref(&()), false, "EtcdMembersChanged", &note).await;
+        }
+        Err(error) => {
+            tracing::info!(%error, ?change, cluster = cluster.name_any(), "etcd's members stay");
+        }
+    }
 }
 
 /// Whether nothing is under way that still needs what is no longer wanted.

@@ -1,6 +1,7 @@
 //! What the operator asks a cluster's masters, behind a trait: the real one is the client of the data plane, another
 //! one plays a cluster in tests.
 
+use super::membership::{Change, Member};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 
@@ -83,4 +84,12 @@ pub trait ClusterAdmin: Send + Sync {
     ///
     /// **Errors**: that it did not.
     async fn transfer(&self, target: &Target, to: &str) -> Result<(), AdminError>;
+
+    /// The list of members of a managed etcd, which answers at any of `endpoints`; `None` when it does not.
+    async fn etcd_members(&self, endpoints: &[String]) -> Option<Vec<Member>>;
+
+    /// Changes that list.
+    ///
+    /// **Errors**: that it was not changed: a majority would not be left, or a new member has not caught up.
+    async fn etcd_change(&self, endpoints: &[String], change: &Change) -> Result<(), AdminError>;
 }

@@ -2,8 +2,10 @@
 
 use super::admin::{ClusterAdmin, ClusterView, Target};
 use super::build::{self, Built};
+use super::config::ETCD_PORT;
+use super::membership::Membership;
 use super::names::{Component, Names};
-use super::rollout::{MasterPod, Situation, Workload};
+use super::rollout::{EtcdMembers, MasterPod, Situation, Workload};
 use crate::apply::{Applier, Observed};
 use crate::desired::{Desired, Key};
 use crate::drift::first_difference;
@@ -22,6 +24,8 @@ pub struct Facts {
     pub pods: Vec<Pod>,
     /// What it says of itself.
     pub view: ClusterView,
+    /// Members of the managed etcd, if it answers.
+    pub members: Option<Membership>,
 }
 
 /// Reads it all.
@@ -43,7 +47,13 @@ pub async fn gather(
         Some(target) if serves => admin.view(target).await,
         _ => ClusterView::default(),
     };
-    Ok(Facts { observed, pods, view })
+    let endpoints = etcd_endpoints(&pods, names);
+    let members = match endpoints.is_empty() {
+        true => None,
+        false => admin.etcd_members(&endpoints).await,
+    };
+    let members = members.map(|members| Membership::of(names, &members));
+    Ok(Facts { observed, pods, view, members })
 }
 
 /// Pods of one component.
@@ -52,6 +62,15 @@ pub fn of_component(pods: &[Pod], component: Component) -> impl Iterator<Item = 
         pod.labels().get("app.kubernetes.io/component").map(String::as_str)
             == Some(component.label())
     })
+}
+
+/// Where the members of the managed etcd that are ready answer.
+pub fn etcd_endpoints(pods: &[Pod], names: &Names) -> Vec<String> {
+    of_component(pods, Component::Etcd)
+        .filter(|pod| is_ready(pod))
+        .filter_map(|pod| Some(names.pod_host(Component::Etcd, ordinal(pod)?)))
+        .map(|host| format!("http://{host}:{ETCD_PORT}"))
+        .collect()
 }
 
 /// Whether a pod is ready, and stays.
@@ -84,6 +103,7 @@ impl Facts {
                 let set = stateful(desired);
                 self.workload(desired, set.as_ref().map(stateful_progress))
             }),
+            etcd_members: built.etcd.as_ref().map(|desired| self.etcd(desired, names)),
             masters: self.workload(&built.master, master.as_ref().map(stateful_progress)),
             master_replicas: (now, i32::try_from(wanted).unwrap_or(i32::MAX)),
             pods: self.master_pods(master.as_ref(), names),
@@ -93,6 +113,25 @@ impl Facts {
                 .map(|desired| self.workload(desired, self.progress(desired)))
                 .collect(),
             fuse: built.fuse.as_ref().map(|desired| self.workload(desired, self.progress(desired))),
+        }
+    }
+
+    fn etcd(&self, desired: &Desired, names: &Names) -> EtcdMembers {
+        let live = self.observed.typed::<StatefulSet>(&names.namespace, &desired.key().name);
+        let wanted = desired.body()["spec"]["replicas"].as_i64().unwrap_or(0);
+        let wanted = i32::try_from(wanted).unwrap_or(i32::MAX);
+        let now = live.and_then(|set| set.spec?.replicas);
+        let ready = of_component(&self.pods, Component::Etcd).filter(|pod| is_ready(pod)).count();
+        let all_ready = now.is_some_and(|now| i32::try_from(ready).is_ok_and(|ready| ready >= now));
+        let listed = self.members.as_ref().is_some_and(|members| members.lists(wanted));
+        EtcdMembers {
+            may_scale: now.is_none() || now == Some(wanted) || listed,
+            // A new etcd finds its members by itself.
+            change: self
+                .members
+                .as_ref()
+                .filter(|_| now.is_some())
+                .and_then(|members| members.next(names, wanted, all_ready)),
         }
     }
 

@@ -9,6 +9,7 @@ pub mod build;
 pub mod config;
 pub mod delete;
 pub mod facts;
+pub mod membership;
 pub mod names;
 pub mod remote;
 pub mod rollout;

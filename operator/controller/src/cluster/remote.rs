@@ -1,11 +1,13 @@
 //! [`ClusterAdmin`] over the data plane's own client.
 
 use super::admin::{AdminError, ClusterAdmin, ClusterView, EtcdView, MasterView, Target};
+use super::membership::{Change, Member};
 use alluxio_client::FileSystem;
 use alluxio_client::cluster::MasterRole;
 use alluxio_config::{Config, properties};
 use alluxio_host::Host;
 use async_trait::async_trait;
+use etcd_client::{Client, ConnectOptions, MemberAddOptions};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -101,4 +103,42 @@ impl ClusterAdmin for RemoteAdmin {
             Err(_) => Err(AdminError(format!("no answer within {WITHIN:?}"))),
         }
     }
+
+    async fn etcd_members(&self, endpoints: &[String]) -> Option<Vec<Member>> {
+        let list = async { connect(endpoints).await?.member_list().await };
+        let list = tokio::time::timeout(WITHIN, list).await.ok()?.ok()?;
+        let member = |member: &etcd_client::Member| Member {
+            id: member.id(),
+            peer_urls: member.peer_urls().to_vec(),
+            learner: member.is_learner(),
+            // It tells its name when it starts.
+            started: !member.name().is_empty(),
+        };
+        Some(list.members().iter().map(member).collect())
+    }
+
+    async fn etcd_change(&self, endpoints: &[String], change: &Change) -> Result<(), AdminError> {
+        let act = async {
+            let mut client = connect(endpoints).await?;
+            match change {
+                Change::Add { peer_url } => {
+                    let options = MemberAddOptions::new().with_is_learner();
+                    client.member_add([peer_url.as_str()], Some(options)).await.map(drop)
+                }
+                Change::Promote { id } => client.member_promote(*id).await.map(drop),
+                Change::Remove { id } => client.member_remove(*id).await.map(drop),
+            }
+        };
+        match tokio::time::timeout(WITHIN, act).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(AdminError(error.to_string())),
+            Err(_) => Err(AdminError(format!("no answer within {WITHIN:?}"))),
+        }
+    }
+}
+
+/// A client of an etcd that speaks no TLS, as those that the operator makes.
+async fn connect(endpoints: &[String]) -> Result<Client, etcd_client::Error> {
+    let options = ConnectOptions::new().with_connect_timeout(WITHIN).with_timeout(WITHIN);
+    Client::connect(endpoints, Some(options)).await
 }

@@ -9,6 +9,7 @@
 //! Pods that are outdated and not ready go at once: nobody misses them, and that is how a bad version is left. An
 //! updated pod that does not get ready stops everything behind it.
 
+use super::membership::Change;
 use alluxio_operator_api::cluster::status::UpgradeStage;
 
 /// A pod of the masters' StatefulSet.
@@ -43,11 +44,22 @@ pub enum Workload {
     Done,
 }
 
+/// The list of members of the managed etcd.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EtcdMembers {
+    /// Whether the StatefulSet may have the wanted number of pods: all of them are listed, and no others.
+    pub may_scale: bool,
+    /// The next change of the list.
+    pub change: Option<Change>,
+}
+
 /// What the planner looks at.
 #[derive(Debug, Clone)]
 pub struct Situation {
     /// Of the managed etcd; `None` without one.
     pub etcd: Option<Workload>,
+    /// Of its members; `None` without one.
+    pub etcd_members: Option<EtcdMembers>,
     /// Of the masters' StatefulSet; `Rolling` also when only pods are outdated.
     pub masters: Workload,
     /// Replicas that the live StatefulSet has, and those that are wanted.
@@ -65,6 +77,8 @@ pub struct Situation {
 pub struct Plan {
     /// Whether the managed etcd may be written.
     pub apply_etcd: bool,
+    /// How the list of etcd's members is changed, before its pods are.
+    pub change_members: Option<Change>,
     /// Whether the masters' StatefulSet may be written.
     pub apply_masters: bool,
     /// Whether each group of workers may be written.
@@ -81,10 +95,16 @@ pub struct Plan {
 
 /// The next acts.
 pub fn plan(situation: &Situation) -> Plan {
-    let mut plan = Plan { apply_etcd: true, ..Plan::default() };
+    let members = situation.etcd_members.clone().unwrap_or_default();
+    let mut plan = Plan {
+        apply_etcd: situation.etcd.is_some() && members.may_scale,
+        change_members: members.change,
+        ..Plan::default()
+    };
     // A cluster that is new is made all at once: there is nothing to keep up.
     let fresh = situation.masters == Workload::Absent;
-    let etcd_rolls = matches!(situation.etcd, Some(Workload::Rolling | Workload::Outdated));
+    let etcd_rolls = matches!(situation.etcd, Some(Workload::Rolling | Workload::Outdated))
+        || plan.change_members.is_some();
     plan_masters(situation, &mut plan, etcd_rolls && !fresh);
     let masters_done = situation.masters == Workload::Done && plan.stage.is_none();
     let mut before_done = masters_done && !etcd_rolls;

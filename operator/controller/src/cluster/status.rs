@@ -342,7 +342,10 @@ fn numbers(status: &mut AlluxioClusterStatus, report: &Report<'_>, valid: &Valid
         let managed = valid.managed_etcd().is_some();
         // The number of members is only remembered once they have all been there: until then etcd is new.
         let formed = status.coordination.as_ref().and_then(|known| known.members);
-        let complete = ready >= valid.etcd_members && ready > 0;
+        let listed = facts.members.as_ref();
+        let complete = ready >= valid.etcd_members
+            && ready > 0
+            && listed.is_none_or(|members| members.lists(valid.etcd_members) && members.all_vote());
         let members = if complete { Some(valid.etcd_members) } else { formed };
         status.coordination = Some(CoordinationStatus {
             endpoints,

@@ -11,6 +11,7 @@ use alluxio_operator_api::{AlluxioCluster, DataLoad, Dataset};
 use alluxio_operator_controller::cluster::admin::{
     AdminError, ClusterAdmin, ClusterView, MasterView, Target,
 };
+use alluxio_operator_controller::cluster::membership::{Change, Member};
 use alluxio_operator_controller::dataset::played::Played;
 use alluxio_operator_controller::run::Admins;
 use async_trait::async_trait;
@@ -44,6 +45,14 @@ impl ClusterAdmin for Serving {
 
     async fn transfer(&self, _: &Target, to: &str) -> Result<(), AdminError> {
         Err(AdminError(format!("there is no {to}")))
+    }
+
+    async fn etcd_members(&self, _: &[String]) -> Option<Vec<Member>> {
+        None
+    }
+
+    async fn etcd_change(&self, _: &[String], _: &Change) -> Result<(), AdminError> {
+        Err(AdminError("there is no etcd".into()))
     }
 }
 

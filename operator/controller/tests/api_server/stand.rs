@@ -2,6 +2,7 @@
 
 use alluxio_e2e_harness::{ControlPlane, Identity, Namespace};
 use alluxio_operator_controller::cluster::admin::{AdminError, ClusterAdmin, ClusterView, Target};
+use alluxio_operator_controller::cluster::membership::{Change, Member};
 use alluxio_operator_controller::cluster::validate::Defaults;
 use alluxio_operator_controller::dataset::played::Played;
 use alluxio_operator_controller::fence::{Fence, FenceLayer};
@@ -364,5 +365,13 @@ impl ClusterAdmin for Nobody {
 
     async fn transfer(&self, _: &Target, to: &str) -> Result<(), AdminError> {
         Err(AdminError(format!("there is no {to}")))
+    }
+
+    async fn etcd_members(&self, _: &[String]) -> Option<Vec<Member>> {
+        None
+    }
+
+    async fn etcd_change(&self, _: &[String], _: &Change) -> Result<(), AdminError> {
+        Err(AdminError("there is no etcd".into()))
     }
 }

@@ -83,6 +83,9 @@ pub fn build(cluster: &ValidCluster) -> Result<Built, Error> {
     }
     support.push(builder.config_map(Some(Component::Fuse), "", fuse)?);
     support.push(builder.config_map(None, "", client)?);
+    if cluster.managed_etcd().is_some() {
+        support.push(etcd::members(&builder)?);
+    }
     support.extend(network::services(&builder)?);
     support.extend(network::budgets(&builder)?);
     support.extend(network::policies(&builder)?);

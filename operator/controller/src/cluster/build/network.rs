@@ -2,6 +2,7 @@
 
 use super::Builder;
 use crate::cluster::config::ETCD_PORT;
+use crate::cluster::membership::PEER_PORT;
 use crate::cluster::names::Component;
 use crate::desired::Desired;
 use crate::error::Error;
@@ -22,7 +23,7 @@ pub(super) fn services(builder: &Builder<'_>) -> Result<Vec<Desired>, Error> {
         &[("rpc", ports.rpc), ("data", ports.data), ("web", ports.web)],
     )?);
     if builder.cluster.managed_etcd().is_some() {
-        let ports = [("client", ETCD_PORT), ("peer", 2380), ("metrics", 2381)];
+        let ports = [("client", ETCD_PORT), ("peer", PEER_PORT), ("metrics", 2381)];
         services.push(headless(builder, Component::Etcd, &ports)?);
     }
     Ok(services)
@@ -91,11 +92,19 @@ pub(super) fn policies(builder: &Builder<'_>) -> Result<Vec<Desired>, Error> {
         (Component::Worker, json!([{"ports": tcp(&[workers.rpc, workers.data, workers.web])}])),
     ];
     if builder.cluster.managed_etcd().is_some() {
+        let mut clients_of_etcd = from(&[Component::Master, Component::Etcd]);
+        // The operator, which may be in another namespace, looks after the list of members.
+        clients_of_etcd.push(json!({
+            "namespaceSelector": {},
+            "podSelector": {"matchLabels": {
+                "app.kubernetes.io/name": "alluxio", "app.kubernetes.io/component": "operator",
+            }},
+        }));
         wanted.push((
             Component::Etcd,
             json!([
-                {"ports": tcp(&[ETCD_PORT]), "from": from(&[Component::Master, Component::Etcd])},
-                {"ports": tcp(&[2380]), "from": from(&[Component::Etcd])},
+                {"ports": tcp(&[ETCD_PORT]), "from": clients_of_etcd},
+                {"ports": tcp(&[PEER_PORT]), "from": from(&[Component::Etcd])},
                 {"ports": tcp(&[2381])},
             ]),
         ));

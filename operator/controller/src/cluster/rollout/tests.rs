@@ -19,6 +19,7 @@ fn pod(ordinal: i32, updated: bool, ready: bool, primary: bool) -> MasterPod {
 fn three(pods: Vec<MasterPod>) -> Situation {
     Situation {
         etcd: Some(Workload::Done),
+        etcd_members: Some(EtcdMembers { may_scale: true, change: None }),
         masters: Workload::Rolling,
         master_replicas: (3, 3),
         pods,
@@ -31,6 +32,7 @@ fn three(pods: Vec<MasterPod>) -> Situation {
 fn a_new_cluster_is_made_at_once() {
     let situation = Situation {
         etcd: Some(Workload::Absent),
+        etcd_members: Some(EtcdMembers { may_scale: true, change: None }),
         masters: Workload::Absent,
         master_replicas: (0, 3),
         pods: Vec::new(),
@@ -89,6 +91,19 @@ fn a_bad_version_stops_and_is_left_again() {
         pod(2, false, false, false),
     ]);
     assert_eq!(plan(&back).delete.as_deref(), Some("m-2"));
+}
+
+#[test]
+fn pods_of_etcd_follow_the_list_of_members() {
+    let mut situation = three(vec![pod(0, true, true, true)]);
+    situation.etcd = Some(Workload::Outdated);
+    let change = Change::Add { peer_url: "http://e-1:2380".into() };
+    situation.etcd_members = Some(EtcdMembers { may_scale: false, change: Some(change.clone()) });
+    let step = plan(&situation);
+    assert!(!step.apply_etcd && !step.apply_masters && !step.apply_fuse);
+    assert_eq!(step.change_members, Some(change));
+    situation.etcd_members = Some(EtcdMembers { may_scale: true, change: None });
+    assert!(plan(&situation).apply_etcd);
 }
 
 #[test]
@@ -155,6 +170,7 @@ impl Played {
         let count = i32::try_from(pods.len()).unwrap();
         Situation {
             etcd: None,
+            etcd_members: None,
             masters: if done { Workload::Done } else { Workload::Rolling },
             master_replicas: (count, count),
             pods,
