@@ -30,12 +30,19 @@ impl Cluster {
     ///
     /// **Panics** when it can't be made; the message says what to do.
     pub fn shared() -> Option<&'static Cluster> {
+        Cluster::shared_of(1)
+    }
+
+    /// The same, with as many nodes at least, if it is made here.
+    ///
+    /// **Panics** as [`Cluster::shared`].
+    pub fn shared_of(nodes: usize) -> Option<&'static Cluster> {
         static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
-        SHARED.get_or_init(Cluster::open).as_ref()
+        SHARED.get_or_init(|| Cluster::open(nodes)).as_ref()
     }
 
     #[expect(clippy::print_stderr, reason = "a test that can't test says so")]
-    fn open() -> Option<Cluster> {
+    fn open(nodes: usize) -> Option<Cluster> {
         if let Some(kubeconfig) = std::env::var_os(KUBECONFIG) {
             return Some(Cluster { own: None, kubeconfig: PathBuf::from(kubeconfig) });
         }
@@ -44,7 +51,8 @@ impl Cluster {
             eprintln!("not tested: a cluster with nodes needs root, or {KUBECONFIG}");
             return None;
         }
-        let cluster = Cluster::start().unwrap_or_else(|error| panic!("no cluster: {error:#}"));
+        let cluster =
+            Cluster::start_of(nodes).unwrap_or_else(|error| panic!("no cluster: {error:#}"));
         Some(cluster)
     }
 
@@ -52,8 +60,17 @@ impl Cluster {
     ///
     /// **Errors**: when it can't be made; the message says what to do.
     pub fn start() -> Result<Cluster> {
+        Cluster::start_of(1)
+    }
+
+    /// The same, with as many nodes at least.
+    ///
+    /// **Errors**: as of [`Cluster::start`].
+    pub fn start_of(at_least: usize) -> Result<Cluster> {
         let nodes = std::env::var(NODES).unwrap_or_else(|_| "2".to_owned());
-        let nodes = nodes.parse().with_context(|| format!("{NODES}={nodes}: not a number"))?;
+        let nodes: usize =
+            nodes.parse().with_context(|| format!("{NODES}={nodes}: not a number"))?;
+        let nodes = nodes.max(at_least);
         let id = std::process::id();
         // Unique on this machine, and removed at the end.
         let state = tempfile::Builder::new().prefix("alluxio-kube-").tempdir()?.keep();

@@ -28,6 +28,12 @@ pub enum Error {
         /// The path.
         path: String,
     },
+    /// A program's library isn't on this machine.
+    #[error("a library is missing on this machine: {line}")]
+    Library {
+        /// What `ldd` says of it.
+        line: String,
+    },
     /// The archive can't be written.
     #[error("the archive can't be written: {0}")]
     Write(#[from] std::io::Error),

@@ -6,12 +6,13 @@
 //!
 //! It must not know what is in the images, nor how to send them anywhere.
 //!
-//! Reading order: [`layer`], [`config`], [`archive`].
+//! Reading order: [`layer`], [`libraries`], [`config`], [`archive`].
 
 pub mod archive;
 pub mod config;
 mod error;
 pub mod layer;
+pub mod libraries;
 
 pub use archive::{Image, write};
 pub use config::{Arch, Config};

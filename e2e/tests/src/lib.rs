@@ -3,15 +3,47 @@
 //! It must not know: how the operator or the data plane do their work; only what users see of them.
 //!
 //! - [`Installed`]: the chart, installed from this checkout with images that were built of it.
+//! - [`S3`]: a store in the cluster.
+//! - [`App`]: pods that use volumes, and tell what they saw.
+//!
+//! - [`Stand`]: a cluster with a Dataset on that store.
+//!
+//! Reading order: this file, [`images`], [`s3`], [`app`], [`pattern`], [`disks`], [`stand`].
 
-use alluxio_e2e_harness::{Cluster, images};
+pub mod app;
+pub mod disks;
+pub mod images;
+pub mod pattern;
+pub mod s3;
+pub mod stand;
+
+pub use app::App;
+pub use s3::S3;
+pub use stand::Stand;
+
+use alluxio_e2e_harness::Cluster;
+use alluxio_e2e_harness::Identity;
 use alluxio_e2e_kube::programs;
 use anyhow::{Context, Result, bail};
+use k8s_openapi::api::core::v1::Node;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
 use std::path::PathBuf;
 use std::process::Command;
 
 /// Where the chart is installed.
 pub const SYSTEM: &str = "alluxio-system";
+
+/// Names of the nodes, in order.
+///
+/// **Errors**: what the API server says.
+pub async fn nodes(cluster: &Cluster) -> Result<Vec<String>> {
+    let nodes: Api<Node> = Api::all(cluster.client(&Identity::Admin).await?);
+    let nodes = nodes.list(&ListParams::default()).await?;
+    let mut names: Vec<String> = nodes.iter().map(ResourceExt::name_any).collect();
+    names.sort();
+    Ok(names)
+}
 
 /// An installed chart.
 pub struct Installed {
@@ -24,8 +56,8 @@ impl Installed {
     ///
     /// **Errors**: with what helm said.
     pub fn install(cluster: &Cluster, values: &[&str]) -> Result<Installed> {
-        let image = images::provide(cluster, "alluxio", "dev")?;
-        let operator = images::provide(cluster, "alluxio-operator", "dev")?;
+        let image = alluxio_e2e_harness::images::provide(cluster, "alluxio", "dev")?;
+        let operator = alluxio_e2e_harness::images::provide(cluster, "alluxio-operator", "dev")?;
         let chart = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../charts/alluxio");
         let mut sets = Vec::new();
         for (key, image) in [("image", &image), ("operator.image", &operator)] {

@@ -124,7 +124,7 @@ fn make(
             &project().join("LICENSE"),
         )?;
         if profile == Profile::Dev {
-            contents::libraries(&mut layer, &program)?;
+            layer.libraries(&program)?;
         }
         let config = alluxio_oci::Config {
             entrypoint: vec![format!("/usr/bin/{}", kind.name)],

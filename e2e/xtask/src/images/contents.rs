@@ -1,9 +1,8 @@
 //! What is in the images beside the programs.
 
 use alluxio_oci::Layer;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::path::Path;
-use std::process::Command;
 
 /// Where the data plane's image keeps its configuration, logs and journal unless told otherwise.
 pub(crate) const HOME: &str = "/opt/alluxio";
@@ -56,43 +55,4 @@ pub(crate) fn data_plane(layer: &mut Layer) -> Result<()> {
 /// The operator has no files.
 pub(crate) fn operator(_: &mut Layer) -> Result<()> {
     Ok(())
-}
-
-/// The shared libraries of a program, where it looks for them.
-pub(crate) fn libraries(layer: &mut Layer, program: &Path) -> Result<()> {
-    let output = Command::new("ldd").arg(program).output().context("ldd tells libraries")?;
-    let list = String::from_utf8_lossy(&output.stdout);
-    for path in library_paths(&list)? {
-        layer.copy(path, 0o755, Path::new(path))?;
-    }
-    Ok(())
-}
-
-/// The files that a list of ldd names.
-fn library_paths(list: &str) -> Result<Vec<&str>> {
-    if let Some(line) = list.lines().find(|line| line.contains("not found")) {
-        bail!("a library is missing on this machine: {}", line.trim());
-    }
-    // `name => /path (address)`, or `/path (address)`; the kernel's own has no path.
-    let words =
-        list.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
-    Ok(words.collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn libraries_are_read_from_ldd() {
-        let list = "\tlinux-vdso.so.1 (0x00007f40ea88f000)\n\
-            \tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f40e701e000)\n\
-            \t/lib64/ld-linux-x86-64.so.2 (0x00007f40ea891000)\n";
-        assert_eq!(
-            library_paths(list).unwrap(),
-            ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]
-        );
-        assert_eq!(library_paths("\tstatically linked\n").unwrap(), Vec::<&str>::new());
-        assert!(library_paths("\tlibz.so => not found\n").is_err());
-    }
 }
