@@ -14,7 +14,10 @@ use std::fmt;
     validation = Rule::new("[has(self.persistentVolumeClaim), has(self.hostPath), has(self.emptyDir)].filter(x, x).size() == 1")
         .message("storage is exactly one of persistentVolumeClaim, hostPath and emptyDir"),
     validation = Rule::new("has(self.persistentVolumeClaim) == has(oldSelf.persistentVolumeClaim) && has(self.hostPath) == has(oldSelf.hostPath) && has(self.emptyDir) == has(oldSelf.emptyDir)")
-        .message("the kind of storage cannot change: what is stored would be left behind"),
+        .message(
+            "the kind of storage cannot change: what is stored would be left behind; make a backup and \
+             restore it into a new cluster",
+        ),
 )]
 pub struct Storage {
     /// A claim for each pod, which outlives it.
@@ -43,7 +46,9 @@ impl Storage {
     validation = Rule::new("quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0")
         .message("size can grow, not shrink"),
     validation = Rule::new("has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)")
-        .message("storageClassName cannot change"),
+        .message(
+            "storageClassName cannot change: claims stay in their class; make another cluster",
+        ),
 )]
 pub struct Claim {
     /// How large. It can grow where the storage class lets volumes grow.
@@ -57,7 +62,10 @@ pub struct Claim {
 /// A directory of the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.path == oldSelf.path").message("path cannot change: what is stored would be left behind"))]
+#[x_kube(validation = Rule::new("self.path == oldSelf.path").message(
+    "path cannot change: what is stored would be left behind; make a backup and restore it into a \
+     new cluster"
+))]
 pub struct HostPath {
     /// Absolute path. It is made when it is missing.
     pub path: HostDir,

@@ -32,7 +32,10 @@ impl Coordination {
     validation = Rule::new("has(self.external) != has(self.managed)")
         .message("etcd is exactly one of external and managed"),
     validation = Rule::new("has(self.external) == has(oldSelf.external)")
-        .message("external and managed cannot be exchanged: the journal would be left behind"),
+        .message(
+            "external and managed cannot be exchanged: the journal would be left behind; make a \
+             backup and restore it into a new cluster",
+        ),
 )]
 pub struct Etcd {
     /// An etcd that is there already.
@@ -52,7 +55,10 @@ pub struct Etcd {
     validation = Rule::new("!has(self.tls) || self.endpoints.all(e, e.startsWith('https://'))")
         .message("tls needs endpoints that begin with https://"),
     validation = Rule::new("has(self.clusterName) == has(oldSelf.clusterName) && (!has(self.clusterName) || self.clusterName == oldSelf.clusterName)")
-        .message("clusterName cannot change: the journal would be left behind"),
+        .message(
+            "clusterName cannot change: the journal would be left behind; make a backup and restore \
+             it into a new cluster",
+        ),
 )]
 pub struct ExternalEtcd {
     /// URLs of its members: `https://etcd-0.etcd:2379`. A change restarts pods, one after the other.

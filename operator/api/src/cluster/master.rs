@@ -57,7 +57,10 @@ impl Default for Master {
     validation = Rule::new("!has(self.storage.emptyDir) || self.allowDataLoss")
         .message("emptyDir loses the journal when the pods go; set allowDataLoss: true if that may happen"),
     validation = Rule::new("has(self.restoreFrom) == has(oldSelf.restoreFrom) && (!has(self.restoreFrom) || self.restoreFrom == oldSelf.restoreFrom)")
-        .message("restoreFrom fills a new journal and cannot be changed later"),
+        .message(
+            "restoreFrom fills a new journal and cannot be changed later; make another cluster for \
+             another backup",
+        ),
 )]
 pub struct Journal {
     /// Etcd: in etcd, for any number of masters. Folder: in a folder of one master.

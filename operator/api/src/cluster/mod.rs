@@ -55,7 +55,10 @@ use std::collections::BTreeMap;
     validation = Rule::new("(self.master.journal.type == 'Etcd') == has(self.coordination)")
         .message("journal type Etcd needs coordination.etcd, and journal type Folder goes without coordination"),
     validation = Rule::new("has(self.coordination) == has(oldSelf.coordination)")
-        .message("coordination cannot be added or removed: the journal would be left behind"),
+        .message(
+            "coordination cannot be added or removed: the journal would be left behind; make a \
+             backup and restore it into a new cluster",
+        ),
 )]
 pub struct AlluxioClusterSpec {
     /// Version of Alluxio to run. When not given, a new cluster gets the operator's own, and stays at it until a

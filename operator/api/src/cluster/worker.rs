@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.kind == oldSelf.kind").message("kind cannot change: the cache would be left behind"),
+    validation = Rule::new("self.kind == oldSelf.kind").message(
+        "kind cannot change: the cache would be left behind; make another cluster"
+    ),
     validation = Rule::new("(self.kind == 'StatefulSet') == has(self.replicas)")
         .message("replicas is given with kind StatefulSet, and only then: a DaemonSet has a worker on each matching node"),
     validation = Rule::new("self.kind == 'StatefulSet' || self.tieredStore.levels.all(l, !has(l.volumeClaimTemplate))")

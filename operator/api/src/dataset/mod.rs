@@ -230,7 +230,7 @@ pub struct MetadataPolicy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)")
-    .message("the volume's name cannot change"))]
+    .message("the volume's name cannot change: make another Dataset"))]
 pub struct Volume {
     /// Whether a PersistentVolumeClaim is made for the pods of this namespace, and the volume that it is bound to.
     #[serde(default = "Volume::default_create")]
