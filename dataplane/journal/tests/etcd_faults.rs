@@ -249,6 +249,36 @@ async fn a_journal_of_another_cluster_and_one_in_use_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn masters_that_begin_at_the_same_time_share_one_journal() {
+    let servers = Servers::start(1);
+    for round in 0..10 {
+        let cluster = format!("c{round}");
+        let masters =
+            ["m1", "m2", "m3"].map(|name| InEtcd::join(servers.endpoints(), &cluster, name));
+        let begin = masters.iter().zip(["a", "b", "c"]).map(|(master, id)| async move {
+            let folder = master.dir.path().join("journal");
+            etcd::format_if_new(&master.etcd, &Host::real(), folder, id).await.unwrap()
+        });
+        let made = futures::future::join_all(begin).await;
+        assert!(made.iter().all(|facts| *facts == made[0]), "{made:?}");
+        for master in &masters {
+            drop(master.open().await);
+        }
+        // One that comes when entries are there takes nothing away.
+        let (mut writing, ..) = Writing::begin(&masters[0]).await;
+        writing.append(3).await;
+        writing.close().await;
+        masters[0].resign().await;
+        let late = InEtcd::join(servers.endpoints(), &cluster, "m4");
+        let folder = late.dir.path().join("journal");
+        let found = etcd::format_if_new(&late.etcd, &Host::real(), folder, "d").await.unwrap();
+        assert_eq!(found, made[0]);
+        let (recovered, _) = load(&late.open().await).await.unwrap();
+        assert_eq!(recovered.last, JournalSeq(3));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_much_without_a_checkpoint_slows_down_and_then_waits_for_one() {
     let servers = Servers::start(1);
     let mut stage = InEtcd::format(servers.endpoints(), "c").await;

@@ -45,6 +45,14 @@ fn wait<T>(work: impl Future<Output = T>) -> T {
 ///
 /// **Errors**: as [`format_master`]; a damaged or newer journal is left alone and named.
 pub fn format_master_if_new(process: &Process) -> Result<bool, NodeError> {
+    let config = process.config.master()?;
+    if let (JournalPlace::Etcd, Some(settings)) = (JournalPlace::of(&config), &config.etcd) {
+        let etcd = alluxio_rpc::etcd::connect(settings)?;
+        let cluster_id = new_cluster_id(&process.host);
+        let folder = local_folder(&config.journal);
+        let made = wait(etcd::format_if_new(&etcd, &process.host, folder, &cluster_id))?;
+        return Ok(made.cluster_id == cluster_id);
+    }
     match is_formatted(process) {
         Ok(true) => Ok(false),
         Ok(false) => match format_master(process) {
@@ -59,12 +67,9 @@ pub fn format_master_if_new(process: &Process) -> Result<bool, NodeError> {
 /// Whether there is a journal already; one that keeps nothing always is.
 fn is_formatted(process: &Process) -> Result<bool, NodeError> {
     let config = process.config.master()?;
-    let found = match (JournalPlace::of(&config), &config.etcd) {
-        (JournalPlace::Memory, _) => return Ok(true),
-        (JournalPlace::Etcd, Some(settings)) => {
-            wait(etcd::inspect(&*alluxio_rpc::etcd::connect(settings)?))
-        }
-        (JournalPlace::Shared, _) => wait(async {
+    let found = match JournalPlace::of(&config) {
+        JournalPlace::Memory => return Ok(true),
+        JournalPlace::Shared => wait(async {
             let folder = UfsFolder::open(&config, &process.host)?;
             Ok::<_, NodeError>(shared::inspect(&*folder).await)
         })?,

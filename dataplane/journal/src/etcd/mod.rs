@@ -284,6 +284,28 @@ pub async fn format(
     Ok(facts)
 }
 
+/// Makes the journal in etcd that of a new cluster unless there is one, and `folder`, when it is none yet, this master's
+/// folder of checkpoints. All masters of a cluster may do so at the same time.
+///
+/// **Errors**: `FolderNotEmpty`, `Etcd`, `Io`.
+pub async fn format_if_new(
+    etcd: &Arc<Etcd>,
+    host: &Host,
+    folder: PathBuf,
+    cluster_id: &str,
+) -> Result<FormatFacts, JournalError> {
+    let new = FormatFacts { cluster_id: cluster_id.to_owned(), created: host.clock.now() };
+    let facts = remote::format_if_new(etcd, new).await?;
+    let (place, id) = (host.clone(), facts.cluster_id.clone());
+    let formatted = host.blocking(move || match crate::folder::inspect(&place, &folder) {
+        Err(JournalError::NotFormatted { .. }) => layout::format(&place, &folder, &id).map(drop),
+        // Whether it is this cluster's is seen, and said, by the master that uses it.
+        _ => Ok(()),
+    });
+    formatted.await.map_err(|_| JournalError::Closed)??;
+    Ok(facts)
+}
+
 /// Whose journal lies in etcd.
 ///
 /// **Errors**: `NotFormatted`, `FormatVersion`, `Corrupt`, `Etcd`.

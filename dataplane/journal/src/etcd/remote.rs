@@ -372,26 +372,16 @@ pub(super) async fn format(
 ) -> Result<FormatFacts, JournalError> {
     let keys = etcd.keys();
     let name = PathBuf::from(format!("etcd:{}", keys.journal()));
-    let empty = Head::default().to_text();
     if let Ok(facts) = facts(etcd).await {
         let remote = Remote { etcd: etcd.clone(), tag: facts.tag() };
         if remote.standing().await?.head == Head::default() {
             return Ok(facts);
         }
     }
-    let nobody = || Compare::create_revision(keys.leader(), CompareOp::Equal, 0);
+    let nobody = Compare::create_revision(keys.leader(), CompareOp::Equal, 0);
     // One key may be changed only once in a transaction.
     let wipe = TxnOp::delete(keys.journal(), Some(DeleteOptions::new().with_prefix()));
-    let begin = [
-        TxnOp::put(keys.journal_meta(), new.to_text(), None),
-        TxnOp::put(keys.journal_head(), empty, None),
-    ];
-    let unformatted = Compare::create_revision(keys.journal_meta(), CompareOp::Equal, 0);
-    let steps = [
-        Txn::new().when([nobody()]).and_then([wipe]),
-        Txn::new().when([nobody(), unformatted]).and_then(begin),
-    ];
-    for txn in &steps {
+    for txn in &[Txn::new().when([nobody]).and_then([wipe]), begin(etcd, &new)] {
         let done = etcd
             .write(WRITE_LIMIT, |mut client| async move { client.txn(txn.clone()).await })
             .await;
@@ -407,6 +397,34 @@ pub(super) async fn format(
         found if found == new => Ok(found),
         // Another master formatted at the same time, or a primary reigns.
         _ => Err(JournalError::Locked { folder: name }),
+    }
+}
+
+/// An empty journal where there is none, and nobody reigns.
+fn begin(etcd: &Etcd, new: &FormatFacts) -> Txn {
+    let keys = etcd.keys();
+    let absent = |key: String| Compare::create_revision(key, CompareOp::Equal, 0);
+    Txn::new().when([absent(keys.leader()), absent(keys.journal_meta())]).and_then([
+        TxnOp::put(keys.journal_meta(), new.to_text(), None),
+        TxnOp::put(keys.journal_head(), Head::default().to_text(), None),
+    ])
+}
+
+/// Makes the journal in etcd that of a new cluster unless there is one: of several masters that begin at the same time
+/// one makes it, and none takes it from another.
+///
+/// **Errors**: `NotFormatted` while a primary without a journal reigns, `Etcd`.
+pub(super) async fn format_if_new(
+    etcd: &Arc<Etcd>,
+    new: FormatFacts,
+) -> Result<FormatFacts, JournalError> {
+    let txn = &begin(etcd, &new);
+    let done =
+        etcd.write(WRITE_LIMIT, |mut client| async move { client.txn(txn.clone()).await }).await;
+    match done {
+        Err(error) if !error.outcome_is_unknown() => Err(error.into()),
+        // Made, or there already, or not known: what is there now is what counts.
+        _ => facts(etcd).await,
     }
 }
 
