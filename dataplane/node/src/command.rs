@@ -3,7 +3,7 @@
 use crate::csi::{self, CsiServices};
 use crate::local::{self, LocalOptions, Ports};
 use crate::process::Invocation;
-use crate::{NodeError, Process, format, master, secondary, worker};
+use crate::{NodeError, Process, format, master, secondary, signals, worker};
 use alluxio_config::source::split_arguments;
 use alluxio_config::{Config, Roles};
 use alluxio_telemetry::LogTarget;
@@ -47,7 +47,12 @@ pub enum Command {
         if_new: bool,
     },
     /// `formatWorker`: removes what a worker stored.
-    FormatWorker,
+    FormatWorker {
+        /// And its directories, when nothing else is in them.
+        leave: bool,
+        /// Does not end before it is told to.
+        wait: bool,
+    },
     /// `--help` behind one of them.
     Help {
         /// What to print.
@@ -71,6 +76,8 @@ pub const SUMMARIES: [(&str, &str); 12] = [
     ("formatWorkers", "The same as formatWorker"),
 ];
 
+const LEAVE_OPTIONS: &str = "  -r             remove the directories, too, and those of sockets, when nothing else is in them\n  \
+    -w             then wait until told to stop, as pods of a DaemonSet have to\n";
 const FORMAT_OPTION: &str = "  -s             do nothing when the journal was formatted before\n";
 
 const LOCAL_USAGE: &str = "\
@@ -111,6 +118,9 @@ pub fn parse(
             _ if formats_journal(name) => {
                 format!("Usage: alluxio {name} [-s] [-Dkey=value]…\n  {about}\n{FORMAT_OPTION}")
             }
+            _ if formats_worker(name) => format!(
+                "Usage: alluxio {name} [-r] [-w] [-Dkey=value]…\n  {about}\n{LEAVE_OPTIONS}"
+            ),
             _ => format!("Usage: alluxio {name} [-Dkey=value]…\n  {about}\n"),
         };
         return Ok(Some((Command::Help { text }, invocation)));
@@ -122,16 +132,28 @@ pub fn parse(
     if name == "csi" {
         return Ok(Some((parse_csi(rest)?, invocation)));
     }
-    let if_new = formats_journal(name) && rest.iter().any(|word| word == "-s");
-    if let Some(unknown) = rest.iter().find(|word| !(if_new && *word == "-s")) {
-        return Err(usage(format!("alluxio {name} takes no argument, got {unknown}")));
+    let known: &[&str] = match name.as_str() {
+        _ if formats_journal(name) => &["-s"],
+        _ if formats_worker(name) => &["-r", "-w"],
+        _ => &[],
+    };
+    if let Some(unknown) = rest.iter().find(|word| !known.contains(&word.as_str())) {
+        let takes = match known {
+            [] => "no argument".to_owned(),
+            known => known.join(" and "),
+        };
+        return Err(usage(format!("alluxio {name} takes {takes}, got {unknown}")));
     }
+    let given = |option: &str| rest.iter().any(|word| word == option);
+    let if_new = given("-s");
     let command = match name.as_str() {
         "master" => Command::Master,
         "secondary-master" | "secondary_master" => Command::SecondaryMaster,
         "worker" => Command::Worker,
         "format" => Command::Format { if_new },
-        "formatWorker" | "formatWorkers" => Command::FormatWorker,
+        _ if formats_worker(name) => {
+            Command::FormatWorker { leave: given("-r"), wait: given("-w") }
+        }
         _ => Command::FormatMaster { if_new },
     };
     Ok(Some((command, invocation)))
@@ -139,7 +161,12 @@ pub fn parse(
 
 /// Whether a command makes the journal empty.
 fn formats_journal(name: &str) -> bool {
-    name.starts_with("format") && !name.starts_with("formatWorker")
+    name.starts_with("format") && !formats_worker(name)
+}
+
+/// Whether it is about what a worker stored, and nothing else.
+fn formats_worker(name: &str) -> bool {
+    name.starts_with("formatWorker")
 }
 
 fn usage(message: impl Into<String>) -> NodeError {
@@ -229,7 +256,7 @@ impl Command {
             Command::Master | Command::SecondaryMaster | Command::FormatMaster { .. } => {
                 Roles::MASTER
             }
-            Command::Worker | Command::FormatWorker => Roles::WORKER,
+            Command::Worker | Command::FormatWorker { .. } => Roles::WORKER,
             Command::Csi { .. } => Roles::CLIENT,
             Command::LocalStart { .. }
             | Command::Format { .. }
@@ -279,7 +306,18 @@ impl Command {
             Command::FormatMaster { if_new } => {
                 format_master(&process, if_new, &say)?;
             }
-            Command::FormatWorker => format_worker(&process, &say)?,
+            Command::FormatWorker { leave, wait } => {
+                let stop = signals::stop_requested()?;
+                format_worker(&process, &say)?;
+                if leave {
+                    for dir in format::leave_worker(&process)? {
+                        say(&format!("Removed {}\n", dir.display()));
+                    }
+                }
+                if wait {
+                    stop.await;
+                }
+            }
             Command::Format { if_new } => {
                 // The journal is what tells whether anything was formatted before.
                 if format_master(&process, if_new, &say)? {

@@ -1,12 +1,14 @@
 //! `format`, `formatMaster`, `formatWorker`: what a cluster starts from.
 
+use crate::error::at;
 use crate::master::{JournalPlace, local_folder, new_cluster_id};
 use crate::shared_folder::UfsFolder;
 use crate::{NodeError, Process};
 use alluxio_journal::JournalError;
 use alluxio_journal::{etcd, folder, shared};
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 
 /// Makes the journal empty. Returns its folder; `None` for a journal that keeps nothing. Blocking.
 ///
@@ -100,4 +102,47 @@ pub fn format_worker(process: &Process) -> Result<Vec<PathBuf>, NodeError> {
         }
     })
     .collect()
+}
+
+/// Removes the directories of this worker's configuration that are empty, and the files of its sockets with their
+/// directory. Returns what it removed. What others keep there stays. Blocking.
+///
+/// **Errors**: `Config`; a directory that cannot be read or removed.
+pub fn leave_worker(process: &Process) -> Result<Vec<PathBuf>, NodeError> {
+    let config = process.config.worker()?;
+    let mut removed = Vec::new();
+    let mut dirs: Vec<PathBuf> =
+        config.tiers.into_iter().flat_map(|tier| tier.dirs).map(|dir| dir.path).collect();
+    if let Some(sockets) = config.domain_socket_path.filter(|_| config.domain_socket_as_uuid) {
+        remove_sockets(&sockets).map_err(at("remove sockets in", sockets.clone()))?;
+        dirs.push(sockets);
+    }
+    for dir in dirs {
+        match std::fs::remove_dir(&dir) {
+            Ok(()) => removed.push(dir),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Somebody else's files are in it, or it is where something is mounted.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy
+                ) => {}
+            Err(error) => return Err(at("remove", dir)(error)),
+        }
+    }
+    Ok(removed)
+}
+
+fn remove_sockets(dir: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_socket() {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }

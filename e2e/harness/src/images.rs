@@ -37,17 +37,6 @@ pub fn provide(cluster: &Cluster, name: &str, tag: &str) -> Result<String> {
     Ok(reference)
 }
 
-/// Gives the image of etcd to every node of the cluster; what the chart names is on somebody's cluster already.
-///
-/// **Errors**: as of [`provide`].
-pub fn provide_etcd(cluster: &Cluster) -> Result<()> {
-    if cluster.nodes().is_err() {
-        return Ok(());
-    }
-    let dir = tempfile::tempdir()?;
-    cluster.load_image(&alluxio_e2e_kube::images::write_etcd(dir.path())?)
-}
-
 fn build(name: &str, tag: &str) -> Result<PathBuf> {
     // One folder for each tag, beside what cargo builds: the next run writes the same one.
     let tests = std::env::current_exe()?;

@@ -1,6 +1,6 @@
 //! Images that every node has: the first process of pods, and busybox for tests' pods.
 
-use crate::programs::{component, pause, require};
+use crate::programs::{pause, require};
 use alluxio_oci::{Arch, Compression, Config, Image, Layer, write};
 use anyhow::{Context, Result};
 use std::fs::File;
@@ -10,9 +10,6 @@ use std::path::{Path, PathBuf};
 pub const PAUSE: &str = "localhost/pause:e2e";
 /// An image with a shell and the usual small programs.
 pub const BUSYBOX: &str = "localhost/busybox:e2e";
-
-/// etcd, as the chart names it.
-pub const ETCD: &str = "localhost/etcd:v3.6.4";
 
 /// Writes the archives into `dir`, which must exist.
 pub(crate) fn write_all(dir: &Path) -> Result<Vec<PathBuf>> {
@@ -31,16 +28,6 @@ pub(crate) fn write_all(dir: &Path) -> Result<Vec<PathBuf>> {
     // A shell ignores SIGTERM as a first process; pods of tests should end at once.
     let busybox = write_one(dir, BUSYBOX, shell, &["/bin/sh", "-c", "sleep 1000000 & wait"])?;
     Ok(vec![pause, busybox])
-}
-
-/// Writes an archive of the etcd that the operator makes for clusters, into `dir`, which must exist.
-///
-/// **Errors**: when etcd is not built.
-pub fn write_etcd(dir: &Path) -> Result<PathBuf> {
-    let mut layer = Layer::new();
-    layer.copy("/bin/etcd", 0o755, &require(component("etcd"))?)?;
-    layer.folder("/tmp", 0o1777, 0)?;
-    write_one(dir, ETCD, layer, &["/bin/etcd"])
 }
 
 /// What tests may call by name.

@@ -55,7 +55,7 @@ struct Stand {
 
 impl Stand {
     async fn start(cluster: &'static Cluster, purpose: &str) -> Stand {
-        images::provide_etcd(cluster).unwrap();
+        alluxio_e2e_tests::images::etcd(cluster).unwrap();
         let installed = Installed::install(cluster, &["csi.enabled=false", "operator.replicas=1"]);
         let image = installed.unwrap().image;
         cluster

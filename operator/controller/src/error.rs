@@ -61,6 +61,15 @@ impl Error {
         }
     }
 
+    /// Whether nothing can be made any more because the whole namespace goes.
+    pub fn namespace_ends(&self) -> bool {
+        let Error::Kubernetes { source, .. } = self else { return false };
+        let kube::Error::Api(status) = source.as_ref() else { return false };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        // The reason that the API server gives, `NamespaceTerminatingCause` of its Go types.
+        status.code == 403 && causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+    }
+
     /// Whether trying again soon may help, and nobody has to act.
     pub fn passing(&self) -> bool {
         match self {

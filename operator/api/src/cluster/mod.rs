@@ -225,8 +225,8 @@ pub struct NetworkPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterDeletionPolicy {
-    /// Cached data: claims of workers. What lies in directories of the nodes always stays, and a cluster of the same name
-    /// finds it again.
+    /// Cached data: claims of workers, and what lies in directories of the nodes. What stays is found again by a cluster of
+    /// the same name.
     #[serde(default = "ClusterDeletionPolicy::default_cache")]
     pub cache: Keep,
     /// The journal: claims of the masters and of the managed etcd. Keys in an etcd of others always stay. A new cluster

@@ -19,6 +19,8 @@ pub enum Component {
     Worker,
     /// What serves mounts on a node.
     Fuse,
+    /// What removes cached data from nodes when the cluster goes.
+    Cleanup,
 }
 
 impl Component {
@@ -29,6 +31,7 @@ impl Component {
             Component::Master => "master",
             Component::Worker => "worker",
             Component::Fuse => "fuse-agent",
+            Component::Cleanup => "cleanup",
         }
     }
 

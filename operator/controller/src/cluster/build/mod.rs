@@ -1,5 +1,6 @@
 //! All objects of a cluster, from what was validated. Pure: the same cluster gives the same bytes.
 
+pub mod cleanup;
 pub mod etcd;
 pub mod fuse;
 pub mod master;
@@ -98,6 +99,17 @@ pub fn build(cluster: &ValidCluster) -> Result<Built, Error> {
         workers: worker::all(&builder)?,
         fuse: (spec.fuse.enabled && runs).then(|| fuse::daemon_set(&builder)).transpose()?,
     })
+}
+
+/// What removes cached data from the nodes when a cluster goes: configurations, and then pods.
+///
+/// **Errors**: as of [`build`].
+pub fn build_cleanup(cluster: &ValidCluster) -> Result<(Vec<Desired>, Vec<Desired>), Error> {
+    let builder = Builder { cluster };
+    let configs = cluster.configs.workers.iter();
+    let configs =
+        configs.map(|(over, config)| builder.config_map(Some(Component::Worker), over, config));
+    Ok((configs.collect::<Result<_, _>>()?, cleanup::all(&builder)?))
 }
 
 impl Builder<'_> {

@@ -172,6 +172,19 @@ fn tiers(store: &TieredStore) -> (Vec<Value>, Vec<Value>, u64) {
     (volumes, mounts, memory)
 }
 
+/// The groups of nodes that have workers: what is put behind the name of their DaemonSet, the pods, and their tiers.
+pub(super) fn groups(builder: &Builder<'_>) -> Vec<(String, Value, TieredStore)> {
+    let worker = &builder.cluster.spec.worker;
+    let all = [None].into_iter().chain(worker.node_overrides.iter().map(Some));
+    all.map(|over| {
+        let suffix = over.map(|over| format!("-{}", over.name)).unwrap_or_default();
+        let store =
+            over.and_then(|over| over.tiered_store.as_ref()).unwrap_or(&worker.tiered_store);
+        (suffix, pod(builder, over, affinity(builder, over)), store.clone())
+    })
+    .collect()
+}
+
 fn daemon_set(builder: &Builder<'_>, over: Option<&NodeOverride>) -> Result<Desired, Error> {
     let worker = &builder.cluster.spec.worker;
     let name = name(builder, over);
