@@ -1,8 +1,8 @@
-//! What the kernel does with the descriptor of a connection besides reading and writing, and how a thread that
-//! reads is woken. The only module of this crate where `unsafe` is allowed.
+//! What the kernel does with the descriptor of a connection besides reading and writing, how a thread that reads is
+//! woken, and who is at the other end of a socket. The only module of this crate where `unsafe` is allowed.
 //!
-//! **Source**: `include/uapi/linux/fuse.h`, `FUSE_DEV_IOC_*`; sigaction(2), pthread_kill(3).
-#![expect(unsafe_code, reason = "no safe wrapper offers these calls of the device")]
+//! **Source**: `include/uapi/linux/fuse.h`, `FUSE_DEV_IOC_*`; sigaction(2), pthread_kill(3); unix(7).
+#![expect(unsafe_code, reason = "no safe wrapper offers these calls")]
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -78,4 +78,35 @@ pub(crate) fn wake(thread: &JoinHandle<()>) {
     // SAFETY: the thread is not joined while its handle is borrowed, so its id is valid; the signal has a
     // handler that does nothing, or is ignored.
     let _ = unsafe { libc::pthread_kill(thread.as_pthread_t(), WAKE) };
+}
+
+/// Who is at the other end of a Unix socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// Its user.
+    pub(crate) uid: u32,
+    /// Its process; `None` for one that our namespace of processes does not show, as of another container.
+    pub(crate) process: Option<i32>,
+}
+
+/// Asks the kernel for the other end. rustix has a number for a process that is not 0, and so takes one that is not
+/// shown for a failure.
+pub(crate) fn peer(socket: BorrowedFd<'_>) -> io::Result<Peer> {
+    let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the call writes at most `length` bytes behind the pointer, which is a whole `ucred`; any bytes are one.
+    // Both live through the call.
+    let outcome = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut length,
+        )
+    };
+    if outcome != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Peer { uid: peer.uid, process: (peer.pid != 0).then_some(peer.pid) })
 }

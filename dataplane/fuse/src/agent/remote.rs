@@ -1,9 +1,10 @@
 //! Talking to an agent.
 
+use crate::sys;
 use alluxio_proto::v1::agent as proto;
 use proto::fuse_agent_client::FuseAgentClient;
-use rustix::net::sockopt;
 use rustix::process::Pid;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -33,8 +34,8 @@ pub(super) async fn hand_over(socket: &Path) -> Result<(), Status> {
 /// The process that listens at a socket, if it lives in our own namespace of processes.
 pub(super) fn process_of(socket: &Path) -> Option<Pid> {
     let stream = UnixStream::connect(socket).ok()?;
-    let peer = sockopt::socket_peercred(&stream).ok()?;
+    let peer = Pid::from_raw(sys::peer(stream.as_fd()).ok()?.process?)?;
     let namespace = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/pid")).ok();
-    let theirs = namespace(&peer.pid.as_raw_nonzero().to_string())?;
-    (Some(theirs) == namespace("self") && peer.pid != rustix::process::getpid()).then_some(peer.pid)
+    let theirs = namespace(&peer.as_raw_nonzero().to_string())?;
+    (Some(theirs) == namespace("self") && peer != rustix::process::getpid()).then_some(peer)
 }

@@ -136,3 +136,37 @@ fn a_second_keeper_is_refused_and_one_that_ended_leaves_its_place() {
     assert!(client.list().is_err());
     assert_eq!(stand.client().list().unwrap(), []);
 }
+
+/// Tells the process of the next test what it is.
+const ELSEWHERE: &str = "ALLUXIO_TEST_KEEPER_ELSEWHERE";
+
+#[test]
+fn a_keeper_in_another_container_holds_sessions() {
+    if let Ok(path) = std::env::var(ELSEWHERE) {
+        Server::bind(Path::new(&path)).unwrap().run();
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keeper.sock");
+    // Its processes do not see ours: it is told nothing of us but the user.
+    let mut elsewhere = std::process::Command::new("unshare");
+    elsewhere.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--"]);
+    elsewhere.arg(std::env::current_exe().unwrap());
+    elsewhere
+        .args(["--exact", "keeper::server::tests::a_keeper_in_another_container_holds_sessions"]);
+    let mut keeper = elsewhere.env(ELSEWHERE, &path).spawn().unwrap();
+    let until = soon();
+    let held = loop {
+        let file = File::open("/dev/null").unwrap();
+        let put = |client: Client| client.put(&key(), b"x", &[file.as_fd()]).map(|()| client);
+        match Client::connect(&path).map_err(ClientError::from).and_then(put) {
+            Ok(client) => break client.list().unwrap(),
+            Err(error) if Instant::now() > until => panic!("{error}"),
+            // It starts.
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+        }
+    };
+    keeper.kill().unwrap();
+    keeper.wait().unwrap();
+    assert_eq!(held, [key()]);
+}
