@@ -8,7 +8,8 @@ use crate::fs::list::HIDDEN_PREFIX;
 use crate::fs::write::mode_of;
 use crate::fs::{Caller, Core, failed};
 use alluxio_client::{
-    CreateFileOptions, DeleteOptions, GetStatusOptions, SetAttributeOptions, WrittenAttributes,
+    ClientError, CreateFileOptions, DeleteOptions, GetStatusOptions, SetAttributeOptions,
+    WrittenAttributes,
 };
 use alluxio_types::{
     AlluxioPath, Code, Coded, FileStatus, InodeId, OperationId, UnixMillis, XattrStrategy,
@@ -18,6 +19,31 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::block_in_place;
+
+/// Pause before a version is written once more.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// Why a version is not written.
+struct Unwritten {
+    errno: Errno,
+    /// A worker went away, or the store does not answer: another try may do.
+    for_now: bool,
+}
+
+impl From<Errno> for Unwritten {
+    fn from(errno: Errno) -> Self {
+        Unwritten { errno, for_now: false }
+    }
+}
+
+impl Unwritten {
+    fn of(what: &str, error: &ClientError) -> Self {
+        let transfer =
+            matches!(error, ClientError::WriteFailed { .. } | ClientError::NoWorker { .. });
+        let for_now = matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded);
+        Unwritten { errno: failed(what, error), for_now: transfer && for_now }
+    }
+}
 
 /// What a commit takes.
 pub(super) struct Taken {
@@ -80,9 +106,9 @@ impl Draft {
     }
 
     /// Gives all of it to a writer, and completes the file.
-    async fn fill(&self, ahead: Ahead, taken: &Taken) -> Result<FileStatus, Errno> {
+    async fn fill(&self, ahead: Ahead, taken: &Taken) -> Result<FileStatus, Unwritten> {
         let (length, sent) = (taken.length, ahead.sent);
-        let Some(mut writer) = ahead.into_writer() else { return Err(Errno::IO) };
+        let Some(mut writer) = ahead.into_writer() else { return Err(Errno::IO.into()) };
         let most = usize::try_from(length).unwrap_or(COPY_BYTES).min(COPY_BYTES);
         let mut buffer = vec![0; most];
         let mut at = sent;
@@ -93,11 +119,11 @@ impl Draft {
             let read = if length <= COPY_BYTES as u64 { read() } else { block_in_place(read) };
             read.map_err(|error| Errno::of_io(&error))?;
             let written = writer.write(&buffer[..count]).await;
-            written.map_err(|error| failed("write", &error))?;
+            written.map_err(|error| Unwritten::of("write", &error))?;
             at += count as u64;
         }
         let closed = writer.close_with(attributes(taken)).await;
-        closed.map_err(|error| failed("complete a file", &error))
+        closed.map_err(|error| Unwritten::of("complete a file", &error))
     }
 }
 
@@ -134,21 +160,11 @@ impl Core {
         if !draft.state().loaded {
             return Ok(());
         }
-        let status = match self.first_writer(node, draft, &mut work, &taken)? {
-            Some(ahead) => match draft.fill(ahead, &taken).await {
-                Ok(status) => status,
-                Err(errno) => {
-                    // The writer has removed the name, or it was gone.
-                    draft.note(|record| record.stage = Stage::Lost)?;
-                    taken.lost = true;
-                    match errno {
-                        // The primary died before its journal had the name, which `open` did not wait for.
-                        Errno::NOENT => self.replace(node, draft, &taken).await?,
-                        other => return Err(other),
-                    }
-                }
-            },
-            None => self.replace(node, draft, &taken).await?,
+        let status = match self.first_version(node, draft, &mut work, &mut taken).await {
+            Err(unwritten) if unwritten.for_now => {
+                Box::pin(self.write_again(node, draft, &taken, unwritten)).await?
+            }
+            outcome => outcome.map_err(|unwritten| unwritten.errno)?,
         };
         self.rebind(node, status.id);
         draft.state().sent = 0;
@@ -157,6 +173,51 @@ impl Core {
             self.set_wanted(taken.caller, node, &left).await;
         }
         Ok(())
+    }
+
+    /// Writes what was taken: into the file that was made for it, or beside the one that there is.
+    async fn first_version(
+        &self,
+        node: u64,
+        draft: &Draft,
+        work: &mut Work,
+        taken: &mut Taken,
+    ) -> Result<FileStatus, Unwritten> {
+        let Some(ahead) = self.first_writer(node, draft, work, taken)? else {
+            return self.replace(node, draft, taken).await;
+        };
+        let unwritten = match draft.fill(ahead, taken).await {
+            Ok(status) => return Ok(status),
+            Err(unwritten) => unwritten,
+        };
+        // The writer has removed the name, or it was gone.
+        draft.note(|record| record.stage = Stage::Lost)?;
+        taken.lost = true;
+        match unwritten.errno {
+            // The primary died before its journal had the name, which `open` did not wait for.
+            Errno::NOENT => self.replace(node, draft, taken).await,
+            _ => Err(unwritten),
+        }
+    }
+
+    /// Writes what was taken beside, by whatever worker there is by then: all of it is here. For as long as calls are
+    /// tried again.
+    async fn write_again(
+        &self,
+        node: u64,
+        draft: &Draft,
+        taken: &Taken,
+        mut last: Unwritten,
+    ) -> Result<FileStatus, Errno> {
+        let until = self.host.clock.monotonic().saturating_add(self.config.rpc_retry.total);
+        while last.for_now && self.host.clock.monotonic() < until {
+            tokio::time::sleep(AGAIN_AFTER).await;
+            match self.replace(node, draft, taken).await {
+                Ok(status) => return Ok(status),
+                Err(unwritten) => last = unwritten,
+            }
+        }
+        Err(last.errno)
     }
 
     /// The writer of a file that is new and has no version yet, with what it has been given already. None
@@ -191,14 +252,19 @@ impl Core {
     }
 
     /// Writes a file beside the one that there is, and puts it in its place.
-    async fn replace(&self, node: u64, draft: &Draft, taken: &Taken) -> Result<FileStatus, Errno> {
+    async fn replace(
+        &self,
+        node: u64,
+        draft: &Draft,
+        taken: &Taken,
+    ) -> Result<FileStatus, Unwritten> {
         let path = self.path(node).await?;
         let client = self.client(Caller::of(taken.caller, node))?;
         let there = self.own.get_status(&path, &GetStatusOptions::default()).await.ok();
         let ours = self.nodes().get(node).map(|node| node.inode);
         if taken.lost && there.as_ref().is_some_and(|there| Some(there.id) != ours) {
             // The name is free again since what was made is gone, and somebody else has it.
-            return Err(Errno::EXIST);
+            return Err(Errno::EXIST.into());
         }
         let known = self.nodes().get(node).map_or(0o644, |node| node.attr.mode);
         let mode = there.as_ref().map_or(mode_of(known), |status| status.mode);
@@ -233,7 +299,7 @@ impl Core {
             if let Err(error) = client.delete(&beside, &options).await {
                 tracing::warn!(%beside, %error, "a version that was not put in place stays");
             }
-            return Err(errno);
+            return Err(errno.into());
         }
         Ok(status)
     }
