@@ -34,6 +34,9 @@ pub fn run(arguments: &[String]) -> ExitCode {
     crate::limits::raise_descriptors();
     // Among the last to go when memory is short: it has next to none. Only a wish.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-998");
+    if let Err(error) = crate::sys::end_when_told() {
+        eprintln!("alluxio fuse-keeper: it will not end by SIGTERM: {error}");
+    }
     match Server::bind(&arguments.socket) {
         Ok(server) => {
             println!("the keeper of {} is ready", arguments.socket.display());
