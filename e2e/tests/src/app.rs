@@ -76,42 +76,26 @@ impl App {
         claim: &str,
         arguments: &[&str],
     ) -> Result<App> {
-        let volume = format!("{{name: data, persistentVolumeClaim: {{claimName: {claim}}}}}");
-        let mount = format!("{{name: data, mountPath: {MOUNT}}}");
-        Self::apply(namespace, name, node, arguments, "[]", &mount, &volume)
+        Parts::of_claim(claim, "[]").apply(namespace, name, node, arguments)
     }
 
-    fn apply(
+    /// The same, after root has made `folder` (a full path on the claim) for everybody: a volume's own directory is
+    /// root's, as on other network file systems.
+    ///
+    /// **Errors**: what the API server says.
+    pub fn start_in(
         namespace: &Namespace,
         name: &str,
         node: &str,
+        claim: &str,
+        folder: &str,
         arguments: &[&str],
-        env: &str,
-        mount: &str,
-        volume: &str,
     ) -> Result<App> {
-        let arguments = serde_json::to_string(arguments)?;
-        namespace.apply(&format!(
-            "
-apiVersion: v1
-kind: Pod
-metadata: {{name: {name}, labels: {{app: {name}}}}}
-spec:
-  nodeName: {node}
-  restartPolicy: Never
-  terminationGracePeriodSeconds: 1
-  # A lost node's pods stay: what they saw is asked when it is back.
-  tolerations: [{{operator: Exists}}]
-  containers:
-  - name: app
-    image: {APPLICATION}
-    args: {arguments}
-    env: {env}
-    volumeMounts: [{mount}]
-  volumes: [{volume}]
-"
-        ))?;
-        Ok(App { name: name.to_owned() })
+        let init = format!(
+            "[{{name: folder, image: {APPLICATION}, args: [make-folder, {folder:?}, --mode, \"777\"], \
+             securityContext: {{runAsUser: 0}}, volumeMounts: [{{name: data, mountPath: {MOUNT}}}]}}]"
+        );
+        Parts::of_claim(claim, &init).apply(namespace, name, node, arguments)
     }
 
     /// Puts `files` files of `bytes` bytes each into `folder` of the store, by the store's own protocol. They are
@@ -160,18 +144,13 @@ spec:
              {{name: S3_ACCESS_KEY, valueFrom: {{secretKeyRef: {{name: {SECRET}, key: s3a.accessKeyId}}}}}}, \
              {{name: S3_SECRET_KEY, valueFrom: {{secretKeyRef: {{name: {SECRET}, key: s3a.secretKey}}}}}}]"
         );
-        let app = Self::apply(
-            namespace,
-            name,
-            node,
-            arguments,
-            &env,
-            "{name: tmp, mountPath: /tmp}",
-            "{name: tmp, emptyDir: {}}",
-        )?;
-        let said = app.said(namespace).await?;
-        app.remove(namespace).await?;
-        Ok(said)
+        let parts = Parts {
+            env,
+            mount: "{name: tmp, mountPath: /tmp}".to_owned(),
+            volume: "{name: tmp, emptyDir: {}}".to_owned(),
+            init: "[]".to_owned(),
+        };
+        parts.apply(namespace, name, node, arguments)?.end(namespace).await
     }
 
     /// Sums of files (by their full paths), read through a claim by a pod that ends then.
@@ -185,13 +164,11 @@ spec:
         paths: &[&str],
     ) -> Result<BTreeMap<String, String>> {
         let app = Self::start(namespace, name, node, claim, &[&["sum"], paths].concat())?;
-        let said = app.said(namespace).await?;
-        app.remove(namespace).await?;
-        Ok(sums(&said))
+        Ok(sums(&app.end(namespace).await?))
     }
 
     /// A pod that works on the claim until it is [stopped](App::stop), and works already. `more` are arguments of
-    /// `load`: `--read-only`, `--seconds N`, …
+    /// `load`: `--seconds N`, …
     ///
     /// **Errors**: when it does not begin.
     pub async fn load(
@@ -201,8 +178,9 @@ spec:
         claim: &str,
         more: &[&str],
     ) -> Result<App> {
-        let given = ["load", MOUNT, "--seconds", LOAD_SECONDS, "--stop", STOP, "--name", name];
-        let app = Self::start(namespace, name, node, claim, &[&given, more].concat())?;
+        let folder = format!("{MOUNT}/written-{name}");
+        let given = ["load", MOUNT, "--seconds", LOAD_SECONDS, "--stop", STOP, "--write", &folder];
+        let app = Self::start_in(namespace, name, node, claim, &folder, &[&given, more].concat())?;
         namespace.wait_until_ready(name).await?;
         Ok(app)
     }
@@ -227,13 +205,16 @@ spec:
         serde_json::from_str(last).with_context(|| format!("{}: {said}", self.name))
     }
 
-    /// Waits for the end of the program, which must be a good one, and gives what it printed.
-    async fn said(&self, namespace: &Namespace) -> Result<String> {
+    /// Waits for the end of the program, which must be a good one, gives what it printed, and removes the pod.
+    ///
+    /// **Errors**: when it fails; with what it printed.
+    pub async fn end(&self, namespace: &Namespace) -> Result<String> {
         let code = self.ended(namespace).await?;
         let said = self.log(namespace)?;
         if code != 0 {
             bail!("{} ended with {code}: {said}", self.name);
         }
+        self.remove(namespace).await?;
         Ok(said)
     }
 
@@ -259,6 +240,58 @@ spec:
     pub async fn remove(&self, namespace: &Namespace) -> Result<()> {
         namespace.kubectl(&["delete", "pod", &self.name, "--wait=false"])?;
         namespace.wait_until_gone::<Pod>(&self.name, LIMIT).await
+    }
+}
+
+/// What differs from one pod of the application to another, in YAML.
+struct Parts {
+    env: String,
+    mount: String,
+    volume: String,
+    init: String,
+}
+
+impl Parts {
+    fn of_claim(claim: &str, init: &str) -> Parts {
+        Parts {
+            env: "[]".to_owned(),
+            mount: format!("{{name: data, mountPath: {MOUNT}}}"),
+            volume: format!("{{name: data, persistentVolumeClaim: {{claimName: {claim}}}}}"),
+            init: init.to_owned(),
+        }
+    }
+
+    fn apply(
+        self,
+        namespace: &Namespace,
+        name: &str,
+        node: &str,
+        arguments: &[&str],
+    ) -> Result<App> {
+        let arguments = serde_json::to_string(arguments)?;
+        let Parts { env, mount, volume, init } = self;
+        namespace.apply(&format!(
+            "
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, labels: {{app: {name}}}}}
+spec:
+  nodeName: {node}
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 1
+  # A lost node's pods stay: what they saw is asked when it is back.
+  tolerations: [{{operator: Exists}}]
+  initContainers: {init}
+  containers:
+  - name: app
+    image: {APPLICATION}
+    args: {arguments}
+    env: {env}
+    volumeMounts: [{mount}]
+  volumes: [{volume}]
+"
+        ))?;
+        Ok(App { name: name.to_owned() })
     }
 }
 

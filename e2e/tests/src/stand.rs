@@ -105,7 +105,7 @@ impl Stand {
         Ok(pod.with_context(|| format!("no {component} on {node}"))?.name_any())
     }
 
-    /// The sum of a metric over all its labels, at one pod of a part.
+    /// The sum of a metric over its labels, at one pod of a part. `name` may name one of them: `x_total{source="ufs"}`.
     ///
     /// **Errors**: when it can't be asked.
     pub fn metric(&self, component: &str, pod: &str, name: &str) -> Result<f64> {
@@ -138,11 +138,14 @@ pub fn node_of(pod: &Pod) -> String {
     pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default()
 }
 
-/// The values of all lines of one metric, with whatever labels.
+/// The values of all lines of one metric: with the labels that `name` has, and whatever others.
 fn sum_of(text: &str, name: &str) -> f64 {
+    let (name, labels) = name.split_once('{').unwrap_or((name, "}"));
+    let labels = labels.trim_end_matches('}');
     let values = text.lines().filter_map(|line| {
         let rest = line.strip_prefix(name)?;
-        rest.starts_with([' ', '{']).then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())?
+        let is_it = rest.starts_with([' ', '{']) && rest.contains(labels);
+        is_it.then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())?
     });
     values.sum()
 }
@@ -216,6 +219,7 @@ mod tests {
         let text =
             "# HELP a_total A\na_total{x=\"1\"} 2\na_total{x=\"2\"} 3\na_total_more 7\nb 1\n";
         assert_eq!(sum_of(text, "a_total"), 5.0);
+        assert_eq!(sum_of(text, "a_total{x=\"2\"}"), 3.0);
         assert_eq!(sum_of(text, "b"), 1.0);
         assert_eq!(sum_of(text, "c"), 0.0);
     }

@@ -34,12 +34,9 @@ pub(crate) struct Load {
     /// End as soon as this path is there
     #[arg(long)]
     stop: Option<PathBuf>,
-    /// Write nothing
+    /// Write into this folder; nothing is written without
     #[arg(long)]
-    read_only: bool,
-    /// What is written goes into the folder `written-NAME`
-    #[arg(long, default_value = "app")]
-    name: String,
+    write: Option<PathBuf>,
     /// Pause between two operations of a thread, in milliseconds
     #[arg(long, default_value_t = 5)]
     pause_ms: u64,
@@ -68,8 +65,8 @@ impl Load {
             scope.spawn(|| read.read(&files));
             scope.spawn(|| open.open(&files));
             scope.spawn(|| list.list(&files));
-            if !self.read_only {
-                scope.spawn(|| write.write());
+            if let Some(folder) = &self.write {
+                scope.spawn(|| write.write(folder));
             }
         });
         let seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -210,9 +207,7 @@ impl Thread<'_> {
     }
 
     /// New files, read back, renamed, removed.
-    fn write(mut self) {
-        let folder = self.load.folder.join(format!("written-{}", self.load.name));
-        self.one(&folder, || fs::create_dir_all(&folder));
+    fn write(mut self, folder: &Path) {
         let mut number = 0;
         while self.goes_on() {
             number += 1;

@@ -12,6 +12,8 @@ fn say(line: &str) {
 use alluxio_e2e_tests::pattern;
 use anyhow::{Context, Result};
 use clap::Parser;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -39,6 +41,9 @@ enum Work {
     MakeFolder {
         /// Which
         path: PathBuf,
+        /// Its mode, in octal digits
+        #[arg(long)]
+        mode: Option<String>,
     },
     /// Put files with known bytes into a folder of the store of S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY, S3_SECRET_KEY
     Fill {
@@ -89,8 +94,13 @@ fn run(work: Work) -> Result<bool> {
             }
         }
         Work::Load(load) => return load.run(),
-        Work::MakeFolder { path } => {
-            std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
+        Work::MakeFolder { path, mode } => {
+            let place = || path.display().to_string();
+            std::fs::create_dir_all(&path).with_context(place)?;
+            if let Some(mode) = mode {
+                let mode = Permissions::from_mode(u32::from_str_radix(&mode, 8)?);
+                std::fs::set_permissions(&path, mode).with_context(place)?;
+            }
         }
         Work::Fill { folder, files, bytes } => store::fill(&folder, files, bytes)?,
         Work::SumObjects { keys } => store::sums(&keys)?,
