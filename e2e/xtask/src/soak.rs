@@ -37,6 +37,8 @@ const FUSE: [(&str, u64); 3] = [
     ("ALLUXIO_TEST_FUSE_KILLS", 100),
     ("ALLUXIO_TEST_FUSE_PAUSE_MS", 3000),
 ];
+/// For how long pods of a cluster on a real Kubernetes are deleted at random, in seconds.
+const DELETIONS_SECONDS: u64 = 300;
 /// Random operations on files of a mount.
 const FUSE_OPERATIONS: u64 = 10_000_000;
 /// One of so many of the operations that a mount is compared with a local file system in.
@@ -99,5 +101,9 @@ fn round(seed: u64) -> Result<()> {
         .envs(FUSE.map(|(name, value)| (name, value.to_string())))
         .args(["test", "--quiet", "--package", "alluxio"])
         .args(["--test", "kill_master", "--test", "kill_worker", "--test", "cat_under_kills"])
-        .args(["--test", "failover", "--test", "fuse_survives"]))
+        .args(["--test", "failover", "--test", "fuse_survives"]))?;
+    run(cargo()
+        .env("ALLUXIO_TEST_DELETIONS_SECONDS", DELETIONS_SECONDS.to_string())
+        .env("ALLUXIO_TEST_DELETIONS_SEED", seed.to_string())
+        .args(["test", "--quiet", "--package", "alluxio-e2e-tests", "--test", "volumes"]))
 }
