@@ -4,6 +4,7 @@ use crate::reader::Reader;
 use crate::spec::{Kind, Roles, keys};
 use crate::{etcd, worker};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const CLIENT: Roles = Roles::CLIENT;
 
@@ -26,6 +27,10 @@ keys! {
     /// Socket on which the node service holds mounts, too, as a keeper does. Without one it holds none. Agents
     /// need it in `alluxio.fuse.keeper.sockets`.
     KEEPER_SOCKET = "alluxio.csi.keeper.socket", Kind::Text, roles: CLIENT;
+    /// How long it holds a mount that no agent serves. Then programs that wait for it get errors, and can be killed. The
+    /// keepers beside it have the same time in `--alone-seconds`.
+    KEEPER_ALONE_TIMEOUT = "alluxio.csi.keeper.alone.timeout", Kind::time(1000), default: Some("5min"),
+        roles: CLIENT;
     /// What volumes that stand in a pod may show: this path of the namespace and what is below it. Empty
     /// for nothing.
     EPHEMERAL_PATH = "alluxio.csi.ephemeral.path", Kind::Text, default: Some("/"), roles: CLIENT;
@@ -51,6 +56,8 @@ pub struct CsiConfig {
     pub state_dir: PathBuf,
     /// Socket on which the node service is a keeper.
     pub keeper_socket: Option<PathBuf>,
+    /// How long it holds a mount that no agent serves.
+    pub keeper_alone_timeout: Duration,
     /// What volumes that stand in a pod may show.
     pub ephemeral_path: Option<String>,
     /// Address of the web server.
@@ -77,6 +84,7 @@ pub(crate) fn section(r: &mut Reader<'_>) -> CsiConfig {
         node_id: r.text_or(&NODE_ID, |machine| machine.hostname.clone()),
         state_dir: r.path(&STATE_DIR),
         keeper_socket: r.set_text(&KEEPER_SOCKET).and_then(some).map(PathBuf::from),
+        keeper_alone_timeout: r.duration(&KEEPER_ALONE_TIMEOUT),
         ephemeral_path: some(r.text(&EPHEMERAL_PATH)),
         web_bind_host: r.text(&WEB_BIND_HOST),
         web_port: r.port(&WEB_PORT),

@@ -70,7 +70,8 @@ pub async fn run(
 /// This process holds the agent's mounts, too, in its memory: one holder more that has to die before a mount does.
 fn keep(config: &CsiConfig) -> Result<(), NodeError> {
     let Some(socket) = &config.keeper_socket else { return Ok(()) };
-    let running = keeper::Server::bind(socket)?.spawn();
+    let running =
+        keeper::Server::bind(socket)?.with_alone_limit(config.keeper_alone_timeout).spawn();
     // It ends with the process.
     running.map(drop).map_err(crate::error::at("keep mounts at", socket))
 }

@@ -54,7 +54,19 @@ impl Stand {
     ///
     /// **Errors**: what did not get ready, with what the operator logged.
     pub async fn start(cluster: &'static Cluster, masters: &Masters) -> Result<Stand> {
-        let image = Installed::install(cluster, &["operator.replicas=1"])?.image;
+        Self::start_with(cluster, masters, &[]).await
+    }
+
+    /// The same, with further values of the chart (`key=value`).
+    ///
+    /// **Errors**: as of [`Stand::start`].
+    pub async fn start_with(
+        cluster: &'static Cluster,
+        masters: &Masters,
+        values: &[&str],
+    ) -> Result<Stand> {
+        let image =
+            Installed::install(cluster, &[&["operator.replicas=1"], values].concat())?.image;
         let namespace = cluster.namespace("volumes").await?;
         let nodes = crate::nodes(cluster).await?;
         let s3 = S3::start(cluster, &namespace, &nodes[0]).await?;

@@ -19,17 +19,22 @@ const NODE_FOLDERS: [&str; 2] = ["/mnt/cache", "/run/alluxio"];
 impl Deletions {
     /// A cluster whose Dataset is loaded, so that there is something on the nodes, and used by a pod.
     async fn start(cluster: &'static Cluster) -> Deletions {
-        let stand = Stand::start(cluster, &Masters::One).await.unwrap();
+        // Whose agent is gone is waited for as long.
+        let values = ["csi.keeper.aloneSeconds=10"];
+        let stand = Stand::start_with(cluster, &Masters::One, &values).await.unwrap();
         stand.namespace.apply(LOAD).unwrap();
         let loaded = |load: &DataLoad| {
             let phase = serde_json::to_value(load).unwrap()["status"]["phase"].clone();
-            phase == "Complete"
+            phase == "Succeeded"
         };
         stand.namespace.wait("load", "it is done", LIMIT, loaded).await.unwrap();
         let node = stand.nodes[0].clone();
-        let app = App::load(&stand.namespace, "app", &node, DATASET, &["--read-only"]);
+        let app = App::load(&stand.namespace, "app", &node, DATASET, &[]);
         let app = app.await.unwrap();
-        assert!(!on_nodes(cluster, stand.nodes.len()).is_empty(), "the nodes have cached something");
+        assert!(
+            !on_nodes(cluster, stand.nodes.len()).is_empty(),
+            "the nodes have cached something"
+        );
         Deletions { stand, app }
     }
 
@@ -162,7 +167,11 @@ async fn every_order_of_deletion_ends_and_leaves_nothing() {
     // The whole namespace, with a pod that reads.
     let whole = Deletions::start(cluster).await;
     let begun = Instant::now();
-    whole.stand.namespace.end(LIMIT).await.unwrap();
+    let surroundings = whole.stand.namespace.name().to_owned();
+    if let Err(error) = whole.stand.namespace.end(LIMIT).await {
+        let left = cluster.kubectl(&["get", "pods,pvc,ads,ac", "-o", "wide", "-n", &surroundings]);
+        panic!("{error:#}\n{left:?}");
+    }
     println!("namespace: gone after {:.1} s", begun.elapsed().as_secs_f64());
     let deadline = Instant::now() + LIMIT;
     while !ours(cluster).is_empty() {

@@ -1,10 +1,11 @@
 //! The command line: `alluxio fuse-keeper`. Reads no configuration, so that nothing in it can keep a keeper
 //! from starting.
 
-use super::Server;
+use super::{ALONE_LIMIT, Server};
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Hold the descriptors of mounts, so that they outlive the process that serves them.
 ///
@@ -16,6 +17,10 @@ struct Arguments {
     /// Where to listen, as in alluxio.fuse.keeper.sockets
     #[arg(long)]
     socket: PathBuf,
+    /// How long mounts are kept that nobody serves. Then programs that wait for them get errors, and can be killed
+    #[arg(long, value_name = "SECONDS", default_value_t = ALONE_LIMIT.as_secs(),
+          value_parser = clap::value_parser!(u64).range(1..))]
+    alone_seconds: u64,
 }
 
 /// Runs `alluxio fuse-keeper ARGUMENTS` until it is killed. Returns the exit code.
@@ -40,7 +45,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
     match Server::bind(&arguments.socket) {
         Ok(server) => {
             println!("the keeper of {} is ready", arguments.socket.display());
-            server.run();
+            server.with_alone_limit(Duration::from_secs(arguments.alone_seconds)).run();
             ExitCode::SUCCESS
         }
         Err(error) => {

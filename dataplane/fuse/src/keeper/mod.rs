@@ -25,7 +25,7 @@ mod wire;
 
 pub use client::{Client, ClientError};
 pub use key::{BadKey, Key};
-pub use server::{Running, Server, ServerError};
+pub use server::{ALONE_LIMIT, Running, Server, ServerError};
 
 /// Longest blob of a session, in bytes.
 pub const BLOB_BYTES_MAX: usize = 16 << 10;

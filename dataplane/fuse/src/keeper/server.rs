@@ -18,6 +18,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// How long a session is held that nobody serves, unless told otherwise: agents are replaced in seconds, and images are
+/// fetched in minutes.
+pub const ALONE_LIMIT: Duration = Duration::from_secs(300);
+/// How often that is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Most connections: agents, old and new, and people who look.
 const CONNECTIONS_MAX: usize = 16;
 /// How long a request for a session waits for the end of who serves it, before it is refused. Who asks
@@ -52,6 +57,7 @@ pub enum ServerError {
 pub struct Server {
     socket: Arc<OwnedFd>,
     shared: Arc<Shared>,
+    alone_limit: Duration,
     _lock: LockFile,
 }
 
@@ -114,11 +120,25 @@ impl Server {
             _ => {}
         }
         let socket = Arc::new(listening(path).map_err(failed)?);
-        Ok(Server { socket, shared: Arc::default(), _lock: lock })
+        Ok(Server { socket, shared: Arc::default(), alone_limit: ALONE_LIMIT, _lock: lock })
+    }
+
+    /// How long a session is held that nobody serves, in place of [`ALONE_LIMIT`]. Then it is let go: the kernel gives
+    /// it up with its last holder, and who waits for it gets an error and can be killed.
+    #[must_use]
+    pub fn with_alone_limit(self, alone_limit: Duration) -> Self {
+        Server { alone_limit, ..self }
     }
 
     /// Serves until it is [stopped](Running::stop).
     pub fn run(self) {
+        let shared = self.shared.clone();
+        let limit_ms = u64::try_from(self.alone_limit.as_millis()).unwrap_or(u64::MAX);
+        let watches = std::thread::Builder::new().name("keeper-alone".into());
+        let watches = watches.stack_size(STACK_BYTES).spawn(move || shared.let_go(limit_ms));
+        if let Err(error) = watches {
+            tracing::warn!(%error, "sessions that nobody serves are held for ever");
+        }
         let mut next: ConnectionId = 0;
         while !self.shared.over.load(Ordering::SeqCst) {
             let peer = match accept_with(&*self.socket, SocketFlags::CLOEXEC) {
@@ -205,6 +225,18 @@ impl Shared {
         if let Err(error) = started {
             self.peers().remove(&connection);
             tracing::warn!(%error, "a connection is refused");
+        }
+    }
+
+    /// Lets sessions go that nobody serves, until the keeper stops.
+    fn let_go(&self, limit_ms: u64) {
+        while !self.over.load(Ordering::SeqCst) {
+            std::thread::sleep(LOOK_EVERY);
+            let abandoned = self.store().take_abandoned(self.now_ms(), limit_ms);
+            // Closed outside of the lock.
+            for (key, _) in abandoned {
+                tracing::warn!(session = %key, limit_ms, "a session is let go: nobody served it");
+            }
         }
     }
 

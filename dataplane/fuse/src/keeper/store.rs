@@ -97,6 +97,13 @@ impl<F> Store<F> {
         }
     }
 
+    /// Takes out the sessions that nobody has served for `limit_ms`.
+    pub fn take_abandoned(&mut self, now_ms: u64, limit_ms: u64) -> Vec<(Key, Held<F>)> {
+        let abandoned =
+            |_: &Key, held: &mut Held<F>| held.owner.is_none() && held.alone_ms(now_ms) >= limit_ms;
+        self.sessions.extract_if(.., abandoned).collect()
+    }
+
     /// All keys.
     pub fn keys(&self) -> Vec<Key> {
         self.sessions.keys().cloned().collect()
@@ -127,6 +134,21 @@ mod tests {
         assert!(store.remove(2, &key(0)).unwrap().is_some());
         assert_eq!(store.get(2, &key(0)).unwrap_err(), Reason::Unknown);
         assert_eq!(store.remove(2, &key(0)).unwrap(), None);
+    }
+
+    #[test]
+    fn what_nobody_serves_for_long_is_let_go_and_nothing_else() {
+        let mut store = Store::default();
+        for (connection, number) in [(1, 1), (1, 2), (2, 3)] {
+            store.put(connection, key(number), Vec::new(), vec![number]).unwrap();
+        }
+        store.ended(1, 1_000);
+        assert!(store.take_abandoned(5_999, 5_000).is_empty());
+        store.get(3, &key(2)).unwrap();
+        let gone: Vec<Key> =
+            store.take_abandoned(6_000, 5_000).into_iter().map(|(key, _)| key).collect();
+        assert_eq!(gone, [key(1)]);
+        assert_eq!(store.keys(), [key(2), key(3)]);
     }
 
     #[test]
