@@ -33,6 +33,12 @@ hide kernel/keys/root_maxbytes 25000000
 echo 1 >/proc/sys/net/ipv4/ip_forward
 echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet
 
+# Groups of pods that ended with this node when it was killed: a machine that starts has none, and the kubelet asks
+# containerd for the container of each, for seconds.
+for group in "/sys/fs/cgroup/$CGROUP" /sys/fs/cgroup/*/"$CGROUP"; do
+    [ -d "$group" ] && find "$group" -mindepth 1 -depth -type d -exec rmdir {} + 2>/dev/null || true
+done
+
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
     # One hierarchy: each level hands its controllers down.
     group=/sys/fs/cgroup
