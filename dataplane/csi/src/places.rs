@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// The volume on this node.
+    /// The volume on this node: its session is open, and nothing is bound.
     Staged,
     /// The volume in a pod.
     Published,
@@ -148,7 +148,7 @@ fn load(dir: &Path) -> Result<BTreeMap<PathBuf, Place>, CsiError> {
         let file = item.map_err(CsiError::io("list", dir))?.path();
         let text = fs::read(&file).map_err(CsiError::io("read", &file))?;
         match serde_json::from_slice::<Place>(&text) {
-            Ok(place) if table.top(&place.path).is_some() => {
+            Ok(place) if place.kind == Kind::Staged || table.top(&place.path).is_some() => {
                 known.insert(place.path.clone(), place);
             }
             // Not mounted any more, or never: written before the bind, and then we were killed.

@@ -16,7 +16,7 @@ use crate::keyed::{Held, KeyedLocks};
 use crate::metrics::CsiMetrics;
 use crate::mounter::{Mounter, SessionView};
 use crate::paths::{Bind, PathRunner};
-use crate::places::{Place, Places, Shows};
+use crate::places::{Kind, Place, Places, Shows};
 use crate::proto::csi::VolumeCapability;
 use crate::session::{SessionKey, SessionSpec};
 use alluxio_types::AlluxioPath;
@@ -198,7 +198,7 @@ impl Node {
         let table = self.places.table().await?;
         let used = self.places.all().into_iter().any(|place| {
             place.session().is_some_and(|(other, _)| other == key)
-                && table.top(&place.path).is_some()
+                && (place.kind == Kind::Staged || table.top(&place.path).is_some())
         });
         if used { Ok(()) } else { self.parts.mounter.close(key).await }
     }

@@ -42,6 +42,27 @@ impl Node {
         Ok(NodePublishVolumeResponse {})
     }
 
+    /// Shows `place`, whatever was there before.
+    ///
+    /// **Errors**: `Exists` when another volume is there, or the same one shown otherwise.
+    async fn put_in_place(&self, place: Place) -> Result<(), CsiError> {
+        if self.places.table().await?.top(&place.path).is_none() {
+            return self.show(place).await;
+        }
+        match self.places.at(&place.path) {
+            Some(there) if there == place => self.refresh(&place).await,
+            Some(there) => Err(CsiError::Exists {
+                what: there.path.display().to_string(),
+                why: format!("for volume {}, or with other options", there.volume),
+            }),
+            // The folder of places was lost. What the path shows cannot be told, so it is made anew.
+            None => {
+                self.parts.paths.unmount(&place.path, 0, false).await?;
+                self.show(place).await
+            }
+        }
+    }
+
     /// **Errors**: `Directory` where workers have no folder of sockets.
     fn sockets(&self) -> Result<Shows, CsiError> {
         let path = self.parts.sockets.clone().ok_or_else(|| CsiError::Directory {

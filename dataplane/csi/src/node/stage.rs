@@ -10,7 +10,7 @@ use crate::proto::csi::{
 };
 
 impl Node {
-    /// Opens the volume's session and binds it to the staging path.
+    /// Opens the volume's session.
     pub(super) async fn stage(
         &self,
         request: NodeStageVolumeRequest,
@@ -34,29 +34,34 @@ impl Node {
             one_pod: asked.access.one_pod,
         };
         let _held = self.lock(&volume)?;
-        self.put_in_place(place).await?;
+        self.put_on_node(place).await?;
         Ok(NodeStageVolumeResponse {})
     }
 
-    /// Shows `place`, whatever was there before.
+    /// Opens the session of a volume, and notes that the node has it. Nothing is bound to the staging path: the kubelet
+    /// does not take a volume from a node whose device is mounted anywhere but in the kubelet's own folders, and the
+    /// session lies in one of the agent's.
     ///
-    /// **Errors**: `Exists` when another volume is there, or the same one shown otherwise.
-    pub(super) async fn put_in_place(&self, place: Place) -> Result<(), CsiError> {
-        if self.places.table().await?.top(&place.path).is_none() {
-            return self.show(place).await;
-        }
-        match self.places.at(&place.path) {
-            Some(there) if there == place => self.refresh(&place).await,
-            Some(there) => Err(CsiError::Exists {
+    /// **Errors**: `Exists` when the path has another volume, or the same one with other options.
+    async fn put_on_node(&self, place: Place) -> Result<(), CsiError> {
+        if let Some(there) = self.places.at(&place.path).filter(|there| *there != place) {
+            return Err(CsiError::Exists {
                 what: there.path.display().to_string(),
                 why: format!("for volume {}, or with other options", there.volume),
-            }),
-            // The folder of places was lost. What the path shows cannot be told, so it is made anew.
-            None => {
-                self.parts.paths.unmount(&place.path, 0, false).await?;
-                self.show(place).await
-            }
+            });
         }
+        let Some((key, spec)) = place.session().map(|(key, spec)| (key.clone(), spec.clone()))
+        else {
+            return Ok(());
+        };
+        let held = self.sessions.lock(key.as_str()).await;
+        self.parts.mounter.open(&key, &spec).await?;
+        let noted = self.places.put(place).await;
+        drop(held);
+        if noted.is_err() {
+            self.release(&key).await?;
+        }
+        noted
     }
 
     /// Takes the volume from the staging path; the folder is the kubelet's.

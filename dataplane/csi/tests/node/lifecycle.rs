@@ -3,6 +3,7 @@
 use crate::Test;
 use crate::driver::Driver;
 use crate::kubelet::{Volume, channel};
+use alluxio_csi::mountinfo::Table;
 use alluxio_csi::proto::csi::volume_capability::access_mode::Mode;
 use alluxio_csi::proto::registration::registration_client::RegistrationClient;
 use alluxio_csi::proto::registration::{InfoRequest, RegistrationStatus};
@@ -29,6 +30,8 @@ fn a_volume_lives() {
     for _ in 0..2 {
         driver.stage(&volume).unwrap();
     }
+    // The kubelet would never take the volume from the node, as its device is mounted elsewhere, too.
+    assert_eq!(Table::read().unwrap().at(&driver.staging(&volume.id)).count(), 0);
     for pod in ["a", "a", "b"] {
         driver.publish(&volume, pod).unwrap();
     }
