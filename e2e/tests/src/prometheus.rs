@@ -5,7 +5,7 @@
 
 use alluxio_e2e_kube::Cluster;
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -30,18 +30,16 @@ pub struct Sample {
 }
 
 impl Prometheus<'_> {
-    /// Starts one that scrapes every second what `monitors` and further `jobs` name, and evaluates `rules` (each a
+    /// Starts one that scrapes every second itself and what `monitors` name, and evaluates `rules` (each a
     /// PrometheusRule), which `promtool` has to accept first. Its files lie in `folder`.
     ///
-    /// **Errors**: when the package prometheus is not installed, when it takes a rule or a job for wrong, or does not answer.
+    /// **Errors**: when the package prometheus is not installed, when it takes a rule for wrong, or does not answer.
     pub fn start<'a>(
         cluster: &'a Cluster,
         folder: &Path,
         monitors: &[Value],
-        jobs: Vec<Value>,
         rules: &[Value],
     ) -> Result<Prometheus<'a>> {
-        let kubeconfig = cluster.state().join("admin.kubeconfig");
         let mut files = Vec::new();
         for (number, rule) in rules.iter().enumerate() {
             let file = folder.join(format!("rules-{number}.json"));
@@ -49,9 +47,10 @@ impl Prometheus<'_> {
             promtool(&["check", "rules", &file.display().to_string()])?;
             files.push(file);
         }
-        let mut scrapes = jobs;
+        let itself = json!({"job_name": "prometheus", "static_configs": [{"targets": [ADDRESS]}]});
+        let mut scrapes = vec![itself];
         for monitor in monitors {
-            scrapes.extend(scrape_configs(monitor, &kubeconfig)?);
+            scrapes.extend(scrape_configs(monitor, cluster)?);
         }
         let config = json!({
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
@@ -134,14 +133,15 @@ fn promtool(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// What Prometheus' operator makes of one monitor: a job for each of its endpoints.
-fn scrape_configs(monitor: &Value, kubeconfig: &Path) -> Result<Vec<Value>> {
+/// What Prometheus' operator makes of one monitor: a job for each of its endpoints. Debian's Prometheus does not speak to
+/// Kubernetes, so the targets are those of now, with the labels that it would have found them with.
+fn scrape_configs(monitor: &Value, cluster: &Cluster) -> Result<Vec<Value>> {
     let spec = &monitor["spec"];
     let name = monitor["metadata"]["name"].as_str().context("a monitor has a name")?;
     let namespace = monitor["metadata"]["namespace"].as_str().context("and a namespace")?;
-    let (role, endpoints) = match monitor["kind"].as_str() {
-        Some("ServiceMonitor") => ("endpoints", &spec["endpoints"]),
-        Some("PodMonitor") => ("pod", &spec["podMetricsEndpoints"]),
+    let (role, endpoints, targets) = match monitor["kind"].as_str() {
+        Some("ServiceMonitor") => ("service", &spec["endpoints"], of_services(cluster, namespace)?),
+        Some("PodMonitor") => ("pod", &spec["podMetricsEndpoints"], of_pods(cluster, namespace)?),
         other => bail!("{other:?} is no monitor"),
     };
     let endpoints = endpoints.as_array().context("a monitor has endpoints")?;
@@ -149,15 +149,91 @@ fn scrape_configs(monitor: &Value, kubeconfig: &Path) -> Result<Vec<Value>> {
         json!({
             "job_name": format!("{role}/{namespace}/{name}/{number}"),
             "metrics_path": endpoint["path"].as_str().unwrap_or("/metrics"),
-            "kubernetes_sd_configs": [{
-                "role": role,
-                "kubeconfig_file": kubeconfig,
-                "namespaces": {"names": [namespace]},
-            }],
+            "static_configs": targets,
             "relabel_configs": relabelings(role, &spec["selector"], endpoint, namespace, name),
         })
     });
     Ok(jobs.collect())
+}
+
+fn items(cluster: &Cluster, namespace: &str, kind: &str) -> Result<Vec<Value>> {
+    let text = cluster.kubectl(&["get", kind, "--namespace", namespace, "-o", "json"])?;
+    let list: Value = serde_json::from_str(&text)?;
+    Ok(list["items"].as_array().cloned().unwrap_or_default())
+}
+
+/// A label's name as Prometheus writes it.
+fn safe(name: &str) -> String {
+    name.replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+}
+
+/// A target with what is known of it.
+fn target(
+    address: &str,
+    port: &Value,
+    facts: &[(&str, &Value)],
+    of: &str,
+    object: &Value,
+) -> Value {
+    let mut labels = Map::new();
+    for (key, value) in object["metadata"]["labels"].as_object().into_iter().flatten() {
+        labels.insert(format!("__meta_kubernetes_{of}_label_{}", safe(key)), value.clone());
+    }
+    for (key, value) in facts.iter().filter(|(_, value)| value.is_string()) {
+        labels.insert(format!("__meta_kubernetes_{key}"), (*value).clone());
+    }
+    json!({"targets": [format!("{address}:{port}")], "labels": labels})
+}
+
+/// Every port of every pod that a Service leads to.
+fn of_services(cluster: &Cluster, namespace: &str) -> Result<Vec<Value>> {
+    let slices = items(cluster, namespace, "endpointslices")?;
+    let mut all = Vec::new();
+    for service in items(cluster, namespace, "services")? {
+        let name = &service["metadata"]["name"];
+        let of_service = slices
+            .iter()
+            .filter(|slice| slice["metadata"]["labels"]["kubernetes.io/service-name"] == *name);
+        for slice in of_service {
+            let ports = slice["ports"].as_array().into_iter().flatten();
+            for (port, endpoint) in ports.flat_map(|port| {
+                let endpoints = slice["endpoints"].as_array().into_iter().flatten();
+                endpoints.map(move |endpoint| (port, endpoint))
+            }) {
+                let facts = [
+                    ("namespace", &service["metadata"]["namespace"]),
+                    ("service_name", name),
+                    ("endpoint_port_name", &port["name"]),
+                    ("pod_name", &endpoint["targetRef"]["name"]),
+                    ("pod_node_name", &endpoint["nodeName"]),
+                ];
+                let address = endpoint["addresses"][0].as_str().context("an address")?;
+                all.push(target(address, &port["port"], &facts, "service", &service));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Every port of every pod that runs.
+fn of_pods(cluster: &Cluster, namespace: &str) -> Result<Vec<Value>> {
+    let mut all = Vec::new();
+    for pod in items(cluster, namespace, "pods")? {
+        let Some(address) = pod["status"]["podIP"].as_str() else { continue };
+        for container in pod["spec"]["containers"].as_array().into_iter().flatten() {
+            for port in container["ports"].as_array().into_iter().flatten() {
+                let facts = [
+                    ("namespace", &pod["metadata"]["namespace"]),
+                    ("pod_name", &pod["metadata"]["name"]),
+                    ("pod_container_name", &container["name"]),
+                    ("pod_container_port_name", &port["name"]),
+                    ("pod_node_name", &pod["spec"]["nodeName"]),
+                ];
+                all.push(target(address, &port["containerPort"], &facts, "pod", &pod));
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn relabelings(
@@ -167,13 +243,9 @@ fn relabelings(
     namespace: &str,
     monitor: &str,
 ) -> Vec<Value> {
-    let object = if role == "pod" { "pod" } else { "service" };
     let port = endpoint["port"].as_str().unwrap_or_default();
     let keep = |source: String, regex: String| json!({"action": "keep", "source_labels": [source], "regex": regex});
-    let label = |key: &str| {
-        let safe = key.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        format!("__meta_kubernetes_{object}_label_{safe}")
-    };
+    let label = |key: &str| format!("__meta_kubernetes_{role}_label_{}", safe(key));
     let mut all = Vec::new();
     for (key, value) in selector["matchLabels"].as_object().into_iter().flatten() {
         all.push(keep(label(key), value.as_str().unwrap_or_default().to_owned()));

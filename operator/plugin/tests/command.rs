@@ -1,6 +1,8 @@
 //! `kubectl alluxio` against a real API server, without nodes: what it shows, its exit codes, and that no secret leaves the
 //! cluster with it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test fail as the test does")]
+
 use alluxio_e2e_harness::{ControlPlane, Identity, Namespace};
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! Objects of the kinds of Prometheus' operator: made where there are such kinds, quietly left out where not.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test fail as the test does")]
+
 use crate::stand::{OPERATOR, Stand, small};
 use alluxio_e2e_harness::{LIMIT, MONITORING_KINDS, Namespace};
 use alluxio_operator_api::AlluxioCluster;
