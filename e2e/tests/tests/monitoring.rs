@@ -223,6 +223,8 @@ async fn traffic(namespace: &Namespace, store: &Path, image: &str, node: &str) {
     fs::remove_file(store.join("doomed")).unwrap();
     assert!(alluxio(&["fs", "cat", "/store/doomed"]).is_err());
 
+    // The operator looks at a cluster that changes; at one that is well only once a minute.
+    namespace.kubectl(&["annotate", "alluxiocluster", "demo", "somebody.example/note=1"]).unwrap();
     alluxio(&["fs", "mkdir", "/from-pods"]).unwrap();
     alluxio(&["fs", "chmod", "777", "/from-pods"]).unwrap();
     for name in READERS {
