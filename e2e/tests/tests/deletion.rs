@@ -6,6 +6,7 @@ use alluxio_e2e_tests::{App, SYSTEM};
 use alluxio_operator_api::operation::DataLoad;
 use alluxio_operator_api::{AlluxioCluster, Dataset};
 use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 
 const LOAD: &str = "
 apiVersion: alluxio.dev/v1alpha1
@@ -132,11 +133,13 @@ where
     wait.await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_order_of_deletion_ends_and_leaves_nothing() {
-    let Some(cluster) = Cluster::shared() else { return };
+/// One at a time: each looks for what is left anywhere.
+static TURN: Mutex<()> = Mutex::const_new(());
 
-    // From the wrong end: what is needed goes first, and is waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn from_the_wrong_end_what_is_needed_is_waited_for() {
+    let _turn = TURN.lock().await;
+    let Some(cluster) = Cluster::shared() else { return };
     let wrong = Deletions::start(cluster).await;
     wrong.delete("alluxiocluster", NAME);
     blocked::<AlluxioCluster>(&wrong.stand, NAME).await;
@@ -148,8 +151,12 @@ async fn every_order_of_deletion_ends_and_leaves_nothing() {
     assert_eq!(seen.errors, 0, "who works on a volume that is deleted goes on: {seen:?}");
     wrong.app.remove(&wrong.stand.namespace).await.unwrap();
     wrong.all_ends("cluster, secret, dataset, load, pod").await;
+}
 
-    // While nobody looks after them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_while_the_operator_is_away_goes_when_it_is_back() {
+    let _turn = TURN.lock().await;
+    let Some(cluster) = Cluster::shared() else { return };
     let alone = Deletions::start(cluster).await;
     alone.app.remove(&alone.stand.namespace).await.unwrap();
     let scale = |replicas: &str| {
@@ -163,8 +170,13 @@ async fn every_order_of_deletion_ends_and_leaves_nothing() {
     alone.delete("alluxiocluster", NAME);
     scale("1");
     alone.all_ends("all at once, without the operator").await;
+}
 
-    // The whole namespace, with a pod that reads.
+/// With a pod that works on a volume whose agent, workers, masters and store all go at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_namespace_goes() {
+    let _turn = TURN.lock().await;
+    let Some(cluster) = Cluster::shared() else { return };
     let whole = Deletions::start(cluster).await;
     let begun = Instant::now();
     let surroundings = whole.stand.namespace.name().to_owned();

@@ -6,6 +6,11 @@ use anyhow::{Context, Result};
 use opendal::services::S3;
 use opendal::{HttpTransporter, OperationContext, Operator};
 use opendal_http_transport_reqwest::ReqwestTransport;
+use std::time::{Duration, Instant};
+
+/// How long the store may be out of reach, and the pause before it is asked again.
+const REACHED_WITHIN: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(200);
 
 fn open() -> Result<Operator> {
     let variable = |name: &str| std::env::var(name).with_context(|| name.to_owned());
@@ -30,7 +35,17 @@ pub(crate) fn fill(folder: &str, files: u64, bytes: u64) -> Result<()> {
         let store = open()?;
         for number in 0..files {
             let key = format!("{folder}/{}", pattern::name(number));
-            store.write(&key, pattern::content(number, 0, length)).await.context(key)?;
+            let content = pattern::content(number, 0, length);
+            let begun = Instant::now();
+            // A Service leads nowhere until its node has heard of it.
+            loop {
+                match store.write(&key, content.clone()).await {
+                    Err(error) if error.is_temporary() && begun.elapsed() < REACHED_WITHIN => {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    written => break written.context(key)?,
+                }
+            }
         }
         Ok(())
     })
