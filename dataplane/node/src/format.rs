@@ -6,9 +6,11 @@ use crate::shared_folder::UfsFolder;
 use crate::{NodeError, Process};
 use alluxio_journal::JournalError;
 use alluxio_journal::{etcd, folder, shared};
+use alluxio_types::{Code, Coded};
 use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Makes the journal empty. Returns its folder; `None` for a journal that keeps nothing. Blocking.
 ///
@@ -43,10 +45,31 @@ fn wait<T>(work: impl Future<Output = T>) -> T {
     tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work))
 }
 
-/// Makes the journal empty if it was never formatted; returns whether it did. Blocking.
+/// How long the store of a journal is waited for that does not answer yet: where etcd starts along with its masters,
+/// its members need some seconds to find each other.
+const STORE_WITHIN: Duration = Duration::from_secs(60);
+/// Pause before it is asked again.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// Makes the journal empty if it was never formatted; returns whether it did. Waits a minute for a store that does not
+/// answer. Blocking.
 ///
 /// **Errors**: as [`format_master`]; a damaged or newer journal is left alone and named.
 pub fn format_master_if_new(process: &Process) -> Result<bool, NodeError> {
+    let clock = &process.host.clock;
+    let until = clock.monotonic().saturating_add(STORE_WITHIN);
+    loop {
+        match format_once(process) {
+            Err(error) if error.code() == Code::Unavailable && clock.monotonic() < until => {
+                tracing::info!(%error, "the store of the journal is asked again");
+                wait(tokio::time::sleep(AGAIN_AFTER));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn format_once(process: &Process) -> Result<bool, NodeError> {
     let config = process.config.master()?;
     if let (JournalPlace::Etcd, Some(settings)) = (JournalPlace::of(&config), &config.etcd) {
         let etcd = alluxio_rpc::etcd::connect(settings)?;
