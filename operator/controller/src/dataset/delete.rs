@@ -40,9 +40,15 @@ pub(super) async fn walk(
     context.runner.stop(&preload_key(names));
     let pods = context.memory.pods(context.applier.client(), names, true).await?;
     let references = references(names, &context.stores);
+    let ends = namespace_ends(names, context).await?;
     let forced = dataset.spec.deletion_policy.when_in_use == WhenInUse::Force
-        || namespace_goes(names, now, context).await?;
+        || ends.is_some_and(|since| passed(since, now, NAMESPACE_PATIENCE));
     let place = place(dataset, names, context).await?;
+    // Its mounts go with the cluster, whose masters may be gone already.
+    let cluster_goes_too = ends.is_some()
+        && place.as_ref().is_some_and(|place| {
+            place.cluster.namespace_or(&names.namespace) == names.namespace
+        });
     let mut blocked = (!forced).then(|| in_use(&pods, &references)).flatten();
     if blocked.is_none() && !forced {
         blocked = not_persisted(dataset, place.as_ref(), context).await;
@@ -59,7 +65,7 @@ pub(super) async fn walk(
         return Ok(Action::requeue(AGAIN));
     }
     if let Err(why) = unmount(names, place.as_ref(), dataset, context).await {
-        if !late {
+        if !late && !cluster_goes_too {
             tracing::info!(
                 dataset = names.dataset,
                 namespace = names.namespace,
@@ -68,9 +74,11 @@ pub(super) async fn walk(
             );
             return Ok(Action::requeue(AGAIN));
         }
-        let note =
-            format!("given up after deletionPolicy.timeout; {} is left: {why}", names.directory());
-        context.events.tell(&dataset.object_ref(&()), true, "CleanupTimedOut", &note).await;
+        if !cluster_goes_too {
+            let left = names.directory();
+            let note = format!("given up after deletionPolicy.timeout; {left} is left: {why}");
+            context.events.tell(&dataset.object_ref(&()), true, "CleanupTimedOut", &note).await;
+        }
     }
     context.applier.release(dataset, FINALIZER).await?;
     context.memory.forget(&names.uid);
@@ -104,17 +112,15 @@ fn named(all: &[String]) -> String {
     }
 }
 
-/// Whether the namespace has been going for so long that nothing in it is waited for.
-async fn namespace_goes(
+/// Since when the namespace goes with all that is in it, if it does.
+async fn namespace_ends(
     names: &Names,
-    now: Timestamp,
     context: &DatasetContext,
-) -> Result<bool, Error> {
+) -> Result<Option<Timestamp>, Error> {
     let api: Api<Namespace> = Api::all(context.applier.client().clone());
     let found = api.get_metadata_opt(&names.namespace).await;
     let found = found.map_err(Error::kubernetes(format!("get Namespace {}", names.namespace)))?;
-    let since = found.and_then(|found| found.metadata.deletion_timestamp);
-    Ok(since.is_some_and(|since| passed(since.0, now, NAMESPACE_PATIENCE)))
+    Ok(found.and_then(|found| found.metadata.deletion_timestamp).map(|since| since.0))
 }
 
 fn passed(since: Timestamp, now: Timestamp, span: Duration) -> bool {

@@ -43,7 +43,10 @@ pub(crate) fn fill(folder: &str, files: u64, bytes: u64) -> Result<()> {
                     Err(error) if error.is_temporary() && begun.elapsed() < REACHED_WITHIN => {
                         tokio::time::sleep(PAUSE).await;
                     }
-                    written => break written.context(key)?,
+                    written => {
+                        written.context(key)?;
+                        break;
+                    }
                 }
             }
         }
