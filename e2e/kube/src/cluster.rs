@@ -181,7 +181,24 @@ impl Cluster {
     /// **Errors**: when it doesn't start.
     pub fn start_node(&self, number: usize) -> Result<()> {
         self.boot_node(number)?;
-        self.join_node(number)
+        self.join_node(number)?;
+        self.keep_kubelet(number)
+    }
+
+    /// Starts the kubelet again until it stays, as a machine does: it ends while containerd still reads what containers
+    /// it had.
+    fn keep_kubelet(&self, number: usize) -> Result<()> {
+        let name = node::name(number);
+        let file = self.state.join(&name).join("kubelet.pid");
+        wait_for("the kubelet", START_LIMIT, &self.log(&format!("{name}-kubelet")), || {
+            let id = fs::read_to_string(&file).ok()?.trim().parse().ok()?;
+            if Identity::of(id).is_none() {
+                self.start_kubelet(number).ok()?;
+            }
+            let mut ask = self.node_command(number, "/bin/busybox")?;
+            output(ask.args(["wget", "-q", "-O", "-", "http://127.0.0.1:10248/healthz"])).ok()
+        })?;
+        Ok(())
     }
 
     /// The node's namespaces, and containerd in them.
