@@ -8,17 +8,20 @@
 //!
 //! It must not know how a cluster is built (`alluxio-e2e-kube` does), nor anything of the operator.
 //!
-//! Reading order: [`plane`], [`cluster`], [`namespace`], [`wait`], [`images`], [`audit`].
+//! Reading order: [`plane`], [`cluster`], [`namespace`], [`wait`], [`images`], [`audit`],
+//! [`monitoring`].
 
 pub mod audit;
 pub mod cluster;
 pub mod images;
+pub mod monitoring;
 pub mod namespace;
 pub mod plane;
 pub mod wait;
 
 pub use audit::Request;
 pub use cluster::Cluster;
+pub use monitoring::MONITORING_KINDS;
 pub use namespace::Namespace;
 pub use plane::{ControlPlane, Identity};
 pub use wait::LIMIT;

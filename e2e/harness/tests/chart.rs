@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
-use alluxio_e2e_harness::ControlPlane;
+use alluxio_e2e_harness::{ControlPlane, MONITORING_KINDS};
 use alluxio_e2e_kube::programs;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,29 @@ const CLUSTERS: &[&[&str]] = &[
     &["csi.keeper.enabled=false", "csi.kubeletDir=/var/snap/kubelet", "csi.node.maxUnavailable=1"],
     &["imagePullSecrets={one}", "image.repository=registry.example:5000/a/alluxio", "image.tag=v1"],
     &["fullnameOverride=other", "commonLabels.team=data", "operator.podLabels.a=b"],
+    &[
+        "monitoring.serviceMonitor.enabled=true",
+        "monitoring.serviceMonitor.labels.release=prometheus",
+        "monitoring.prometheusRule.enabled=true",
+        "monitoring.dashboards.enabled=true",
+    ],
+    &["csi.enabled=false", "monitoring.serviceMonitor.enabled=true"],
 ];
+
+/// A control plane with what the renderings need.
+async fn plane() -> ControlPlane {
+    let plane = ControlPlane::start().await.unwrap();
+    for namespace in ["alluxio-system", "team-a", "team-b"] {
+        plane.kubectl(&["create", "namespace", namespace]).unwrap();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let kinds = dir.path().join("kinds.yaml");
+    std::fs::write(&kinds, MONITORING_KINDS).unwrap();
+    plane.kubectl(&["apply", "--server-side", "-f", &kinds.display().to_string()]).unwrap();
+    let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+    plane.kubectl(&wait).unwrap();
+    plane
+}
 
 #[test]
 fn helm_finds_nothing_to_complain_of() {
@@ -61,10 +83,7 @@ fn helm_finds_nothing_to_complain_of() {
 
 #[tokio::test]
 async fn a_real_api_server_takes_every_rendering() {
-    let plane = ControlPlane::start().await.unwrap();
-    for namespace in ["alluxio-system", "team-a", "team-b"] {
-        plane.kubectl(&["create", "namespace", namespace]).unwrap();
-    }
+    let plane = plane().await;
     let dir = tempfile::tempdir().unwrap();
     for settings in CLUSTERS {
         let text = render(settings).unwrap_or_else(|error| panic!("{settings:?}: {error}"));
@@ -96,6 +115,8 @@ fn wrong_values_are_refused_by_name() {
         ("storageClasses[0].parameters.path=/a", "name"),
         ("storageClasses[0].name=a,storageClasses[0].reclaimPolicy=Keep", "reclaimPolicy"),
         ("monitoring.serviceMonitor.interval=often", "interval"),
+        ("monitoring.dashboards.labels.a=1", "labels"),
+        ("monitoring.prometheusRules.enabled=true", "prometheusRules"),
         ("fullnameOverride=Not_A_Name", "fullnameOverride"),
         ("webhook.enabled=perhaps", "webhook"),
     ];
@@ -125,10 +146,7 @@ async fn objects(plane: &ControlPlane, settings: &[&str]) -> Vec<Value> {
 
 #[tokio::test]
 async fn rights_are_as_few_as_intended_and_pods_as_weak() {
-    let plane = ControlPlane::start().await.unwrap();
-    for namespace in ["alluxio-system", "team-a", "team-b"] {
-        plane.kubectl(&["create", "namespace", namespace]).unwrap();
-    }
+    let plane = plane().await;
     for settings in CLUSTERS {
         let objects = objects(&plane, settings).await;
         let kind = |kind: &'static str| objects.iter().filter(move |object| object["kind"] == kind);

@@ -35,7 +35,8 @@ usage: cargo xtask COMMAND
                                 warm beside the machine's limits, killed and restarted
   lint                          formatting, clippy with -D warnings
   tidy                          house rules that no compiler checks
-  crds [--check]                write crds/*.yaml from the operator's types; --check only compares
+  crds [--check]                write crds/*.yaml from the operator's types, and the chart's rules and
+                                dashboards; --check only compares
   deny                          licences, sources and bans of dependencies
   fuzz [--seconds N] [TARGET]   build the fuzz targets and run each for some seconds
   soak [--minutes N] [--seed N] tests that find more the longer they run, with ever new seeds, kills of

@@ -19,6 +19,8 @@ pub(crate) fn install() -> Result<()> {
     for program in ["fio", "rsync", "sqlite3", "git", "make"] {
         need(program, program).context("programs that the tests run on a mount")?;
     }
+    // Without the exporter that the package recommends.
+    need("promtool", "prometheus --no-install-recommends").context("Prometheus of the tests")?;
     need("setfattr", "attr").context("programs that the tests run on a mount")?;
     if !cache::minio().exists() {
         install_minio().context("MinIO, the S3 server of the tests")?;

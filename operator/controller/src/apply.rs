@@ -17,7 +17,7 @@ use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 /// Items of one page of a list.
@@ -27,12 +27,26 @@ const PAGE: u32 = 500;
 #[derive(Debug, Default)]
 pub struct Observed {
     objects: BTreeMap<Key, (ApiResource, DynamicObject)>,
+    /// Kinds that the API server was asked for, and does not have.
+    unknown: BTreeSet<String>,
+    /// Kinds that may be missing, and that the operator may not list.
+    forbidden: BTreeSet<String>,
 }
 
 impl Observed {
     /// The object of that key, if it is there.
     pub fn get(&self, key: &Key) -> Option<&DynamicObject> {
         self.objects.get(key).map(|(_, object)| object)
+    }
+
+    /// Whether the API server has a kind that it was asked for, and lets the operator see its objects.
+    pub fn knows(&self, kind: &str) -> bool {
+        !self.unknown.contains(kind) && !self.forbidden.contains(kind)
+    }
+
+    /// Whether the operator may not list a kind that may be missing.
+    pub fn is_forbidden(&self, kind: &str) -> bool {
+        self.forbidden.contains(kind)
     }
 
     /// All of a kind, by name.
@@ -112,6 +126,37 @@ impl Applier {
         selector: &str,
     ) -> Result<Observed, Error> {
         let mut observed = Observed::default();
+        self.observe_more(&mut observed, kinds, namespace, selector).await?;
+        Ok(observed)
+    }
+
+    /// The same for kinds of others, which may be missing, and for which the operator may have no rights.
+    pub async fn observe_optional(
+        &self,
+        observed: &mut Observed,
+        kinds: &[ApiResource],
+        namespace: &str,
+        selector: &str,
+    ) -> Result<(), Error> {
+        for kind in kinds {
+            let one = std::slice::from_ref(kind);
+            match self.observe_more(observed, one, namespace, selector).await {
+                Err(error) if error.http() == Some(403) => {
+                    observed.forbidden.insert(kind.kind.clone());
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn observe_more(
+        &self,
+        observed: &mut Observed,
+        kinds: &[ApiResource],
+        namespace: &str,
+        selector: &str,
+    ) -> Result<(), Error> {
         for resource in kinds {
             let api = self.api(resource, namespace);
             // From the API server's cache: that may be a moment old, and then a write finds out.
@@ -119,7 +164,10 @@ impl Applier {
                 ListParams::default().labels(selector).matching(VersionMatch::NotOlderThan).at("0");
             loop {
                 let page = match api.list(&params).await {
-                    Err(kube::Error::Api(status)) if status.code == 404 => break,
+                    Err(kube::Error::Api(status)) if status.code == 404 => {
+                        observed.unknown.insert(resource.kind.clone());
+                        break;
+                    }
                     other => other.map_err(Error::kubernetes(format!(
                         "list {} {namespace}",
                         resource.kind
@@ -131,7 +179,7 @@ impl Applier {
                 params = ListParams::default().labels(selector).limit(PAGE).continue_token(&token);
             }
         }
-        Ok(observed)
+        Ok(())
     }
 
     /// Makes one object as it is wanted; writes only if it is not. What is there afterwards is in `observed`.

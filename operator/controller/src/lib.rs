@@ -11,7 +11,7 @@
 //! - [`apply`]: the only code that writes objects (server-side apply), and removes what is no longer wanted.
 //! - [`election`]: one of several operators acts; [`fence`]: who lost that role writes nothing more.
 //! - [`cluster`], [`dataset`], [`operation`]: the kinds; [`stores`]: what they know of each other.
-//! - [`events`], [`metrics`]: what users see of it.
+//! - [`events`], [`metrics`]: what users see of it; [`monitoring`]: alerts and dashboards.
 //!
 //! It must not know: how the data plane does its work. It asks masters through the client, and renders the same
 //! configuration that every process checks at its start.
@@ -27,6 +27,7 @@ pub mod events;
 pub mod fence;
 pub mod merge;
 pub mod metrics;
+pub mod monitoring;
 pub mod operation;
 pub mod run;
 pub mod stores;

@@ -1,5 +1,7 @@
 //! What the operator counts.
 
+use alluxio_operator_api::cluster::ClusterPhase;
+use alluxio_operator_api::dataset::DatasetPhase;
 use alluxio_telemetry::Metrics;
 use http::Method;
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
@@ -12,8 +14,7 @@ pub struct OperatorMetrics {
     reconcile_seconds: HistogramVec,
     writes: IntCounterVec,
     requests: IntCounterVec,
-    /// Objects of the operator's kinds, by kind and phase.
-    pub objects: IntGaugeVec,
+    objects: IntGaugeVec,
     /// 1 while this process leads.
     pub leads: IntGauge,
 }
@@ -46,7 +47,7 @@ impl OperatorMetrics {
             )?,
             objects: metrics.gauges(
                 "objects",
-                "Objects of the operator's kinds, by kind and phase",
+                "Clusters and Datasets, by kind and phase; 0 of an operator that does not act",
                 &["kind", "phase"],
             )?,
             leads: metrics.gauge("leads", "1 while this operator is the one that acts")?,
@@ -64,6 +65,21 @@ impl OperatorMetrics {
         let outcome = if ok { "ok" } else { "failed" };
         self.reconciles.with_label_values(&[controller, outcome]).inc();
         self.reconcile_seconds.with_label_values(&[controller]).observe(took.as_secs_f64());
+    }
+
+    /// Shows how many objects of each kind are in each phase, from the kind and phase of every one.
+    pub fn show_objects(&self, all: &[(&'static str, String)]) {
+        let phases = |names: Vec<&'static str>, kind: &'static str| {
+            names.into_iter().map(move |phase| (kind, phase))
+        };
+        let clusters = ClusterPhase::ALL.iter().map(|phase| phase.name()).collect();
+        let datasets = DatasetPhase::ALL.iter().map(|phase| phase.name()).collect();
+        // Also those that nothing is in, so that a series never stays at what was.
+        for (kind, phase) in phases(clusters, "AlluxioCluster").chain(phases(datasets, "Dataset")) {
+            let count = all.iter().filter(|one| one.0 == kind && one.1 == phase).count();
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.objects.with_label_values(&[kind, phase]).set(count);
+        }
     }
 
     /// An object was written.

@@ -42,6 +42,8 @@ use std::time::Duration;
 const CONCURRENCY: u16 = 8;
 /// Changes of one object within this time are one.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+/// How often the phases of objects are counted, from what is watched.
+const COUNTED_EVERY: Duration = Duration::from_secs(15);
 
 /// What an operator is started with.
 pub struct OperatorConfig {
@@ -164,7 +166,7 @@ async fn controllers(
         events: events.clone(),
         defaults: config.defaults.clone(),
         metrics: metrics.clone(),
-        stores,
+        stores: stores.clone(),
         runner: Arc::default(),
         memory: Memory::default(),
         failures: Default::default(),
@@ -183,7 +185,19 @@ async fn controllers(
         all.push(operations::<DataEvict>(client, scope, operations_context.clone()));
         all.push(operations::<MetadataBackup>(client, scope, operations_context.clone()));
     }
-    join_all(all).await;
+    tokio::select! {
+        _ = join_all(all) => {}
+        () = count(&stores, metrics) => {}
+    }
+}
+
+/// Shows for ever how many objects there are in which phase.
+async fn count(stores: &Stores, metrics: &OperatorMetrics) {
+    stores.ready().await;
+    loop {
+        metrics.show_objects(&stores.phases());
+        tokio::time::sleep(COUNTED_EVERY).await;
+    }
 }
 
 /// An API in a namespace, or in all.

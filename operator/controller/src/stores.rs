@@ -50,6 +50,19 @@ impl Stores {
         found.0.as_ref().ok().cloned()
     }
 
+    /// Kind and phase of every cluster and Dataset that can be read and has a phase.
+    pub fn phases(&self) -> Vec<(&'static str, String)> {
+        let clusters = self.clusters.iter().flat_map(Store::state).filter_map(|cluster| {
+            let phase = cluster.0.as_ref().ok()?.status.as_ref()?.phase?;
+            Some(("AlluxioCluster", phase.to_string()))
+        });
+        let datasets = self.datasets.iter().flat_map(Store::state).filter_map(|dataset| {
+            let phase = dataset.0.as_ref().ok()?.status.as_ref()?.phase?;
+            Some(("Dataset", phase.to_string()))
+        });
+        clusters.chain(datasets).collect()
+    }
+
     /// What `choose` makes of the Datasets that can be read, in order of namespace and name.
     pub fn datasets<T>(&self, mut choose: impl FnMut(&Dataset) -> Option<T>) -> Vec<T> {
         let all = self.datasets.iter().flat_map(Store::state);

@@ -251,6 +251,9 @@ words! {
         Stopped,
         /// The deletion waits for something, which the message names.
         DeletionBlocked,
+        /// Prometheus' operator is told of the cluster, as `spec.metrics` asks for. It tells nothing of the cluster
+        /// itself, and is there only when it was asked for.
+        Monitored,
     }
 }
 

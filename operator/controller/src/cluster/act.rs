@@ -30,6 +30,11 @@ pub async fn act(
     for desired in &built.support {
         context.applier.apply(desired, &mut facts.observed).await?;
     }
+    for desired in &built.monitoring {
+        if facts.observed.knows(&desired.key().kind) {
+            context.applier.apply(desired, &mut facts.observed).await?;
+        }
+    }
     let mut due: Vec<&Desired> = Vec::new();
     due.extend(built.etcd.as_ref().filter(|_| plan.apply_etcd));
     due.extend(Some(&built.master).filter(|_| plan.apply_masters));

@@ -10,6 +10,7 @@ pub mod config;
 pub mod delete;
 pub mod facts;
 pub mod membership;
+pub mod monitoring;
 pub mod names;
 pub mod remote;
 pub mod rollout;
@@ -118,6 +119,11 @@ async fn walk(cluster: &AlluxioCluster, context: &ClusterContext) -> Result<Acti
     let built = build::build(&valid)?;
     let target = Target { properties: valid.configs.client.text.clone() };
     let mut facts = facts::gather(&context.applier, &*context.admin, &names, Some(&target)).await?;
+    if monitoring::concern(&valid.spec, cluster.status.as_ref()) {
+        let (kinds, selector) = (build::monitoring::kinds(), names.label_selector());
+        let (applier, namespace) = (&context.applier, &names.namespace);
+        applier.observe_optional(&mut facts.observed, &kinds, namespace, &selector).await?;
+    }
     let situation = facts.situation(&built, &names);
     let plan = rollout::plan(&situation);
     if valid.spec.operation.mode != OperationMode::Paused {

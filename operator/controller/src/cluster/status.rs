@@ -143,6 +143,7 @@ pub fn built(
         false => Finding::no(C::Upgrading, Reason::AsWanted, ""),
     });
     findings.extend(modes(paused, stopped));
+    findings.extend(super::monitoring::finding(&valid.spec, &status, &facts.observed));
     findings.extend([coordination, masters, workers, fuse]);
     finish(status, report, &findings)
 }

@@ -2,6 +2,7 @@
 //! accepted, nothing is written twice, and a death at any write leaves nothing that the next operator does not mend.
 
 mod datasets;
+mod monitoring;
 mod stand;
 
 use alluxio_e2e_harness::LIMIT;

@@ -3,6 +3,7 @@
 pub mod etcd;
 pub mod fuse;
 pub mod master;
+pub mod monitoring;
 pub mod network;
 pub mod pod;
 pub mod worker;
@@ -39,6 +40,8 @@ pub fn kinds() -> Vec<ApiResource> {
 pub struct Built {
     /// All but workloads: they come first, and changing them restarts nothing.
     pub support: Vec<Desired>,
+    /// What only an API server with Prometheus' operator takes.
+    pub monitoring: Vec<Desired>,
     /// The managed etcd.
     pub etcd: Option<Desired>,
     /// The masters.
@@ -54,7 +57,8 @@ impl Built {
     pub fn keys(&self) -> Vec<Key> {
         let workloads =
             self.etcd.iter().chain([&self.master]).chain(&self.workers).chain(&self.fuse);
-        self.support.iter().chain(workloads).map(|desired| desired.key().clone()).collect()
+        let support = self.support.iter().chain(&self.monitoring);
+        support.chain(workloads).map(|desired| desired.key().clone()).collect()
     }
 }
 
@@ -89,10 +93,12 @@ pub fn build(cluster: &ValidCluster) -> Result<Built, Error> {
     support.extend(network::services(&builder)?);
     support.extend(network::budgets(&builder)?);
     support.extend(network::policies(&builder)?);
+    support.extend(monitoring::dashboards(&builder)?);
     let etcd = cluster.managed_etcd().map(|etcd| etcd::stateful_set(&builder, etcd)).transpose()?;
     let runs = spec.operation.mode != OperationMode::Stopped;
     Ok(Built {
         support,
+        monitoring: monitoring::objects(&builder)?,
         etcd,
         master: master::stateful_set(&builder)?,
         workers: worker::all(&builder)?,
@@ -110,17 +116,27 @@ impl Builder<'_> {
         &self,
         name: &str,
         component: Option<Component>,
-        mut body: Value,
+        body: Value,
     ) -> Result<Desired, Error>
     where
         K: Resource<DynamicType = ()>,
     {
+        self.object_of(ApiResource::erase::<K>(&()), name, component, body)
+    }
+
+    /// The same of a kind that no type of ours stands for.
+    pub(crate) fn object_of(
+        &self,
+        resource: ApiResource,
+        name: &str,
+        component: Option<Component>,
+        mut body: Value,
+    ) -> Result<Desired, Error> {
         let names = self.names();
         body["metadata"]["name"] = Value::from(name);
         body["metadata"]["namespace"] = Value::from(names.namespace.as_str());
         let mut labels = names.labels(component);
         labels.insert("app.kubernetes.io/version".into(), self.cluster.version.clone());
-        let resource = ApiResource::erase::<K>(&());
         Desired::of_json(resource, body, Some(&names.owner), &labels)
     }
 
