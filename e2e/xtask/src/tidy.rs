@@ -22,12 +22,16 @@ const FLOORS: &[(u32, &[&str])] = &[
     (3, &["rpc", "client", "operator-api"]),
     (4, &["master", "worker", "cli", "fuse", "csi", "python"]),
     (5, &["node", "bench", "operator-controller"]),
-    (6, &["alluxio", "operator"]),
+    (6, &["alluxio", "operator", "operator-plugin"]),
 ];
 
 /// Crates beside the data plane's, whose names are not those of their folders.
-const OPERATOR: &[(&str, &str)] =
-    &[("api", "operator-api"), ("controller", "operator-controller"), ("bin", "operator")];
+const OPERATOR: &[(&str, &str)] = &[
+    ("api", "operator-api"),
+    ("controller", "operator-controller"),
+    ("bin", "operator"),
+    ("plugin", "operator-plugin"),
+];
 
 /// Arrows within a floor, and the one upward exception of a library.
 const SAME_FLOOR: &[(&str, &str)] =
