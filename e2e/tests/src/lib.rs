@@ -7,6 +7,8 @@
 //! - [`App`]: pods that use volumes, and tell what they saw.
 //!
 //! - [`Stand`]: a cluster with a Dataset on that store.
+//! - [`plugin`]: `kubectl alluxio`, built from this checkout.
+//! - [`prometheus`]: a real Prometheus that scrapes what monitors name.
 //!
 //! Reading order: this file, [`images`], [`s3`], [`app`], [`pattern`], [`disks`], [`stand`].
 
@@ -14,6 +16,7 @@ pub mod app;
 pub mod disks;
 pub mod images;
 pub mod pattern;
+pub mod prometheus;
 pub mod s3;
 pub mod stand;
 
@@ -79,4 +82,28 @@ impl Installed {
         }
         Ok(Installed { image })
     }
+}
+
+/// kubectl with the plugin `alluxio`, which is built for it.
+///
+/// **Errors**: when it can't be built.
+pub fn plugin(cluster: &Cluster) -> Result<Command> {
+    let tests = std::env::current_exe()?;
+    let debug = tests.ancestors().find(|dir| dir.ends_with("debug"));
+    let debug = debug.context("tests lie below the target folder")?;
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--package", "alluxio-operator-plugin"]);
+    cargo.env("CARGO_TARGET_DIR", debug.parent().context("debug lies in the target folder")?);
+    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().context("cargo")?;
+    if !output.status.success() {
+        bail!("the plugin: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let kubectl = programs::require(programs::component("kubectl"))?;
+    let kubectl_dir = kubectl.parent().context("kubectl lies in a folder")?;
+    let mut path = vec![debug.to_owned(), kubectl_dir.to_owned()];
+    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    let mut command = Command::new(&kubectl);
+    command.env("PATH", std::env::join_paths(path)?).env("KUBECONFIG", cluster.kubeconfig());
+    command.arg("alluxio");
+    Ok(command)
 }
