@@ -131,6 +131,13 @@ fn value_after(after: &str) -> Option<(usize, &str)> {
     Some((between, value))
 }
 
+/// Whether what stands before an `@` is `user:password`, and not `host:port/path`.
+fn is_user(before: &str) -> bool {
+    let (first, path) = before.split_once('/').map_or((before, false), |(first, _)| (first, true));
+    let Some((_, word)) = first.split_once(':') else { return false };
+    !(path && !word.is_empty() && word.chars().all(|c| c.is_ascii_digit()))
+}
+
 /// `scheme://user:password@host`.
 fn users(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
@@ -138,17 +145,16 @@ fn users(line: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, authority) = rest.split_at(at + 3);
         out.push_str(before);
-        let end = authority
-            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | '?' | '#'))
-            .unwrap_or(authority.len());
-        let (host, after) = authority.split_at(end);
-        match host.rsplit_once('@') {
-            Some((user, host)) if user.contains(':') => {
+        // A password may hold a slash that nobody encoded.
+        let end = authority.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
+        let (span, after) = authority.split_at(end.unwrap_or(authority.len()));
+        match span.rsplit_once('@') {
+            Some((user, host)) if is_user(user) => {
                 out.push_str(REDACTED);
                 out.push('@');
                 out.push_str(host);
             }
-            _ => out.push_str(host),
+            _ => out.push_str(span),
         }
         rest = after;
     }

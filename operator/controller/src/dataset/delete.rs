@@ -46,9 +46,9 @@ pub(super) async fn walk(
     let place = place(dataset, names, context).await?;
     // Its mounts go with the cluster, whose masters may be gone already.
     let cluster_goes_too = ends.is_some()
-        && place.as_ref().is_some_and(|place| {
-            place.cluster.namespace_or(&names.namespace) == names.namespace
-        });
+        && place
+            .as_ref()
+            .is_some_and(|place| place.cluster.namespace_or(&names.namespace) == names.namespace);
     let mut blocked = (!forced).then(|| in_use(&pods, &references)).flatten();
     if blocked.is_none() && !forced {
         blocked = not_persisted(dataset, place.as_ref(), context).await;
