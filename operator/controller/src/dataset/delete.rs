@@ -73,7 +73,7 @@ pub(super) async fn walk(
         context.events.tell(&dataset.object_ref(&()), true, "CleanupTimedOut", &note).await;
     }
     context.applier.release(dataset, FINALIZER).await?;
-    context.memory.forget(&names.uid);
+    context.memory.forget(names);
     Ok(Action::await_change())
 }
 
