@@ -2,7 +2,29 @@
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+
+/// A place in an audit log: what was asked before it, and after.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mark(u64);
+
+/// The end of a log, behind its last whole line.
+///
+/// **Errors**: when the file can't be read.
+pub(crate) fn end(file: &Path) -> Result<Mark> {
+    let named = || file.display().to_string();
+    let mut log = File::open(file).with_context(named)?;
+    let length = log.metadata().with_context(named)?.len();
+    // No line is longer than this.
+    let from = length.saturating_sub(1 << 20);
+    log.seek(SeekFrom::Start(from)).with_context(named)?;
+    let mut tail = Vec::new();
+    log.take(length - from).read_to_end(&mut tail).with_context(named)?;
+    let last = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end as u64 + 1);
+    Ok(Mark(from + last))
+}
 
 /// One answered request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,11 +89,15 @@ struct Status {
     code: u16,
 }
 
-/// All requests of a log, in order of their answers. A watch counts when it begins.
+/// Requests of a log from a place on, in order of their answers. A watch counts when it begins.
 ///
 /// **Errors**: when the file can't be read, or a line isn't one of an audit log.
-pub(crate) fn read(file: &Path) -> Result<Vec<Request>> {
-    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+pub(crate) fn read(file: &Path, from: Mark) -> Result<Vec<Request>> {
+    let named = || file.display().to_string();
+    let mut log = File::open(file).with_context(named)?;
+    log.seek(SeekFrom::Start(from.0)).with_context(named)?;
+    let mut text = String::new();
+    log.read_to_string(&mut text).with_context(named)?;
     // The last line may be half written.
     let end = text.rfind('\n').map_or(0, |end| end + 1);
     let events = text[..end].lines().map(|line| {

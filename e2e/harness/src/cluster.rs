@@ -142,7 +142,7 @@ impl Cluster {
     ///
     /// **Errors**: for somebody's cluster.
     pub fn requests(&self) -> Result<Vec<Request>> {
-        audit::read(&self.nodes()?.audit_log())
+        audit::read(&self.nodes()?.audit_log(), audit::Mark::default())
     }
 }
 

@@ -19,7 +19,7 @@ pub mod namespace;
 pub mod plane;
 pub mod wait;
 
-pub use audit::Request;
+pub use audit::{Mark, Request};
 pub use cluster::Cluster;
 pub use monitoring::MONITORING_KINDS;
 pub use namespace::Namespace;

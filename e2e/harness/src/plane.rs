@@ -1,6 +1,6 @@
 //! A control plane of a test's own, and clients for it.
 
-use crate::audit::{self, Request};
+use crate::audit::{self, Mark, Request};
 use alluxio_e2e_kube as real;
 use anyhow::{Context, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -80,7 +80,21 @@ impl ControlPlane {
     ///
     /// **Errors**: when its log can't be read.
     pub fn requests(&self) -> Result<Vec<Request>> {
-        audit::read(&self.inner.settings().audit_log())
+        self.requests_since(Mark::default())
+    }
+
+    /// What it was asked from a moment on.
+    ///
+    /// **Errors**: when its log can't be read.
+    pub fn requests_since(&self, mark: Mark) -> Result<Vec<Request>> {
+        audit::read(&self.inner.settings().audit_log(), mark)
+    }
+
+    /// This moment, for [`ControlPlane::requests_since`].
+    ///
+    /// **Errors**: when its log can't be read.
+    pub fn mark(&self) -> Result<Mark> {
+        audit::end(&self.inner.settings().audit_log())
     }
 
     /// The API server's own log.

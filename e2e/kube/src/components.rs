@@ -164,6 +164,8 @@ impl Settings {
             args.push(format!("--audit-policy-file={}", self.dir.join("audit.yaml").display()));
             args.push(format!("--audit-log-path={}", self.audit_log().display()));
             args.push("--audit-log-mode=blocking".into());
+            // Never begun anew: a test reads all of it.
+            args.push("--audit-log-maxsize=100000".into());
         }
         args
     }

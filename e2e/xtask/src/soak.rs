@@ -43,6 +43,9 @@ const DELETIONS_SECONDS: u64 = 300;
 const FUSE_OPERATIONS: u64 = 10_000_000;
 /// One of so many of the operations that a mount is compared with a local file system in.
 const FUSE_POSIX_SHARE: u64 = 8;
+/// Objects of an operator, and how often one is paused past its lease.
+const OPERATOR: [(&str, u64); 3] =
+    [("ALLUXIO_TEST_CLUSTERS", 200), ("ALLUXIO_TEST_DATASETS", 2000), ("ALLUXIO_TEST_PAUSES", 10)];
 /// The file that is read while workers are killed.
 const FILE_BYTES: u64 = 2 << 30;
 
@@ -88,6 +91,10 @@ fn round(seed: u64) -> Result<()> {
         .env("FUSE_POSIX_SHARE", FUSE_POSIX_SHARE.to_string())
         .args(["test", "--quiet", "--package", "alluxio-fuse", "--test", "kernel"])
         .args(["--", "random::", "posix::"]))?;
+    run(cargo()
+        .envs(OPERATOR.map(|(name, value)| (name, value.to_string())))
+        .args(["test", "--quiet", "--package", "alluxio-operator", "--test", "process"])
+        .args(["--", "--nocapture", "--test-threads", "1"]))?;
     let from = seed.wrapping_mul(SIMULATIONS).to_string();
     let seeds = SIMULATIONS.to_string();
     let simulation = ["run", "--quiet", "--package", "alluxio-sim", "--", "--seed"];

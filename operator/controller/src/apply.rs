@@ -1,16 +1,19 @@
 //! The one place that writes objects: server-side apply of what differs, removal of what is no longer wanted.
 //!
-//! What is there is read by one list for each kind, by label, from the API server's own cache; so the operator keeps
-//! no copy of the cluster in its memory, and an object that somebody else made under our label is seen, too.
+//! What is there is read by one list for each kind, by label, so an object that somebody else made under our label is
+//! seen, too. It is remembered, packed, until a watch tells that something of it changed: the watches themselves keep
+//! nothing.
 
+use crate::cluster::names::CLUSTER_UID;
 use crate::desired::{Desired, HASH, Key};
 use crate::drift::first_difference;
 use crate::error::Error;
 use crate::metrics::OperatorMetrics;
+use crate::seen::Seen;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions,
-    PropagationPolicy, VersionMatch,
+    PropagationPolicy,
 };
 use kube::core::TypeMeta;
 use kube::{Client, Resource, ResourceExt};
@@ -19,9 +22,13 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Items of one page of a list.
 const PAGE: u32 = 500;
+/// How long what was read is good enough, if no watch tells of a change. Kinds that nobody watches change without it.
+const GOOD_FOR: Duration = Duration::from_secs(300);
 
 /// What there is, of the kinds that were asked for.
 #[derive(Debug, Default)]
@@ -79,6 +86,46 @@ impl Observed {
     }
 }
 
+/// Observed objects, by kind, as JSON without managed fields: a tenth of their size in memory.
+pub struct Packed {
+    kinds: Vec<(ApiResource, Vec<Box<[u8]>>)>,
+}
+
+/// What was observed, by selector.
+pub type Remembered = Seen<Arc<Packed>>;
+
+/// The selector that an object of a cluster is observed by.
+pub fn remembered_by(object: &impl ResourceExt) -> Option<String> {
+    object.labels().get(CLUSTER_UID).map(|uid| format!("{CLUSTER_UID}={uid}"))
+}
+
+impl Packed {
+    fn pack(observed: &Observed) -> Result<Self, serde_json::Error> {
+        let mut kinds: Vec<(ApiResource, Vec<Box<[u8]>>)> = Vec::new();
+        for (resource, object) in observed.objects.values() {
+            let mut object = object.clone();
+            object.metadata.managed_fields = None;
+            let bytes = serde_json::to_vec(&object)?.into_boxed_slice();
+            // They are ordered by kind.
+            match kinds.last_mut() {
+                Some((last, objects)) if last == resource => objects.push(bytes),
+                _ => kinds.push((resource.clone(), vec![bytes])),
+            }
+        }
+        Ok(Packed { kinds })
+    }
+
+    fn unpack(&self) -> Result<Observed, serde_json::Error> {
+        let mut observed = Observed::default();
+        for (resource, objects) in &self.kinds {
+            for object in objects {
+                observed.insert(resource, serde_json::from_slice(object)?);
+            }
+        }
+        Ok(observed)
+    }
+}
+
 /// What a write did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -97,12 +144,19 @@ pub struct Applier {
     /// Who writes, as server-side apply knows it: `alluxio-operator/cluster`.
     manager: &'static str,
     metrics: OperatorMetrics,
+    /// What need not be read again; `None`: nobody watches, so everything is.
+    remembered: Option<Arc<Remembered>>,
 }
 
 impl Applier {
     /// `manager` is the name of the controller, as managed fields show it.
     pub fn new(client: Client, manager: &'static str, metrics: OperatorMetrics) -> Self {
-        Applier { client, manager, metrics }
+        Applier { client, manager, metrics, remembered: None }
+    }
+
+    /// The same, and what is observed is remembered: `remembered` is told of changes by who watches.
+    pub fn remembering(self, remembered: Arc<Remembered>) -> Self {
+        Applier { remembered: Some(remembered), ..self }
     }
 
     /// The client, for reads.
@@ -117,9 +171,30 @@ impl Applier {
         }
     }
 
-    /// Reads all objects of some kinds that carry a label. A kind that the API server does not have is one
-    /// without objects.
+    /// All objects of some kinds that carry a label; the selector is `NAME=VALUE` and has always the same kinds. A kind
+    /// that the API server does not have is one without objects.
     pub async fn observe(
+        &self,
+        kinds: &[ApiResource],
+        namespace: &str,
+        selector: &str,
+    ) -> Result<Observed, Error> {
+        let Some(remembered) = &self.remembered else {
+            return self.read(kinds, namespace, selector).await;
+        };
+        let known = remembered.get(selector, Instant::now());
+        if let Some(Ok(observed)) = known.map(|known| known.unpack()) {
+            return Ok(observed);
+        }
+        let ticket = remembered.ticket(selector);
+        let observed = self.read(kinds, namespace, selector).await?;
+        if let Ok(packed) = Packed::pack(&observed) {
+            remembered.keep(selector, ticket, Arc::new(packed), Instant::now() + GOOD_FOR);
+        }
+        Ok(observed)
+    }
+
+    async fn read(
         &self,
         kinds: &[ApiResource],
         namespace: &str,
@@ -159,9 +234,8 @@ impl Applier {
     ) -> Result<(), Error> {
         for resource in kinds {
             let api = self.api(resource, namespace);
-            // From the API server's cache: that may be a moment old, and then a write finds out.
-            let mut params =
-                ListParams::default().labels(selector).matching(VersionMatch::NotOlderThan).at("0");
+            // What is there now, not what the API server's cache had a moment ago: it may be remembered.
+            let mut params = ListParams::default().labels(selector).limit(PAGE);
             loop {
                 let page = match api.list(&params).await {
                     Err(kube::Error::Api(status)) if status.code == 404 => {
@@ -209,8 +283,16 @@ impl Applier {
             .map_err(Error::kubernetes(format!("apply {key}")))?;
         self.metrics.wrote(&key.kind, "apply");
         tracing::info!(object = %key, ?outcome, "applied");
+        self.changed(&object);
         observed.insert(desired.resource(), object);
         Ok(outcome)
+    }
+
+    /// What was remembered with it is not true any more; the watch will say so, too, a moment later.
+    fn changed(&self, object: &DynamicObject) {
+        if let (Some(remembered), Some(selector)) = (&self.remembered, remembered_by(object)) {
+            remembered.changed(&selector);
+        }
     }
 
     /// An object that the list by label did not show may be there without the label.
@@ -276,6 +358,7 @@ impl Applier {
             Ok(_) => {
                 self.metrics.wrote(&key.kind, "delete");
                 tracing::info!(object = %key, "deleted");
+                self.changed(object);
                 Ok(())
             }
         }

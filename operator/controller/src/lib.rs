@@ -10,7 +10,8 @@
 //! - [`desired`]: objects as a builder wants them; [`drift`]: whether the cluster has them so already.
 //! - [`apply`]: the only code that writes objects (server-side apply), and removes what is no longer wanted.
 //! - [`election`]: one of several operators acts; [`fence`]: who lost that role writes nothing more.
-//! - [`cluster`], [`dataset`], [`operation`]: the kinds; [`stores`]: what they know of each other.
+//! - [`cluster`], [`dataset`], [`operation`]: the kinds; [`stores`]: what they know of each other; [`seen`]: what
+//!   need not be read again.
 //! - [`events`], [`metrics`]: what users see of it; [`monitoring`]: alerts and dashboards.
 //!
 //! It must not know: how the data plane does its work. It asks masters through the client, and renders the same
@@ -30,6 +31,7 @@ pub mod metrics;
 pub mod monitoring;
 pub mod operation;
 pub mod run;
+pub mod seen;
 pub mod stores;
 
 pub use error::Error;

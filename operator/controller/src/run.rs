@@ -1,6 +1,6 @@
 //! Starts the controllers, and ends with the lease.
 
-use crate::apply::Applier;
+use crate::apply::{Applier, Remembered, remembered_by};
 use crate::cluster::admin::ClusterAdmin;
 use crate::cluster::names::MANAGED_BY;
 use crate::cluster::validate::Defaults;
@@ -17,21 +17,23 @@ use crate::metrics::OperatorMetrics;
 use crate::operation::kinds::Operation;
 use crate::operation::scheduled::SCHEDULE_UID;
 use crate::operation::{self, OperationContext};
-use crate::stores::Stores;
+use crate::stores::{Generations, Guarded, Known, Stores, watched};
 use alluxio_operator_api::{AlluxioCluster, DataEvict, DataLoad, Dataset, MetadataBackup};
 use futures::StreamExt;
 use futures::future::{BoxFuture, join_all};
 use k8s_openapi::api::apps::v1::{DaemonSet, StatefulSet};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Service,
+    ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Service, ServiceAccount,
 };
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::Api;
 use kube::client::ClientBuilder;
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Config as ControllerConfig, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::future::Future;
@@ -124,8 +126,8 @@ pub struct Admins {
 
 /// The controllers of clusters and of Datasets in one namespace, or in all; their stores are known before they run.
 struct Watches {
-    clusters: Controller<DeserializeGuard<AlluxioCluster>>,
-    datasets: Controller<DeserializeGuard<Dataset>>,
+    clusters: Controller<Guarded<AlluxioCluster>>,
+    datasets: Controller<Guarded<Dataset>>,
 }
 
 /// All controllers, in all namespaces.
@@ -139,20 +141,21 @@ async fn controllers(
         true => vec![None],
         false => config.namespaces.iter().map(|name| Some(name.as_str())).collect(),
     };
-    let watches: Vec<Watches> = scopes
-        .iter()
-        .map(|scope| Watches {
-            clusters: controller(client, *scope),
-            datasets: controller(client, *scope),
-        })
-        .collect();
-    let stores = Stores::new(
-        watches.iter().map(|watches| watches.clusters.store()).collect(),
-        watches.iter().map(|watches| watches.datasets.store()).collect(),
-    );
+    let (mut watches, mut known_clusters, mut known_datasets) =
+        (Vec::new(), Vec::new(), Vec::new());
+    for scope in &scopes {
+        let (clusters, known) = controller(client, *scope);
+        known_clusters.push(known);
+        let (datasets, known) = controller(client, *scope);
+        known_datasets.push(known);
+        watches.push(Watches { clusters, datasets });
+    }
+    let stores = Stores::new(known_clusters, known_datasets);
     let events = Events::new(client.clone(), config.instance.clone());
+    let remembered = Arc::new(Remembered::default());
     let clusters_context = Arc::new(ClusterContext {
-        applier: Applier::new(client.clone(), cluster::MANAGER, metrics.clone()),
+        applier: Applier::new(client.clone(), cluster::MANAGER, metrics.clone())
+            .remembering(remembered.clone()),
         admin: admins.cluster,
         events: events.clone(),
         defaults: config.defaults.clone(),
@@ -179,7 +182,8 @@ async fn controllers(
     });
     let mut all = Vec::new();
     for (scope, watches) in scopes.into_iter().zip(watches) {
-        all.push(clusters(client, scope, watches.clusters, clusters_context.clone()));
+        let made = (remembered.clone(), clusters_context.clone());
+        all.push(clusters(client, scope, watches.clusters, made));
         all.push(datasets(client, scope, watches.datasets, datasets_context.clone()));
         all.push(operations::<DataLoad>(client, scope, operations_context.clone()));
         all.push(operations::<DataEvict>(client, scope, operations_context.clone()));
@@ -200,6 +204,9 @@ async fn count(stores: &Stores, metrics: &OperatorMetrics) {
     }
 }
 
+/// The label that all that this operator makes carries, with its name.
+const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+
 /// An API in a namespace, or in all.
 pub(crate) fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
 where
@@ -216,10 +223,10 @@ where
 
 /// Objects that this operator made.
 fn ours() -> watcher::Config {
-    watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"))
+    watcher::Config::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"))
 }
 
-fn controller<K>(client: &Client, namespace: Option<&str>) -> Controller<DeserializeGuard<K>>
+fn controller<K>(client: &Client, namespace: Option<&str>) -> (Controller<Guarded<K>>, Known<K>)
 where
     K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
         + Clone
@@ -229,9 +236,9 @@ where
         + Sync
         + 'static,
 {
-    let api: Api<DeserializeGuard<K>> = scoped(client, namespace);
-    Controller::new(api, watcher::Config::default())
-        .with_config(ControllerConfig::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+    let (changes, known) = watched(scoped(client, namespace));
+    let config = ControllerConfig::default().concurrency(CONCURRENCY).debounce(DEBOUNCE);
+    (Controller::for_stream(changes, known.store.clone()).with_config(config), known)
 }
 
 /// Failures of reconciles are logged where they are counted; these are of watches and of objects that went.
@@ -242,28 +249,57 @@ fn quiet<T, E: std::fmt::Display>(outcome: Result<T, E>) -> std::future::Ready<(
     std::future::ready(())
 }
 
+/// The cluster that an object was made for. What was remembered of it is read again.
+fn maker<K>(
+    object: PartialObjectMeta<K>,
+    made: &Remembered,
+) -> Option<ObjectRef<Guarded<AlluxioCluster>>>
+where
+    PartialObjectMeta<K>: kube::Resource,
+{
+    if let Some(selector) = remembered_by(&object) {
+        made.changed(&selector);
+    }
+    let owners = object.owner_references().iter();
+    let owner = owners.clone().find(|owner| owner.kind == AlluxioCluster::kind(&()))?;
+    Some(ObjectRef::new(&owner.name).within(&object.namespace()?))
+}
+
 fn clusters(
     client: &Client,
     namespace: Option<&str>,
-    controller: Controller<DeserializeGuard<AlluxioCluster>>,
-    context: Arc<ClusterContext>,
+    mut controller: Controller<Guarded<AlluxioCluster>>,
+    (made, context): (Arc<Remembered>, Arc<ClusterContext>),
 ) -> BoxFuture<'static, ()> {
-    // Of what was made, only the metadata is watched: a change is all that matters.
+    /// Every kind that clusters are made of; only the metadata comes: a change is all that matters.
+    macro_rules! watch {
+        ($($kind:ty),*) => { $({
+            let made = made.clone();
+            let api = scoped::<PartialObjectMeta<$kind>>(client, namespace);
+            controller = controller.watches(api, ours(), move |object| maker(object, &made));
+        })* };
+    }
+    watch!(
+        StatefulSet,
+        DaemonSet,
+        Service,
+        ConfigMap,
+        ServiceAccount,
+        PodDisruptionBudget,
+        NetworkPolicy
+    );
+    let known = Generations::default();
     let controller = controller
-        .owns::<PartialObjectMeta<StatefulSet>>(scoped(client, namespace), ours())
-        .owns::<PartialObjectMeta<DaemonSet>>(scoped(client, namespace), ours())
-        .owns::<PartialObjectMeta<Service>>(scoped(client, namespace), ours())
-        .owns::<PartialObjectMeta<ConfigMap>>(scoped(client, namespace), ours())
         .watches(scoped::<PartialObjectMeta<Pod>>(client, namespace), ours(), |pod| {
             let cluster = pod.labels().get("app.kubernetes.io/instance").cloned();
             let namespace = pod.namespace().unwrap_or_default();
             cluster.map(|cluster| ObjectRef::new(&cluster).within(&namespace))
         })
         .watches(
-            scoped::<DeserializeGuard<Dataset>>(client, namespace),
+            scoped::<Guarded<Dataset>>(client, namespace),
             watcher::Config::default(),
-            |dataset| {
-                let dataset = dataset.0.ok()?;
+            move |dataset| {
+                let dataset = dataset.0.ok().filter(|dataset| known.is_news(dataset))?;
                 let here = dataset.namespace().unwrap_or_default();
                 let reference = dataset.spec.cluster_ref.as_ref()?;
                 Some(ObjectRef::new(&reference.name).within(reference.namespace_or(&here)))
@@ -275,17 +311,21 @@ fn clusters(
 fn datasets(
     client: &Client,
     namespace: Option<&str>,
-    controller: Controller<DeserializeGuard<Dataset>>,
+    controller: Controller<Guarded<Dataset>>,
     context: Arc<DatasetContext>,
 ) -> BoxFuture<'static, ()> {
     let stores = context.stores.clone();
+    let claims = scoped::<PartialObjectMeta<PersistentVolumeClaim>>(client, namespace);
+    // Volumes are of the whole cluster; those of other namespaces are another operator's.
+    let here = namespace.map(|name| {
+        ours().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY},{DATASET_NAMESPACE}={name}"))
+    });
     let volumes: Api<PartialObjectMeta<PersistentVolume>> = Api::all(client.clone());
+    let (memory, same_memory) = (context.clone(), context.clone());
     let controller = controller
-        .owns::<PartialObjectMeta<PersistentVolumeClaim>>(scoped(client, namespace), ours())
-        .watches(volumes, ours(), |volume| {
-            let label = |name: &str| volume.labels().get(name).cloned();
-            let (dataset, here) = (label(DATASET)?, label(DATASET_NAMESPACE)?);
-            Some(ObjectRef::new(&dataset).within(&here))
+        .watches(claims, ours(), move |claim| dataset_of(&claim, &memory.memory))
+        .watches(volumes, here.unwrap_or_else(ours), move |volume| {
+            dataset_of(&volume, &same_memory.memory)
         })
         // A cluster that begins to serve, or changes, is all of its Datasets' business.
         .watches(
@@ -294,14 +334,22 @@ fn datasets(
             move |cluster| {
                 let (name, of) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
                 stores.datasets(|dataset| {
-                    let here = dataset.namespace().unwrap_or_default();
                     let reference = dataset.spec.cluster_ref.as_ref()?;
+                    let here = dataset.namespace().unwrap_or_default();
                     let meant = reference.name == name && reference.namespace_or(&here) == of;
                     meant.then(|| ObjectRef::new(&dataset.name_any()).within(&here))
                 })
             },
         );
     Box::pin(controller.run(dataset::reconcile, dataset::on_error, context).for_each(quiet))
+}
+
+/// The Dataset that a volume or a claim was made for. What was remembered of them is read again.
+fn dataset_of(object: &impl ResourceExt, memory: &Memory) -> Option<ObjectRef<Guarded<Dataset>>> {
+    let label = |name: &str| object.labels().get(name);
+    let (dataset, here) = (label(DATASET)?, label(DATASET_NAMESPACE)?);
+    memory.volumes.changed(&Memory::key(here, dataset));
+    Some(ObjectRef::new(dataset).within(here))
 }
 
 fn operations<K: Operation>(
@@ -311,8 +359,8 @@ fn operations<K: Operation>(
 ) -> BoxFuture<'static, ()> {
     // Runs are owned by the operation whose schedule made them.
     let runs = watcher::Config::default().labels(SCHEDULE_UID);
-    let controller = controller::<K>(client, namespace)
-        .owns::<PartialObjectMeta<K>>(scoped(client, namespace), runs);
+    let (controller, _) = controller::<K>(client, namespace);
+    let controller = controller.owns::<PartialObjectMeta<K>>(scoped(client, namespace), runs);
     Box::pin(
         controller
             .run(operation::reconcile::<K>, operation::on_error::<K>, context)

@@ -81,7 +81,7 @@ pub(super) async fn walk(
         }
     }
     context.applier.release(dataset, FINALIZER).await?;
-    context.memory.forget(&names.uid);
+    context.memory.forget(names);
     Ok(Action::await_change())
 }
 

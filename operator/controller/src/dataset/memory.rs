@@ -2,9 +2,12 @@
 
 use super::admin::{DatasetAdmin, Usage};
 use super::names::Names;
+use super::options::ReadSecret;
 use super::resolve::Place;
+use super::volume::VolumeFact;
 use crate::cluster::admin::Target;
 use crate::error::Error;
+use crate::seen::Seen;
 use alluxio_operator_api::AlluxioCluster;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
@@ -18,6 +21,8 @@ use std::time::{Duration, Instant};
 const ENTRIES_MAX: usize = 8192;
 /// How long a list of a namespace's pods is good enough.
 const PODS_GOOD: Duration = Duration::from_secs(30);
+/// How long a Secret is good enough for other Datasets that refer to it. It is not kept longer.
+const SECRET_GOOD: Duration = Duration::from_secs(10);
 /// Least time between two counts of a Dataset's files.
 const COUNT_EVERY: Duration = Duration::from_secs(300);
 /// Longest time of one count.
@@ -36,6 +41,11 @@ pub struct Memory {
     targets: Mutex<BTreeMap<(String, i64), Target>>,
     pods: Mutex<BTreeMap<String, (Instant, Users)>>,
     counts: Mutex<BTreeMap<String, Instant>>,
+    /// Volumes and claims that were as wanted, with what was wanted; by [`Memory::key`].
+    pub volumes: Seen<(String, VolumeFact)>,
+    secrets: Mutex<BTreeMap<String, (Instant, Option<ReadSecret>)>>,
+    /// Versions of Datasets whose Secrets were read, by UID.
+    versions: Mutex<BTreeMap<String, String>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -51,6 +61,33 @@ fn put<K: Ord, V>(map: &Mutex<BTreeMap<K, V>>, key: K, value: V) {
 }
 
 impl Memory {
+    /// What is in a namespace, under its name.
+    pub fn key(namespace: &str, name: &str) -> String {
+        format!("{namespace}/{name}")
+    }
+
+    /// Whether a Dataset is of another version than the last time.
+    pub fn is_another_version(&self, uid: &str, version: String) -> bool {
+        let before = locked(&self.versions).get(uid).cloned();
+        let other = before.as_ref() != Some(&version);
+        if other {
+            put(&self.versions, uid.to_owned(), version);
+        }
+        other
+    }
+
+    /// A Secret that was read a moment ago.
+    pub fn secret(&self, key: &str) -> Option<Option<ReadSecret>> {
+        let mut secrets = locked(&self.secrets);
+        secrets.retain(|_, (at, _)| at.elapsed() < SECRET_GOOD);
+        secrets.get(key).map(|(_, read)| read.clone())
+    }
+
+    /// It was read.
+    pub fn keep_secret(&self, key: String, read: Option<ReadSecret>) {
+        put(&self.secrets, key, (Instant::now(), read));
+    }
+
     /// How this generation of a cluster is reached.
     pub fn target(
         &self,
@@ -122,8 +159,10 @@ impl Memory {
     }
 
     /// Nothing of a Dataset that is gone is worth remembering.
-    pub fn forget(&self, uid: &str) {
-        locked(&self.counts).remove(uid);
+    pub fn forget(&self, names: &Names) {
+        locked(&self.counts).remove(&names.uid);
+        locked(&self.versions).remove(&names.uid);
+        self.volumes.forget(&Self::key(&names.namespace, &names.dataset));
     }
 }
 

@@ -61,6 +61,8 @@ const SOON: Duration = Duration::from_secs(5);
 const TROUBLED: Duration = Duration::from_secs(15);
 /// How soon one whose Secrets may change.
 const SECRETS: Duration = Duration::from_secs(30);
+/// How long a volume and its claim are good as they were, if no watch tells of a change.
+const VOLUME_GOOD: Duration = Duration::from_secs(300);
 /// How soon one that is as wanted.
 const LATER: Duration = Duration::from_secs(60);
 
@@ -180,7 +182,11 @@ async fn act(
     context: &DatasetContext,
 ) -> Result<Facts, Error> {
     let spec = &dataset.spec;
-    let secrets = secrets(spec, names, context).await?;
+    // Without a master nobody could be told of them.
+    let secrets = match place.serves {
+        true => secrets(dataset, names, context).await?,
+        false => Secrets::new(),
+    };
     let mut facts = Facts {
         mounts: MountFacts::default(),
         source_there: None,
@@ -216,7 +222,8 @@ async fn act(
         }
     };
     // A claim without a directory behind it would only keep pods waiting. One that is there stays.
-    let known = dataset.status.as_ref().is_some_and(|status| status.volume.is_some());
+    let volume_status = dataset.status.as_ref().and_then(|status| status.volume.as_ref());
+    let known = volume_status.is_some_and(|volume| volume.pv_name.is_some());
     if there || known || !spec.volume.create {
         facts.volume = volume(names, spec, &facts.place, context).await?;
     }
@@ -233,24 +240,46 @@ async fn volume(
     place: &Place,
     context: &DatasetContext,
 ) -> Result<VolumeFact, Error> {
+    let key = Memory::key(&names.namespace, &names.dataset);
+    let wanted = volume::fingerprint(names, spec, place)?;
+    let known = context.memory.volumes.get(&key, Instant::now());
+    if let Some((_, fact)) = known.filter(|(of, _)| *of == wanted) {
+        return Ok(fact);
+    }
+    let ticket = context.memory.volumes.ticket(&key);
     match volume::reconcile(&context.applier, names, spec, place).await {
         Err(error) if !error.passing() => Ok(VolumeFact {
             problem: Some((Reason::ApplyRejected, error.to_string())),
             ..VolumeFact::default()
         }),
-        other => other,
+        Err(error) => Err(error),
+        Ok((fact, as_wanted)) => {
+            if as_wanted {
+                let until = Instant::now() + VOLUME_GOOD;
+                context.memory.volumes.keep(&key, ticket, (wanted, fact.clone()), until);
+            }
+            Ok(fact)
+        }
     }
 }
 
-/// Reads the Secrets that a Dataset refers to, by name.
+/// Reads the Secrets that a Dataset refers to, by name. Several Datasets that refer to one share a reading, unless they
+/// changed.
 async fn secrets(
-    spec: &DatasetSpec,
+    dataset: &Dataset,
     names: &Names,
     context: &DatasetContext,
 ) -> Result<Secrets, Error> {
     let api: Api<Secret> = Api::namespaced(context.applier.client().clone(), &names.namespace);
+    let version = dataset.resource_version().unwrap_or_default();
+    let changed = context.memory.is_another_version(&names.uid, version);
     let mut all = Secrets::new();
-    for name in options::secret_names(spec) {
+    for name in options::secret_names(&dataset.spec) {
+        let key = Memory::key(&names.namespace, &name);
+        if let Some(known) = context.memory.secret(&key).filter(|_| !changed) {
+            all.insert(name, known);
+            continue;
+        }
         let what = format!("get Secret {}/{name}", names.namespace);
         let found = api.get_opt(&name).await.map_err(Error::kubernetes(what))?;
         let read = found.map(|secret| ReadSecret {
@@ -262,6 +291,7 @@ async fn secrets(
                 .map(|(key, value)| (key, String::from_utf8(value.0).ok().map(SecretText::new)))
                 .collect(),
         });
+        context.memory.keep_secret(key, read.clone());
         all.insert(name, read);
     }
     Ok(all)
@@ -329,8 +359,8 @@ pub(crate) fn preload_key(names: &Names) -> String {
 /// Datasets that have this one as their source.
 pub(crate) fn references(names: &Names, stores: &Stores) -> Vec<NamespacedRef> {
     stores.datasets(|dataset| {
-        let here = dataset.namespace().unwrap_or_default();
         let reference = &dataset.spec.source.as_ref()?.dataset_ref;
+        let here = dataset.namespace().unwrap_or_default();
         let meant =
             reference.name == names.dataset && reference.namespace_or(&here) == names.namespace;
         meant.then(|| NamespacedRef { name: dataset.name_any(), namespace: Some(here) })

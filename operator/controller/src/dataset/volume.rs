@@ -5,8 +5,8 @@
 
 use super::names::{self, Names};
 use super::resolve::Place;
-use crate::apply::{Applier, Observed};
-use crate::desired::Desired;
+use crate::apply::{Applier, Observed, Outcome};
+use crate::desired::{Desired, HASH};
 use crate::error::Error;
 use alluxio_operator_api::DatasetSpec;
 use alluxio_operator_api::Size;
@@ -242,7 +242,18 @@ pub fn resources() -> (ApiResource, ApiResource) {
     (ApiResource::erase::<PersistentVolume>(&()), ApiResource::erase::<PersistentVolumeClaim>(&()))
 }
 
-/// Brings volume and claim nearer to what is wanted.
+/// What is wanted of both, in a few letters.
+///
+/// **Errors**: as of [`volume`].
+pub fn fingerprint(names: &Names, spec: &DatasetSpec, place: &Place) -> Result<String, Error> {
+    if !spec.volume.create {
+        return Ok(String::new());
+    }
+    let of = |desired: &Desired| desired.body()["metadata"]["annotations"][HASH].to_string();
+    Ok(of(&volume(names, spec, place)?) + &of(&claim(names, spec, place, None)?))
+}
+
+/// Brings volume and claim nearer to what is wanted; also, whether they are as wanted and nothing was written.
 ///
 /// **Errors**: those of the API server.
 pub async fn reconcile(
@@ -250,15 +261,16 @@ pub async fn reconcile(
     names: &Names,
     spec: &DatasetSpec,
     place: &Place,
-) -> Result<VolumeFact, Error> {
+) -> Result<(VolumeFact, bool), Error> {
     let live = read(applier, names).await?;
     let step = step(names, spec, &live);
     let (volumes, claims) = resources();
     let mut problem = None;
+    let mut as_wanted = false;
     match step {
         Step::Remove => {
-            remove(applier, names, &live, false).await?;
-            return Ok(VolumeFact::default());
+            let gone = remove(applier, names, &live, false).await?;
+            return Ok((VolumeFact::default(), gone));
         }
         Step::Blocked(reason, message) => problem = Some((reason, message)),
         Step::ReplaceClaim => {
@@ -271,7 +283,7 @@ pub async fn reconcile(
                 applier.delete(&volumes, volume).await?;
             }
         }
-        Step::Apply => apply(applier, names, spec, place, &live).await?,
+        Step::Apply => as_wanted = apply(applier, names, spec, place, &live).await?,
     }
     let status = VolumeStatus {
         pv_name: Some(names.volume()),
@@ -279,7 +291,7 @@ pub async fn reconcile(
         phase: Live::phase(live.claim.as_ref().filter(|_| live.claim_is_ours(names)))
             .map(str::to_owned),
     };
-    Ok(VolumeFact { status, problem })
+    Ok((VolumeFact { status, problem }, as_wanted))
 }
 
 async fn apply(
@@ -288,14 +300,14 @@ async fn apply(
     spec: &DatasetSpec,
     place: &Place,
     live: &Live,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let (volumes, claims) = resources();
     let leaving = |object: &Option<DynamicObject>| {
         object.as_ref().is_some_and(|object| object.metadata.deletion_timestamp.is_some())
     };
     // What is on its way out cannot be brought back; the next one comes when it is gone.
     if leaving(&live.volume) || leaving(&live.claim) {
-        return Ok(());
+        return Ok(false);
     }
     let mut observed = Observed::default();
     let there = [(&volumes, &live.volume), (&claims, &live.claim)];
@@ -304,9 +316,10 @@ async fn apply(
             observed.insert(resource, object.clone());
         }
     }
-    applier.apply(&volume(names, spec, place)?, &mut observed).await?;
-    applier.apply(&claim(names, spec, place, live.claim.as_ref())?, &mut observed).await?;
-    Ok(())
+    let volume = applier.apply(&volume(names, spec, place)?, &mut observed).await?;
+    let claim = claim(names, spec, place, live.claim.as_ref())?;
+    let claim = applier.apply(&claim, &mut observed).await?;
+    Ok(volume == Outcome::Same && claim == Outcome::Same)
 }
 
 /// Deletes what is this Dataset's of both; `true` when both are gone. The volume goes after the claim, when nothing is
