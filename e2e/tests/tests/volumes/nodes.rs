@@ -35,6 +35,7 @@ async fn blocks(stand: &Stand, node: &str) -> f64 {
 }
 
 #[test]
+#[ignore = "it takes minutes: cargo xtask soak runs it"]
 #[expect(clippy::print_stdout, reason = "how long it took is a result")]
 fn a_lost_node_comes_back_with_its_cache_and_pods_of_others_see_no_error() {
     on_stand(async |stand: &Stand| {
