@@ -56,6 +56,7 @@ impl Driver {
             node_id: "node-1".into(),
             state_dir: dir.join("places"),
             keeper_socket: None,
+            keeper_alone_timeout: std::time::Duration::from_secs(300),
             ephemeral_path: Some("/folder".into()),
             web_bind_host: "127.0.0.1".into(),
             web_port: 0,
