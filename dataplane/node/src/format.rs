@@ -144,11 +144,13 @@ pub fn leave_worker(process: &Process) -> Result<Vec<PathBuf>, NodeError> {
         match std::fs::remove_dir(&dir) {
             Ok(()) => removed.push(dir),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            // Somebody else's files are in it, or it is where something is mounted.
+            // Somebody else's files are in it, or it is where something is mounted, maybe into what is read-only.
             Err(error)
                 if matches!(
                     error.kind(),
-                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy
+                    io::ErrorKind::DirectoryNotEmpty
+                        | io::ErrorKind::ResourceBusy
+                        | io::ErrorKind::ReadOnlyFilesystem
                 ) => {}
             Err(error) => return Err(at("remove", dir)(error)),
         }
