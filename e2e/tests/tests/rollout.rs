@@ -180,6 +180,7 @@ async fn a_version_goes_forward_and_back_and_a_bad_one_stops_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes minutes: cargo xtask soak runs it"]
 async fn edits_are_carried_out_while_clients_work() {
     let Some(cluster) = Cluster::shared() else { return };
     let mut stand = Stand::start(cluster, "edits").await;

@@ -113,5 +113,6 @@ fn round(seed: u64) -> Result<()> {
         .env("ALLUXIO_TEST_DELETIONS_SECONDS", DELETIONS_SECONDS.to_string())
         .env("ALLUXIO_TEST_DELETIONS_SEED", seed.to_string())
         .args(["test", "--quiet", "--package", "alluxio-e2e-tests", "--test", "volumes"])
+        .args(["--test", "deletion", "--test", "rollout"])
         .args(["--", "--include-ignored"]))
 }
