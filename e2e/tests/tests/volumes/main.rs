@@ -1,11 +1,12 @@
 //! Pods with volumes: from one apply to bytes in pods, whatever is deleted meanwhile.
 //!
-//! All tests share one Kubernetes of three nodes and one stand, one after the other.
+//! All tests share one Kubernetes of three nodes and one stand, one after the other, in the order of their names: `bytes`
+//! come first, from a store that nobody has read.
 
+mod bytes;
 mod deleting;
 mod driver;
 mod nodes;
-mod reading;
 
 use alluxio_e2e_harness::Cluster;
 use alluxio_e2e_tests::Stand;
