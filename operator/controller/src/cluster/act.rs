@@ -3,7 +3,7 @@
 use super::ClusterContext;
 use super::admin::Target;
 use super::build::Built;
-use super::facts::{Facts, etcd_endpoints};
+use super::facts::Facts;
 use super::membership::Change;
 use super::rollout::{Plan, Situation, Workload};
 use crate::desired::{Desired, Key};
@@ -79,9 +79,7 @@ async fn change_members(
     facts: &Facts,
     context: &ClusterContext,
 ) {
-    let Ok(names) = super::validate::names(cluster) else { return };
-    let endpoints = etcd_endpoints(&facts.pods, &names);
-    match context.admin.etcd_change(&endpoints, change).await {
+    match context.admin.etcd_change(&facts.etcd_endpoints, change).await {
         Ok(()) => {
             let note = match change {
                 Change::Add { peer_url } => format!("etcd has a new member, {peer_url}"),

@@ -26,6 +26,8 @@ pub struct Facts {
     pub view: ClusterView,
     /// Members of the managed etcd, if it answers.
     pub members: Option<Membership>,
+    /// Where those of them that are ready answer.
+    pub etcd_endpoints: Vec<String>,
 }
 
 /// Reads it all.
@@ -47,13 +49,13 @@ pub async fn gather(
         Some(target) if serves => admin.view(target).await,
         _ => ClusterView::default(),
     };
-    let endpoints = etcd_endpoints(&pods, names);
-    let members = match endpoints.is_empty() {
+    let etcd_endpoints = etcd_endpoints(&pods, names);
+    let members = match etcd_endpoints.is_empty() {
         true => None,
-        false => admin.etcd_members(&endpoints).await,
+        false => admin.etcd_members(&etcd_endpoints).await,
     };
     let members = members.map(|members| Membership::of(names, &members));
-    Ok(Facts { observed, pods, view, members })
+    Ok(Facts { observed, pods, view, members, etcd_endpoints })
 }
 
 /// Pods of one component.
@@ -64,8 +66,7 @@ pub fn of_component(pods: &[Pod], component: Component) -> impl Iterator<Item = 
     })
 }
 
-/// Where the members of the managed etcd that are ready answer.
-pub fn etcd_endpoints(pods: &[Pod], names: &Names) -> Vec<String> {
+fn etcd_endpoints(pods: &[Pod], names: &Names) -> Vec<String> {
     of_component(pods, Component::Etcd)
         .filter(|pod| is_ready(pod))
         .filter_map(|pod| Some(names.pod_host(Component::Etcd, ordinal(pod)?)))
@@ -96,16 +97,17 @@ impl Facts {
             self.observed.typed::<StatefulSet>(&names.namespace, &desired.key().name)
         };
         let master = stateful(&built.master);
-        let wanted = built.master.body()["spec"]["replicas"].as_i64().unwrap_or(0);
-        let now = master.as_ref().and_then(|set| set.spec.as_ref()?.replicas).unwrap_or(0);
+        let now = master.as_ref().and_then(replicas).unwrap_or(0);
+        let etcd = built.etcd.as_ref().map(|desired| (desired, stateful(desired)));
         Situation {
-            etcd: built.etcd.as_ref().map(|desired| {
-                let set = stateful(desired);
-                self.workload(desired, set.as_ref().map(stateful_progress))
+            etcd: etcd
+                .as_ref()
+                .map(|(desired, set)| self.workload(desired, set.as_ref().map(stateful_progress))),
+            etcd_members: etcd.as_ref().map(|(desired, set)| {
+                self.etcd_members(wanted_replicas(desired), set.as_ref().and_then(replicas), names)
             }),
-            etcd_members: built.etcd.as_ref().map(|desired| self.etcd(desired, names)),
             masters: self.workload(&built.master, master.as_ref().map(stateful_progress)),
-            master_replicas: (now, i32::try_from(wanted).unwrap_or(i32::MAX)),
+            master_replicas: (now, wanted_replicas(&built.master)),
             pods: self.master_pods(master.as_ref(), names),
             workers: built
                 .workers
@@ -116,13 +118,10 @@ impl Facts {
         }
     }
 
-    fn etcd(&self, desired: &Desired, names: &Names) -> EtcdMembers {
-        let live = self.observed.typed::<StatefulSet>(&names.namespace, &desired.key().name);
-        let wanted = desired.body()["spec"]["replicas"].as_i64().unwrap_or(0);
-        let wanted = i32::try_from(wanted).unwrap_or(i32::MAX);
-        let now = live.and_then(|set| set.spec?.replicas);
-        let ready = of_component(&self.pods, Component::Etcd).filter(|pod| is_ready(pod)).count();
-        let all_ready = now.is_some_and(|now| i32::try_from(ready).is_ok_and(|ready| ready >= now));
+    /// `now` is how many pods the live StatefulSet has.
+    fn etcd_members(&self, wanted: i32, now: Option<i32>, names: &Names) -> EtcdMembers {
+        let ready = i32::try_from(self.etcd_endpoints.len()).unwrap_or(i32::MAX);
+        let all_ready = now.is_some_and(|now| ready >= now);
         let listed = self.members.as_ref().is_some_and(|members| members.lists(wanted));
         EtcdMembers {
             may_scale: now.is_none() || now == Some(wanted) || listed,
@@ -185,6 +184,15 @@ impl Facts {
         pods.sort_by_key(|pod| pod.ordinal);
         pods
     }
+}
+
+fn replicas(set: &StatefulSet) -> Option<i32> {
+    set.spec.as_ref()?.replicas
+}
+
+fn wanted_replicas(desired: &Desired) -> i32 {
+    let wanted = desired.body()["spec"]["replicas"].as_i64().unwrap_or(0);
+    i32::try_from(wanted).unwrap_or(i32::MAX)
 }
 
 /// Whether a StatefulSet's pods are all of its newest template, and ready.

@@ -6,6 +6,7 @@ use crate::cluster::names::Component;
 use crate::desired::Desired;
 use crate::error::Error;
 use alluxio_operator_api::cluster::WorkerKind;
+use alluxio_operator_api::cluster::worker::NodeOverride;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use serde_json::{Value, json};
 
@@ -18,24 +19,19 @@ pub(super) fn all(builder: &Builder<'_>) -> Result<Vec<Desired>, Error> {
         return Ok(Vec::new());
     }
     let sockets = spec.worker.short_circuit.enabled;
-    worker::groups(builder)
-        .into_iter()
-        .filter(|(_, _, store)| sockets || store.levels.iter().any(|l| l.host_path.is_some()))
-        .map(|(suffix, pod, _)| daemon_set(builder, &suffix, pod))
-        .collect()
+    let on_nodes = |over: &Option<&NodeOverride>| {
+        sockets || worker::store(builder, *over).levels.iter().any(|l| l.host_path.is_some())
+    };
+    worker::groups(builder).filter(on_nodes).map(|over| daemon_set(builder, over)).collect()
 }
 
 /// The workers' pods with the same directories, configuration and nodes, and another program.
-fn daemon_set(builder: &Builder<'_>, suffix: &str, mut pod: Value) -> Result<Desired, Error> {
+fn daemon_set(builder: &Builder<'_>, over: Option<&NodeOverride>) -> Result<Desired, Error> {
     let names = builder.names();
     let component = Component::Cleanup;
     let short_circuit = &builder.cluster.spec.worker.short_circuit;
-    let mut selector = names.selector(component);
-    let group = if suffix.is_empty() { "default" } else { &suffix[1..] };
-    selector.insert("alluxio.dev/worker-group".to_owned(), group.to_owned());
-    for (key, value) in &selector {
-        pod["metadata"]["labels"][key] = Value::from(value.as_str());
-    }
+    let mut pod = worker::pod(builder, over, worker::affinity(builder, over));
+    let selector = worker::select(builder, component, over, &mut pod);
     // A directory that is mounted itself could not be removed.
     for volume in pod["spec"]["volumes"].as_array_mut().into_iter().flatten() {
         if volume["name"] == "socket" {
@@ -74,6 +70,6 @@ fn daemon_set(builder: &Builder<'_>, suffix: &str, mut pod: Value) -> Result<Des
         "selector": {"matchLabels": selector},
         "template": pod,
     }});
-    let name = format!("{}{suffix}", names.of(component));
+    let name = worker::name(builder, component, over);
     builder.object::<DaemonSet>(&name, Some(component), body)
 }

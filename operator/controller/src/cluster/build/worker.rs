@@ -22,11 +22,37 @@ pub(super) fn all(builder: &Builder<'_>) -> Result<Vec<Desired>, Error> {
     if worker.kind == WorkerKind::StatefulSet {
         return Ok(vec![stateful_set(builder)?]);
     }
-    let mut all = vec![daemon_set(builder, None)?];
-    for over in &worker.node_overrides {
-        all.push(daemon_set(builder, Some(over))?);
+    groups(builder).map(|over| daemon_set(builder, over)).collect()
+}
+
+/// The groups of nodes that have workers: those without an override, then those of each.
+pub(super) fn groups<'a>(
+    builder: &Builder<'a>,
+) -> impl Iterator<Item = Option<&'a NodeOverride>> + use<'a> {
+    let overrides = &builder.cluster.spec.worker.node_overrides;
+    [None].into_iter().chain(overrides.iter().map(Some))
+}
+
+/// What the workers of a group cache on.
+pub(super) fn store<'a>(builder: &Builder<'a>, over: Option<&'a NodeOverride>) -> &'a TieredStore {
+    let own = over.and_then(|over| over.tiered_store.as_ref());
+    own.unwrap_or(&builder.cluster.spec.worker.tiered_store)
+}
+
+/// Labels the pods of a group, so that they are not taken for another's, and gives their selector.
+pub(super) fn select(
+    builder: &Builder<'_>,
+    component: Component,
+    over: Option<&NodeOverride>,
+    pod: &mut Value,
+) -> BTreeMap<String, String> {
+    let mut selector = builder.names().selector(component);
+    let group = over.map_or("default", |over| over.name.as_str());
+    selector.insert("alluxio.dev/worker-group".to_owned(), group.to_owned());
+    for (key, value) in &selector {
+        pod["metadata"]["labels"][key] = Value::from(value.as_str());
     }
-    Ok(all)
+    selector
 }
 
 /// Directories of the node are root's. It may do nothing else that root may.
@@ -37,8 +63,13 @@ fn as_root() -> Value {
     security
 }
 
-fn name(builder: &Builder<'_>, over: Option<&NodeOverride>) -> String {
-    let name = builder.names().of(Component::Worker);
+/// Of what a component has for a group.
+pub(super) fn name(
+    builder: &Builder<'_>,
+    component: Component,
+    over: Option<&NodeOverride>,
+) -> String {
+    let name = builder.names().of(component);
     match over {
         None => name,
         Some(over) => format!("{name}-{}", over.name),
@@ -46,7 +77,7 @@ fn name(builder: &Builder<'_>, over: Option<&NodeOverride>) -> String {
 }
 
 /// A group's own selector, and not those of the groups before it (for all others: of none).
-fn affinity(builder: &Builder<'_>, over: Option<&NodeOverride>) -> Value {
+pub(super) fn affinity(builder: &Builder<'_>, over: Option<&NodeOverride>) -> Value {
     let overrides = &builder.cluster.spec.worker.node_overrides;
     let before =
         overrides.iter().take_while(|other| over.is_none_or(|over| other.name != over.name));
@@ -85,10 +116,10 @@ fn affinity(builder: &Builder<'_>, over: Option<&NodeOverride>) -> Value {
         "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}})
 }
 
-fn pod(builder: &Builder<'_>, over: Option<&NodeOverride>, more: Value) -> Value {
+pub(super) fn pod(builder: &Builder<'_>, over: Option<&NodeOverride>, more: Value) -> Value {
     let cluster = builder.cluster;
     let worker = &cluster.spec.worker;
-    let store = over.and_then(|over| over.tiered_store.as_ref()).unwrap_or(&worker.tiered_store);
+    let store = store(builder, over);
     let label = over.map(|over| over.name.as_str()).unwrap_or_default();
     let env = vec![
         fact("POD_IP", "status.podIP"),
@@ -172,32 +203,15 @@ fn tiers(store: &TieredStore) -> (Vec<Value>, Vec<Value>, u64) {
     (volumes, mounts, memory)
 }
 
-/// The groups of nodes that have workers: what is put behind the name of their DaemonSet, the pods, and their tiers.
-pub(super) fn groups(builder: &Builder<'_>) -> Vec<(String, Value, TieredStore)> {
-    let worker = &builder.cluster.spec.worker;
-    let all = [None].into_iter().chain(worker.node_overrides.iter().map(Some));
-    all.map(|over| {
-        let suffix = over.map(|over| format!("-{}", over.name)).unwrap_or_default();
-        let store =
-            over.and_then(|over| over.tiered_store.as_ref()).unwrap_or(&worker.tiered_store);
-        (suffix, pod(builder, over, affinity(builder, over)), store.clone())
-    })
-    .collect()
-}
-
 fn daemon_set(builder: &Builder<'_>, over: Option<&NodeOverride>) -> Result<Desired, Error> {
     let worker = &builder.cluster.spec.worker;
-    let name = name(builder, over);
+    let name = name(builder, Component::Worker, over);
     let mut more = affinity(builder, over);
     if builder.cluster.spec.operation.mode == OperationMode::Stopped {
         more["nodeSelector"] = json!({NOWHERE: "true"});
     }
-    let mut selector = builder.names().selector(Component::Worker);
     let mut template = pod(builder, over, more);
-    // Pods of one group must not be taken for another's.
-    let group = over.map(|over| over.name.as_str()).unwrap_or("default");
-    selector.insert("alluxio.dev/worker-group".to_owned(), group.to_owned());
-    template["metadata"]["labels"]["alluxio.dev/worker-group"] = Value::from(group);
+    let selector = select(builder, Component::Worker, over, &mut template);
     let body = json!({"spec": {
         "selector": {"matchLabels": selector},
         "updateStrategy": {
@@ -211,7 +225,7 @@ fn daemon_set(builder: &Builder<'_>, over: Option<&NodeOverride>) -> Result<Desi
 
 fn stateful_set(builder: &Builder<'_>) -> Result<Desired, Error> {
     let spec = &builder.cluster.spec;
-    let name = name(builder, None);
+    let name = name(builder, Component::Worker, None);
     let stopped = spec.operation.mode == OperationMode::Stopped;
     let levels = spec.worker.tiered_store.levels.iter().enumerate();
     let claims: Vec<Value> = levels
