@@ -21,7 +21,7 @@ pub mod wait;
 
 pub use audit::{Mark, Request};
 pub use cluster::Cluster;
-pub use monitoring::MONITORING_KINDS;
+pub use monitoring::monitoring_kinds;
 pub use namespace::Namespace;
 pub use plane::{ControlPlane, Identity};
 pub use wait::LIMIT;

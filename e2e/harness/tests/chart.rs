@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
-use alluxio_e2e_harness::{ControlPlane, MONITORING_KINDS};
+use alluxio_e2e_harness::{ControlPlane, monitoring_kinds};
 use alluxio_e2e_kube::programs;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ async fn plane() -> ControlPlane {
     }
     let dir = tempfile::tempdir().unwrap();
     let kinds = dir.path().join("kinds.yaml");
-    std::fs::write(&kinds, MONITORING_KINDS).unwrap();
+    std::fs::write(&kinds, monitoring_kinds()).unwrap();
     plane.kubectl(&["apply", "--server-side", "-f", &kinds.display().to_string()]).unwrap();
     let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
     plane.kubectl(&wait).unwrap();

@@ -24,11 +24,10 @@ pub use app::App;
 pub use s3::S3;
 pub use stand::Stand;
 
-use alluxio_e2e_harness::Cluster;
-use alluxio_e2e_harness::Identity;
+use alluxio_e2e_harness::{Cluster, Identity, Namespace};
 use alluxio_e2e_kube::programs;
 use anyhow::{Context, Result, bail};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use std::path::PathBuf;
@@ -46,6 +45,22 @@ pub async fn nodes(cluster: &Cluster) -> Result<Vec<String>> {
     let mut names: Vec<String> = nodes.iter().map(ResourceExt::name_any).collect();
     names.sort();
     Ok(names)
+}
+
+/// What the operator logged last, for who explains a failure.
+pub fn operator_log(cluster: &Cluster) -> String {
+    let label = "app.kubernetes.io/component=operator";
+    let log = cluster.kubectl(&["logs", "--namespace", SYSTEM, "-l", label, "--tail=60"]);
+    log.unwrap_or_else(|error| error.to_string())
+}
+
+/// Pods of one part of a cluster (`master`, `worker`, `fuse-agent`, `etcd`).
+///
+/// **Errors**: what the API server says.
+pub async fn pods_of(namespace: &Namespace, component: &str) -> Result<Vec<Pod>> {
+    let label = format!("app.kubernetes.io/component={component}");
+    let pods: Api<Pod> = namespace.api();
+    Ok(pods.list(&ListParams::default().labels(&label)).await?.items)
 }
 
 /// An installed chart.

@@ -1,6 +1,6 @@
 //! A cluster with a Dataset on a store in the same Kubernetes: what tests of volumes begin with.
 
-use crate::{App, Installed, S3, SYSTEM};
+use crate::{App, Installed, S3, operator_log, pods_of};
 use alluxio_e2e_harness::{Cluster, LIMIT, Namespace};
 use alluxio_operator_api::cluster::ClusterPhase;
 use alluxio_operator_api::dataset::DatasetPhase;
@@ -8,7 +8,6 @@ use alluxio_operator_api::{AlluxioCluster, Dataset};
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::api::{Api, ListParams};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -101,9 +100,7 @@ impl Stand {
     ///
     /// **Errors**: what the API server says.
     pub async fn pods(&self, component: &str) -> Result<Vec<Pod>> {
-        let label = format!("app.kubernetes.io/component={component}");
-        let pods: Api<Pod> = self.namespace.api();
-        let mut pods = pods.list(&ListParams::default().labels(&label)).await?.items;
+        let mut pods = pods_of(&self.namespace, component).await?;
         pods.sort_by_key(node_of);
         Ok(pods)
     }
@@ -163,10 +160,8 @@ fn sum_of(text: &str, name: &str) -> f64 {
 }
 
 fn what_the_operator_says(cluster: &Cluster, namespace: &Namespace) -> String {
-    let label = "app.kubernetes.io/component=operator";
-    let log = cluster.kubectl(&["logs", "-n", SYSTEM, "-l", label, "--tail=40"]);
     let objects = namespace.kubectl(&["get", "alluxioclusters,datasets", "-o", "yaml"]);
-    format!("{objects:?}\n{}\noperator: {log:?}", namespace.surroundings())
+    format!("{objects:?}\n{}\noperator: {}", namespace.surroundings(), operator_log(cluster))
 }
 
 fn manifests(masters: &Masters, s3: &S3) -> String {

@@ -1,7 +1,7 @@
 //! From `helm install` and one `AlluxioCluster` to a cluster that serves, and back to nothing.
 
 use alluxio_e2e_harness::{Cluster, LIMIT};
-use alluxio_e2e_tests::{Installed, SYSTEM};
+use alluxio_e2e_tests::{Installed, operator_log};
 use alluxio_operator_api::AlluxioCluster;
 use alluxio_operator_api::cluster::ClusterPhase;
 use k8s_openapi::api::core::v1::Pod;
@@ -45,15 +45,7 @@ async fn a_cluster_gets_ready_and_goes() {
     let ready = match ready {
         Ok(ready) => ready,
         Err(error) => {
-            let operator = cluster.kubectl(&[
-                "logs",
-                "--namespace",
-                SYSTEM,
-                "-l",
-                "app.kubernetes.io/component=operator",
-                "--tail=40",
-            ]);
-            panic!("{error:#}\noperator: {operator:?}");
+            panic!("{error:#}\noperator: {}", operator_log(cluster));
         }
     };
     println!("from apply to Ready: {:.1} s", started.elapsed().as_secs_f64());

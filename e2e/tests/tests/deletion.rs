@@ -2,7 +2,7 @@
 
 use alluxio_e2e_harness::{Cluster, LIMIT};
 use alluxio_e2e_tests::stand::{DATASET, Masters, NAME, Stand};
-use alluxio_e2e_tests::{App, SYSTEM};
+use alluxio_e2e_tests::{App, SYSTEM, operator_log};
 use alluxio_operator_api::operation::DataLoad;
 use alluxio_operator_api::{AlluxioCluster, Dataset};
 use std::time::{Duration, Instant};
@@ -108,12 +108,6 @@ fn on_nodes(cluster: &Cluster) -> Vec<String> {
         }
     }
     left
-}
-
-fn operator_log(cluster: &Cluster) -> String {
-    let of = ["-l", "app.kubernetes.io/component=operator", "--tail=60"];
-    let log = cluster.kubectl(&[&["logs", "--namespace", SYSTEM], &of[..]].concat());
-    log.unwrap_or_else(|error| error.to_string())
 }
 
 async fn blocked<K>(stand: &Stand, name: &str)

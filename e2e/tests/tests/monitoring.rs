@@ -7,9 +7,9 @@
     reason = "helpers of a test fail as the test does, and say what they found"
 )]
 
-use alluxio_e2e_harness::{Cluster, LIMIT, MONITORING_KINDS, Namespace};
+use alluxio_e2e_harness::{Cluster, LIMIT, Namespace, monitoring_kinds};
 use alluxio_e2e_tests::prometheus::{Prometheus, Sample};
-use alluxio_e2e_tests::{Installed, SYSTEM, images};
+use alluxio_e2e_tests::{Installed, SYSTEM, images, operator_log};
 use alluxio_operator_api::AlluxioCluster;
 use alluxio_operator_api::cluster::ClusterPhase;
 use k8s_openapi::api::core::v1::Pod;
@@ -103,7 +103,7 @@ async fn prometheus_sees_every_role_and_every_panel_has_data() {
     fs::write(store.join("cold"), vec![7; 3 << 20]).unwrap();
     fs::write(store.join("doomed"), vec![8; 1000]).unwrap();
     let kinds = files.path().join("kinds.yaml");
-    fs::write(&kinds, MONITORING_KINDS).unwrap();
+    fs::write(&kinds, monitoring_kinds()).unwrap();
     let applied = ["apply", "--server-side", "-f", &kinds.display().to_string()];
     cluster.kubectl(&applied).unwrap();
     let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
@@ -152,9 +152,7 @@ async fn ready(cluster: &Cluster, namespace: &Namespace) {
         cluster.status.as_ref().is_some_and(|status| status.phase == Some(ClusterPhase::Ready))
     };
     if let Err(error) = namespace.wait("demo", "it is ready", LIMIT, is_ready).await {
-        let label = "app.kubernetes.io/component=operator";
-        let operator = cluster.kubectl(&["logs", "-n", SYSTEM, "-l", label, "--tail=40"]);
-        panic!("{error:#}\noperator: {operator:?}");
+        panic!("{error:#}\noperator: {}", operator_log(cluster));
     }
 }
 

@@ -4,7 +4,7 @@
 mod client;
 
 use alluxio_e2e_harness::{Cluster, LIMIT, Namespace, images};
-use alluxio_e2e_tests::{Installed, SYSTEM};
+use alluxio_e2e_tests::{Installed, operator_log, pods_of};
 use alluxio_operator_api::AlluxioCluster;
 use alluxio_operator_api::cluster::ClusterPhase;
 use client::Client;
@@ -78,9 +78,7 @@ impl Stand {
     }
 
     async fn pods(&self, component: &str) -> Vec<Pod> {
-        let pods: Api<Pod> = self.namespace.api();
-        let of = format!("app.kubernetes.io/component={component}");
-        pods.list(&ListParams::default().labels(&of)).await.unwrap().items
+        pods_of(&self.namespace, component).await.unwrap()
     }
 
     /// Images that the pods of the cluster run.
@@ -116,12 +114,6 @@ async fn ready(cluster: &Cluster, namespace: &Namespace, limit: Duration) -> All
         Ok(ready) => ready,
         Err(error) => panic!("{error:#}\noperator: {}", operator_log(cluster)),
     }
-}
-
-fn operator_log(cluster: &Cluster) -> String {
-    let of = ["-l", "app.kubernetes.io/component=operator", "--tail=60"];
-    let log = cluster.kubectl(&[&["logs", "--namespace", SYSTEM], &of[..]].concat());
-    log.unwrap_or_else(|error| error.to_string())
 }
 
 fn condition(cluster: &AlluxioCluster, type_: &str) -> Option<(String, String, String)> {

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of a test fail as the test does")]
 
 use crate::stand::{OPERATOR, Stand, small};
-use alluxio_e2e_harness::{LIMIT, MONITORING_KINDS, Namespace};
+use alluxio_e2e_harness::{LIMIT, Namespace, monitoring_kinds};
 use alluxio_operator_api::AlluxioCluster;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -60,7 +60,7 @@ async fn monitors_and_rules_are_made_where_there_are_such_kinds() {
 
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("kinds.yaml");
-    std::fs::write(&file, MONITORING_KINDS).unwrap();
+    std::fs::write(&file, monitoring_kinds()).unwrap();
     stand.plane.kubectl(&["apply", "--server-side", "-f", &file.display().to_string()]).unwrap();
     let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
     stand.plane.kubectl(&wait).unwrap();
